@@ -1,0 +1,150 @@
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+
+#include "vmm/base/event_loop.h"
+#include "vmm/base/fd.h"
+
+struct counter {
+	struct event_source source;
+	struct event_source *victim;
+	atomic_uint n;
+};
+
+static void count_event(struct event_source *source, uint32_t events)
+{
+	struct counter *c = container_of(source, struct counter, source);
+
+	(void)events;
+	fd_drain(source->fd);
+	c->n++;
+	if (c->victim)
+		event_loop_remove(c->victim);
+}
+
+static void note_thread(void *arg)
+{
+	*(pthread_t *)arg = pthread_self();
+}
+
+Test(event_loop, call_runs_on_the_loops_thread_and_waits)
+{
+	struct event_loop *loop;
+	pthread_t ran_on = pthread_self();
+
+	cr_assert_eq(event_loop_create(&loop, "test"), 0);
+	cr_assert_eq(event_loop_thread_start(loop), 0);
+	for (int i = 0; i < 1000; i++)
+		event_loop_call(loop, note_thread, &ran_on);
+	cr_assert_not(pthread_equal(ran_on, pthread_self()));
+	event_loop_thread_stop(loop);
+	event_loop_call(loop, note_thread, &ran_on);
+	cr_assert(pthread_equal(ran_on, pthread_self()));
+	event_loop_destroy(loop);
+}
+
+Test(event_loop, source_removed_in_its_batch_is_not_called)
+{
+	struct event_loop *loop;
+	struct counter a = { .source = { .fn = count_event } }, b = { .source = { .fn = count_event } };
+
+	a.victim = &b.source;
+	b.victim = &a.source;
+	cr_assert_eq(event_loop_create(&loop, "test"), 0);
+	cr_assert_eq(fd_create_event(&a.source.fd), 0);
+	cr_assert_eq(fd_create_event(&b.source.fd), 0);
+	cr_assert_eq(event_loop_add(loop, &a.source, EPOLLIN), 0);
+	cr_assert_eq(event_loop_add(loop, &b.source, EPOLLIN), 0);
+	fd_signal(a.source.fd);
+	fd_signal(b.source.fd);
+	cr_assert_eq(event_loop_thread_start(loop), 0);
+	while (a.n + b.n == 0)
+		;
+	event_loop_thread_stop(loop);
+	cr_assert_eq(a.n + b.n, 1);
+	event_loop_remove(&a.source);
+	event_loop_remove(&b.source);
+	event_loop_destroy(loop);
+	fd_close(&a.source.fd);
+	fd_close(&b.source.fd);
+}
+
+struct counting_post {
+	struct event_post post;
+	atomic_uint n;
+};
+
+static void count_post(struct event_post *post)
+{
+	container_of(post, struct counting_post, post)->n++;
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+Test(event_loop, a_queued_post_runs_once)
+{
+	struct event_loop *loop;
+	struct counting_post p = { .post = { .fn = count_post } };
+
+	cr_assert_eq(event_loop_create(&loop, "test"), 0);
+	event_loop_post(loop, &p.post);
+	event_loop_post(loop, &p.post);
+	cr_assert_eq(event_loop_thread_start(loop), 0);
+	while (p.n == 0)
+		;
+	event_loop_call(loop, nothing, NULL);
+	cr_assert_eq(p.n, 1);
+	event_loop_post(loop, &p.post);
+	event_loop_thread_stop(loop);
+	cr_assert_eq(p.n, 2);
+	event_loop_destroy(loop);
+}
+
+struct countdown {
+	struct event_poller poller;
+	atomic_int left;
+};
+
+static bool poll_down(struct event_poller *poller)
+{
+	struct countdown *c = container_of(poller, struct countdown, poller);
+
+	if (c->left == 0)
+		return false;
+	c->left--;
+	return true;
+}
+
+static void add_poller(void *arg)
+{
+	struct countdown *c = arg;
+
+	event_loop_add_poller(c->poller.loop, &c->poller);
+}
+
+static void remove_poller(void *arg)
+{
+	event_loop_remove_poller(arg);
+}
+
+Test(event_loop, pollers_find_work_without_a_wake_up_and_never_starve_calls)
+{
+	struct event_loop *loop;
+	struct countdown c = { .poller = { .poll = poll_down }, .left = 1000000000 };
+
+	cr_assert_eq(event_loop_create(&loop, "test"), 0);
+	event_loop_set_poll_limit(loop, 1000000);
+	c.poller.loop = loop;
+	cr_assert_eq(event_loop_thread_start(loop), 0);
+	event_loop_call(loop, add_poller, &c);
+	for (int i = 0; i < 100; i++)
+		event_loop_call(loop, nothing, NULL);
+	cr_assert_lt(c.left, 1000000000);
+	event_loop_call(loop, remove_poller, &c.poller);
+	event_loop_thread_stop(loop);
+	event_loop_destroy(loop);
+}
