@@ -1,0 +1,206 @@
+/* Guest RAM: one sealed memfd, one mapping per region, guard pages around each. */
+#include "vmm/machine/guest_memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "vmm/base/error.h"
+#include "vmm/base/fd.h"
+
+enum { PAGE = 4096 };
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+static int complain(const struct memory_extent *extent, const char *why)
+{
+	return error_set(EINVAL, "guest memory region at 0x%llx, size 0x%llx: %s",
+			 (unsigned long long)extent->base, (unsigned long long)extent->size, why);
+}
+
+static int check_extents(const struct memory_extent *extent, unsigned n)
+{
+	uint64_t end = 0, total = 0;
+
+	if (n == 0 || n > GUEST_MEMORY_MAX_REGIONS)
+		return error_set(EINVAL, "guest memory of %u regions, not 1 to %d", n,
+				 GUEST_MEMORY_MAX_REGIONS);
+	for (unsigned i = 0; i < n; i++) {
+		gpa_t base = extent[i].base;
+		uint64_t size = extent[i].size;
+
+		if (size == 0 || base % PAGE || size % PAGE)
+			return complain(&extent[i], "not whole pages");
+		/*
+		 * Half of the space is far beyond any host, and keeps all sums below from
+		 * wrapping.
+		 */
+		if (base < end || base > INT64_MAX || size > INT64_MAX - base ||
+		    size > INT64_MAX - total)
+			return complain(&extent[i], "overlaps, or is too large");
+		end = base + size;
+		total += size;
+	}
+	return 0;
+}
+
+/*
+ * The seals keep a process that is handed the memfd (vhost-user) from shrinking it under us, which
+ * would turn our next access into SIGBUS.
+ */
+static int create_memfd(int *out, uint64_t size)
+{
+	*out = memfd_create("guest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (*out < 0)
+		return error_set(errno, "create a memfd");
+	if (ftruncate(*out, (off_t)size) < 0)
+		return error_set(errno, "set the size of the memfd to %llu bytes",
+				 (unsigned long long)size);
+	if (fcntl(*out, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		return error_set(errno, "seal the memfd");
+	return 0;
+}
+
+static int map_region(struct memory_region *region, int fd)
+{
+	size_t span = region->size + 2 * PAGE;
+	uint8_t *reserved = mmap(NULL, span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+				 -1, 0);
+
+	if (reserved == MAP_FAILED)
+		return error_set(errno, "reserve %zu bytes of address space", span);
+	region->host = mmap(reserved + PAGE, region->size, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, (off_t)region->fd_offset);
+	if (region->host == MAP_FAILED) {
+		int err = errno;
+		munmap(reserved, span);
+		return error_set(err, "map %llu bytes of guest memory",
+				 (unsigned long long)region->size);
+	}
+	/*
+	 * The guest's memory is the guest's: a core dump of Vireo shall not hold it.  Advice
+	 * only.
+	 */
+	madvise(region->host, region->size, MADV_DONTDUMP);
+	return 0;
+}
+
+int guest_memory_create(struct guest_memory *mem, const struct memory_extent *extent, unsigned n)
+{
+	uint64_t total = 0;
+	int r = check_extents(extent, n);
+
+	*mem = (struct guest_memory)GUEST_MEMORY_INIT;
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < n; i++)
+		total += extent[i].size;
+	r = create_memfd(&mem->fd, total);
+	total = 0;
+	for (unsigned i = 0; i < n && r == 0; i++) {
+		struct memory_region *region = &mem->region[i];
+
+		region->base = extent[i].base;
+		region->size = extent[i].size;
+		region->fd_offset = total;
+		total += region->size;
+		r = map_region(region, mem->fd);
+		if (r == 0)
+			mem->n_regions++;
+	}
+	if (r < 0) {
+		guest_memory_destroy(mem);
+		if (r == -ENOMEM)
+			error_hint("give the guest less memory (--memory), or raise 'ulimit -v'");
+	}
+	return r;
+}
+
+void guest_memory_destroy(struct guest_memory *mem)
+{
+	/* A zeroed object has no regions, and 0 is then not its memfd. */
+	if (mem->n_regions == 0 && mem->fd == 0)
+		return;
+	if (mem->fd != FD_NONE)
+		for (unsigned i = 0; i < mem->n_regions; i++)
+			munmap(mem->region[i].host - PAGE, mem->region[i].size + 2 * PAGE);
+	fd_close(&mem->fd);
+	mem->n_regions = 0;
+}
+
+static const struct memory_region *find(const struct guest_memory *mem, gpa_t gpa)
+{
+	for (unsigned i = 0; i < mem->n_regions; i++) {
+		const struct memory_region *region = &mem->region[i];
+		if (gpa >= region->base && gpa - region->base < region->size)
+			return region;
+	}
+	return NULL;
+}
+
+void *guest_memory_at(const struct guest_memory *mem, gpa_t gpa, uint64_t len)
+{
+	const struct memory_region *region = find(mem, gpa);
+
+	if (!region || !range_inside(gpa - region->base, len, region->size))
+		return NULL;
+	return region->host + (gpa - region->base);
+}
+
+uint64_t guest_memory_room(const struct guest_memory *mem, gpa_t gpa)
+{
+	const struct memory_region *region = find(mem, gpa);
+
+	return region ? region->size - (gpa - region->base) : 0;
+}
+
+uint64_t guest_memory_size(const struct guest_memory *mem)
+{
+	uint64_t size = 0;
+
+	for (unsigned i = 0; i < mem->n_regions; i++)
+		size += mem->region[i].size;
+	return size;
+}
+
+int guest_memory_clear(struct guest_memory *mem)
+{
+	if (mem->fd == FD_NONE) {
+		for (unsigned i = 0; i < mem->n_regions; i++)
+			memset(mem->region[i].host, 0, mem->region[i].size);
+		return 0;
+	}
+	if (fallocate(mem->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+		      (off_t)guest_memory_size(mem)) < 0)
+		return error_set(errno, "give guest memory back to the host");
+	return 0;
+}
+
+static int prefault_region(const struct memory_region *region)
+{
+	if (madvise(region->host, region->size, MADV_POPULATE_WRITE) == 0)
+		return 0;
+	/* EINVAL: a kernel before 5.14 does not know the advice. */
+	if (errno != EINVAL)
+		return error_set(errno, "populate %llu bytes of guest memory",
+				 (unsigned long long)region->size);
+	for (uint64_t at = 0; at < region->size; at += PAGE) {
+		volatile uint8_t *byte = region->host + at;
+		uint8_t as_it_was = *byte;
+		*byte = as_it_was;
+	}
+	return 0;
+}
+
+int guest_memory_prefault(struct guest_memory *mem)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < mem->n_regions && r == 0; i++)
+		r = prefault_region(&mem->region[i]);
+	return r;
+}
