@@ -1,0 +1,54 @@
+/*
+ * An echo device on a fake machine with a driver in front of it, over either transport.  The
+ * device's I/O loop and the main loop are pumped by the test, so that it decides what happens
+ * when.
+ */
+#ifndef TESTS_ECHO_RIG_H
+#define TESTS_ECHO_RIG_H
+
+#include "tests/support/echo_device.h"
+#include "tests/support/fake_driver.h"
+#include "virtio/transport.h"
+
+/* Guest addresses that tests use. */
+enum {
+	RIG_RINGS = 0x10000,		/* 64 KiB for each queue */
+	RIG_DATA = 0x100000,
+};
+
+struct echo_rig {
+	struct fake_machine *machine;
+	struct event_loop *loop;	/* I/O */
+	struct echo_device *echo;
+	struct virtio_device *dev;	/* of the echo */
+	struct virtio_transport *transport;
+	struct fake_driver driver;
+	struct fake_ring ring[ECHO_QUEUES];
+	unsigned n_echoed;
+};
+
+/* Failure ends the test. */
+struct echo_rig *echo_rig_create(enum fake_transport transport);
+void echo_rig_destroy(struct echo_rig *rig);
+
+/* Handle what is ready on the I/O loop, then on the main loop. */
+void echo_rig_pump(struct echo_rig *rig);
+
+/* The three bits of the ring that are always offered. */
+struct features echo_rig_ring_features(void);
+
+/* Negotiate 'f' and configure and enable all queues with fresh rings; no DRIVER_OK yet. */
+void echo_rig_prepare(struct echo_rig *rig, struct features f);
+void echo_rig_driver_ok(struct echo_rig *rig);
+
+/* Offer one chain that asks queue 'index' for an echo, without a kick; check the answer. */
+void echo_rig_ask(struct echo_rig *rig, unsigned index);
+void echo_rig_expect_answer(struct echo_rig *rig, unsigned index);
+
+/* Ask, kick, pump, and check the answer. */
+void echo_rig_round_trip(struct echo_rig *rig, unsigned index);
+
+/* How many interrupts of any kind were sent since the last call. */
+unsigned echo_rig_take_interrupts(struct echo_rig *rig);
+
+#endif

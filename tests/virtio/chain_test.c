@@ -1,0 +1,555 @@
+/* What a driver can say in descriptors: what is understood, and every way to break the queue. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "tests/support/fake_ring.h"
+#include "vmm/base/fd.h"
+#include "vmm/base/iov.h"
+
+enum {
+	SIZE = 8,
+	RING = 0x10000,
+	TABLE = 0x20000,		/* indirect */
+	DATA = 0x30000,
+};
+
+static struct fake_machine *machine;
+static struct fake_ring ring;
+static struct virtqueue *q;
+static int call_fd = FD_NONE;
+static unsigned n_broken;
+static enum vq_fault broken_by;
+
+static void on_broken(void *arg, enum vq_fault fault)
+{
+	(void)arg;
+	n_broken++;
+	broken_by = fault;
+}
+
+static void make_queue(uint16_t size, bool indirect)
+{
+	struct features f = FEATURES_EMPTY;
+
+	features_add(&f, VIRTIO_F_VERSION_1);
+	if (indirect)
+		features_add(&f, VIRTIO_F_INDIRECT_DESC);
+	virtqueue_destroy(q);
+	fake_ring_init(&ring, machine, size, RING);
+	struct virtqueue_config config = fake_ring_config(&ring, f, call_fd);
+	config.broken = on_broken;
+	n_broken = 0;
+	cr_assert_eq(virtqueue_create(&q, &config), 0);
+}
+
+static void setup(void)
+{
+	machine = fake_machine_create();
+	cr_assert_eq(fd_create_event(&call_fd), 0);
+	make_queue(SIZE, true);
+}
+
+static void teardown(void)
+{
+	virtqueue_destroy(q);
+	q = NULL;
+	fd_close(&call_fd);
+	fake_machine_destroy(machine);
+}
+
+TestSuite(chain, .init = setup, .fini = teardown);
+
+static struct chain pop_one(void)
+{
+	struct chain c;
+
+	cr_assert_eq(virtqueue_pop(q, &c), VQ_CHAIN, "%s", vq_fault_text(virtqueue_fault(q)));
+	return c;
+}
+
+static void offer(uint16_t head)
+{
+	fake_ring_offer(&ring, head);
+	fake_ring_publish(&ring);
+}
+
+/* The device's pointer for a guest address. */
+static void *host(uint64_t addr)
+{
+	return guest_memory_at(&machine->m.memory, addr, 1);
+}
+
+/* covers: RING-SPLIT-DESC-05 RING-SPLIT-DESC-07 RING-SPLIT-DESC-06 */
+Test(chain, buffers_come_out_in_order_and_apart_by_direction)
+{
+	struct fake_buf buf[] = {
+		{ DATA, 16, false }, { DATA + 0x100, 1, false },
+		{ DATA + 0x1000, 512, true }, { DATA + 0x2000, 1, true },
+	};
+
+	fake_ring_chain(&ring, ring.desc, SIZE, 6, buf, 4);
+	/* Bits without a meaning are set, too. */
+	fake_ring_desc(&ring, ring.desc, 6, DATA, 16, 0xfff8 | DESC_NEXT, 7);
+	offer(6);
+	struct chain c = pop_one();
+	cr_assert_eq(c.head, 6);
+	cr_assert_eq(c.n_out, 2);
+	cr_assert_eq(c.n_in, 2);
+	cr_assert_eq(c.in, c.out + 2);
+	cr_assert_eq(c.out_len, 17);
+	cr_assert_eq(c.in_len, 513);
+	cr_assert_eq(c.out[0].iov_base, host(DATA));
+	cr_assert_eq(c.out[1].iov_len, 1);
+	cr_assert_eq(c.in[0].iov_base, host(DATA + 0x1000));
+	cr_assert_eq(c.in[1].iov_base, host(DATA + 0x2000));
+}
+
+/* covers: RING-SPLIT-FRAME-05 */
+Test(chain, empty_descriptors_are_skipped)
+{
+	struct fake_buf buf[] = {
+		{ UINT64_MAX, 0, false }, { DATA, 3, false }, { 0, 0, false },
+		{ DATA, 0, true }, { DATA + 8, 5, true }, { UINT64_MAX - 1, 0, true },
+	};
+
+	fake_ring_add(&ring, buf, 6);
+	struct chain c = pop_one();
+	cr_assert_eq(c.n_out, 1);
+	cr_assert_eq(c.n_in, 1);
+	cr_assert_eq(c.out_len, 3);
+	cr_assert_eq(c.in_len, 5);
+}
+
+/* covers: RING-SPLIT-FRAME-02 RING-SPLIT-LAYOUT-03 */
+Test(chain, may_be_as_long_as_the_queue)
+{
+	struct fake_buf buf[64];
+	uint32_t id, len;
+
+	for (unsigned size = 1; size <= 64; size *= 2) {
+		make_queue((uint16_t)size, true);
+		for (unsigned i = 0; i < size; i++)
+			buf[i] = (struct fake_buf){ DATA + 32 * i, 16, i >= size / 2 };
+		for (int round = 0; round < 3; round++) {
+			fake_ring_add(&ring, buf, size);
+			struct chain c = pop_one();
+			cr_assert_eq(c.n_out + c.n_in, size);
+			for (unsigned i = 0; i < size; i++)
+				cr_assert_eq(c.out[i].iov_base, host(DATA + 32 * i));
+			virtqueue_push(q, c.head, 0);
+			virtqueue_flush(q);
+			cr_assert(fake_ring_reap(&ring, &id, &len));
+		}
+	}
+}
+
+/* Two long ones at once: what the first one's iovecs say must stay. */
+Test(chain, iovecs_stay_until_the_push)
+{
+	struct fake_buf buf[16];
+
+	make_queue(32, true);
+	for (unsigned i = 0; i < 16; i++)
+		buf[i] = (struct fake_buf){ DATA + 64 * i, 16 + i, false };
+	fake_ring_add(&ring, buf, 16);
+	fake_ring_add(&ring, buf, 1);
+	for (unsigned i = 0; i < 15; i++)
+		buf[i].addr += 0x8000;
+	fake_ring_add(&ring, buf, 15);
+	struct chain a = pop_one(), b = pop_one(), c = pop_one();
+	cr_assert_eq(b.n_out, 1);
+	for (unsigned i = 0; i < 15; i++) {
+		cr_assert_eq(a.out[i].iov_base, host(DATA + 64 * i));
+		cr_assert_eq(c.out[i].iov_base, host(DATA + 0x8000 + 64 * i));
+	}
+}
+
+/* covers: RING-SPLIT-IND-01 RING-SPLIT-IND-03 */
+Test(chain, indirect_tables_are_followed_by_next)
+{
+	for (unsigned write = 0; write <= DESC_WRITE; write += DESC_WRITE) {
+		/* 0 -> 3 -> 1 -> 2 */
+		fake_ring_desc(&ring, TABLE, 0, DATA, 16, DESC_NEXT, 3);
+		fake_ring_desc(&ring, TABLE, 3, DATA + 16, 1, DESC_NEXT, 1);
+		fake_ring_desc(&ring, TABLE, 1, DATA + 32, 2, DESC_NEXT | DESC_WRITE, 2);
+		fake_ring_desc(&ring, TABLE, 2, DATA + 48, 3, DESC_WRITE, 0xffff);
+		uint16_t flags = (uint16_t)(DESC_INDIRECT | write);
+		fake_ring_desc(&ring, ring.desc, 5, TABLE, 64, flags, 9);
+		offer(5);
+		struct chain c = pop_one();
+		cr_assert_eq(c.head, 5);
+		cr_assert_eq(c.n_out, 2);
+		cr_assert_eq(c.n_in, 2);
+		cr_assert_eq(c.out[1].iov_base, host(DATA + 16));
+		cr_assert_eq(c.in[0].iov_base, host(DATA + 32));
+		virtqueue_push(q, 5, 0);
+		virtqueue_flush(q);
+	}
+}
+
+/* covers: RING-SPLIT-IND-02 */
+Test(chain, direct_descriptors_may_come_before_the_indirect_one)
+{
+	struct fake_buf tail[] = { { DATA + 16, 512, true }, { DATA + 0x800, 1, true } };
+
+	fake_ring_chain(&ring, TABLE, 2, 0, tail, 2);
+	fake_ring_desc(&ring, ring.desc, 0, DATA, 16, DESC_NEXT, 1);
+	fake_ring_desc(&ring, ring.desc, 1, TABLE, 32, DESC_INDIRECT, 0);
+	offer(0);
+	struct chain c = pop_one();
+	cr_assert_eq(c.n_out, 1);
+	cr_assert_eq(c.n_in, 2);
+	cr_assert_eq(c.in_len, 513);
+}
+
+/* covers: RING-SPLIT-DESC-11 */
+Test(chain, buffers_may_end_where_memory_ends)
+{
+	struct fake_buf buf[] = {
+		{ FAKE_LOW_RAM_SIZE - 16, 16, false },
+		{ FAKE_HIGH_RAM_BASE, 4096, true },
+		{ FAKE_HIGH_RAM_BASE + FAKE_HIGH_RAM_SIZE - 1, 1, true },
+	};
+
+	fake_ring_add(&ring, buf, 3);
+	cr_assert_eq(pop_one().in_len, 4097);
+}
+
+/* The table of faults: each case lays something wrong out and offers it. */
+static void bad_head(void)
+{
+	offer(SIZE);
+}
+
+static void bad_head_far(void)
+{
+	offer(0xffff);
+}
+
+static void bad_next(void)
+{
+	fake_ring_desc(&ring, ring.desc, 0, DATA, 1, DESC_NEXT, SIZE);
+	offer(0);
+}
+
+static void bad_next_far(void)
+{
+	fake_ring_desc(&ring, ring.desc, 0, DATA, 1, DESC_NEXT, 0xffff);
+	offer(0);
+}
+
+static void loop_to_itself(void)
+{
+	fake_ring_desc(&ring, ring.desc, 0, DATA, 1, DESC_NEXT, 0);
+	offer(0);
+}
+
+static void loop_of_two(void)
+{
+	fake_ring_desc(&ring, ring.desc, 0, DATA, 1, DESC_NEXT, 1);
+	fake_ring_desc(&ring, ring.desc, 1, DATA, 1, DESC_NEXT, 0);
+	offer(0);
+}
+
+static void loop_of_empty_ones(void)
+{
+	fake_ring_desc(&ring, ring.desc, 0, DATA, 0, DESC_NEXT, 0);
+	offer(0);
+}
+
+static void order(void)
+{
+	struct fake_buf buf[] = { { DATA, 1, true }, { DATA, 1, false } };
+
+	fake_ring_add(&ring, buf, 2);
+}
+
+static void one_buffer(uint64_t addr, uint32_t len, bool write)
+{
+	struct fake_buf buf = { addr, len, write };
+
+	fake_ring_add(&ring, &buf, 1);
+}
+
+static void beyond_ram(void)
+{
+	one_buffer(FAKE_LOW_RAM_SIZE - 1, 2, false);
+}
+
+static void no_ram(void)
+{
+	one_buffer(0xc0000000, 4, true);
+}
+
+static void wraps(void)
+{
+	one_buffer(0xffffffffffffff00, 0x200, false);
+}
+
+static void last_address(void)
+{
+	one_buffer(UINT64_MAX, 1, true);
+}
+
+static void across_regions(void)
+{
+	one_buffer(FAKE_LOW_RAM_SIZE - 4096, 0xffffffff, true);
+}
+
+/* Each fits, all together do not.  RAM is smaller than that, so the same bytes are named again. */
+static void too_long(void)
+{
+	struct fake_buf buf[300];
+
+	make_queue(512, true);
+	for (unsigned i = 0; i < ARRAY_SIZE(buf); i++)
+		buf[i] = (struct fake_buf){ 0, FAKE_LOW_RAM_SIZE, false };
+	fake_ring_add(&ring, buf, ARRAY_SIZE(buf));
+}
+
+static void indirect_at(uint64_t addr, uint32_t len, uint16_t flags)
+{
+	fake_ring_desc(&ring, TABLE, 0, DATA, 1, 0, 0);
+	fake_ring_desc(&ring, ring.desc, 0, addr, len, (uint16_t)(DESC_INDIRECT | flags), 1);
+	fake_ring_desc(&ring, ring.desc, 1, DATA, 1, 0, 0);
+	offer(0);
+}
+
+static void indirect_not_negotiated(void)
+{
+	make_queue(SIZE, false);
+	indirect_at(TABLE, 16, 0);
+}
+
+static void indirect_with_next(void)
+{
+	indirect_at(TABLE, 16, DESC_NEXT);
+}
+
+static void indirect_empty(void)
+{
+	indirect_at(TABLE, 0, 0);
+}
+
+static void indirect_half(void)
+{
+	indirect_at(TABLE, 8, 0);
+}
+
+static void indirect_odd(void)
+{
+	indirect_at(TABLE, 17, 0);
+}
+
+static void indirect_too_big(void)
+{
+	indirect_at(TABLE, 16 * (SIZE + 1), 0);
+}
+
+static void indirect_huge(void)
+{
+	indirect_at(TABLE, 0xfffffff0, 0);
+}
+
+static void indirect_nowhere(void)
+{
+	indirect_at(0xfffffffffffffff0, 16, 0);
+}
+
+static void indirect_beyond_ram(void)
+{
+	indirect_at(FAKE_LOW_RAM_SIZE - 16, 32, 0);
+}
+
+static void indirect_nested(void)
+{
+	fake_ring_desc(&ring, TABLE, 0, TABLE, 16, DESC_INDIRECT, 0);
+	fake_ring_desc(&ring, ring.desc, 0, TABLE, 16, DESC_INDIRECT, 0);
+	offer(0);
+}
+
+static void indirect_next_beyond(void)
+{
+	fake_ring_desc(&ring, TABLE, 0, DATA, 1, DESC_NEXT, 2);
+	fake_ring_desc(&ring, ring.desc, 0, TABLE, 32, DESC_INDIRECT, 0);
+	offer(0);
+}
+
+static void indirect_loop(void)
+{
+	fake_ring_desc(&ring, TABLE, 0, DATA, 1, DESC_NEXT, 1);
+	fake_ring_desc(&ring, TABLE, 1, DATA, 1, DESC_NEXT, 0);
+	fake_ring_desc(&ring, ring.desc, 0, TABLE, 32, DESC_INDIRECT, 0);
+	offer(0);
+}
+
+static void indirect_after_direct_too_long(void)
+{
+	struct fake_buf buf[SIZE] = { { DATA, 1, false } };
+
+	for (unsigned i = 0; i < SIZE; i++)
+		buf[i] = (struct fake_buf){ DATA, 1, false };
+	fake_ring_chain(&ring, TABLE, SIZE, 0, buf, SIZE);
+	fake_ring_desc(&ring, ring.desc, 0, DATA, 1, DESC_NEXT, 1);
+	fake_ring_desc(&ring, ring.desc, 1, TABLE, 16 * SIZE, DESC_INDIRECT, 0);
+	offer(0);
+}
+
+static void index_too_far(void)
+{
+	fake_ring_set_avail_idx(&ring, SIZE + 1);
+}
+
+static void index_half_way_round(void)
+{
+	fake_ring_set_avail_idx(&ring, 0x8000);
+}
+
+static void index_backwards(void)
+{
+	fake_ring_set_avail_idx(&ring, 0xffff);
+}
+
+static const struct {
+	const char *name;
+	void (*make)(void);
+	enum vq_fault fault;
+} faults[] = {
+	{ "head is the queue size", bad_head, VQ_FAULT_HEAD },
+	{ "head is 0xffff", bad_head_far, VQ_FAULT_HEAD },
+	{ "next is the queue size", bad_next, VQ_FAULT_NEXT },
+	{ "next is 0xffff", bad_next_far, VQ_FAULT_NEXT },
+	{ "loop of one", loop_to_itself, VQ_FAULT_LOOP },
+	{ "loop of two", loop_of_two, VQ_FAULT_LOOP },
+	{ "loop of empty descriptors", loop_of_empty_ones, VQ_FAULT_LOOP },
+	{ "readable after writable", order, VQ_FAULT_ORDER },
+	{ "one byte beyond memory", beyond_ram, VQ_FAULT_ADDRESS },
+	{ "no memory there", no_ram, VQ_FAULT_ADDRESS },
+	{ "address wraps", wraps, VQ_FAULT_ADDRESS },
+	{ "last address", last_address, VQ_FAULT_ADDRESS },
+	{ "across regions", across_regions, VQ_FAULT_ADDRESS },
+	{ "more than 4 GiB", too_long, VQ_FAULT_LENGTH },
+	{ "indirect, not negotiated", indirect_not_negotiated, VQ_FAULT_INDIRECT },
+	{ "indirect with next", indirect_with_next, VQ_FAULT_INDIRECT },
+	{ "empty indirect table", indirect_empty, VQ_FAULT_INDIRECT },
+	{ "half a descriptor", indirect_half, VQ_FAULT_INDIRECT },
+	{ "one byte too many", indirect_odd, VQ_FAULT_INDIRECT },
+	{ "indirect table longer than the queue", indirect_too_big, VQ_FAULT_INDIRECT },
+	{ "huge indirect table", indirect_huge, VQ_FAULT_INDIRECT },
+	{ "indirect table nowhere", indirect_nowhere, VQ_FAULT_ADDRESS },
+	{ "indirect table beyond memory", indirect_beyond_ram, VQ_FAULT_ADDRESS },
+	{ "nested indirect", indirect_nested, VQ_FAULT_INDIRECT },
+	{ "next beyond the indirect table", indirect_next_beyond, VQ_FAULT_NEXT },
+	{ "loop in the indirect table", indirect_loop, VQ_FAULT_LOOP },
+	{ "direct and indirect too long", indirect_after_direct_too_long, VQ_FAULT_LOOP },
+	{ "index too far ahead", index_too_far, VQ_FAULT_AVAIL_INDEX },
+	{ "index half way round", index_half_way_round, VQ_FAULT_AVAIL_INDEX },
+	{ "index backwards", index_backwards, VQ_FAULT_AVAIL_INDEX },
+};
+
+/*
+ * covers: RING-SPLIT-AVAIL-02 RING-SPLIT-AVAIL-03 RING-SPLIT-AVAIL-04 RING-SPLIT-DESC-08
+ * covers: RING-SPLIT-DESC-09 RING-SPLIT-DESC-10 RING-SPLIT-DESC-11 RING-SPLIT-DESC-12
+ * covers: RING-SPLIT-IND-04 RING-SPLIT-IND-05 RING-SPLIT-IND-06 RING-SPLIT-IND-07
+ * covers: RING-SPLIT-IND-08 RING-SPLIT-IND-09 RING-SPLIT-FRAME-03 FEAT-19 CORE-STATUS-13
+ */
+Test(chain, every_fault_breaks_the_queue_by_its_name_and_nothing_else)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(faults); i++) {
+		struct chain c;
+
+		make_queue(SIZE, true);
+		faults[i].make();
+		cr_expect_eq(virtqueue_pop(q, &c), VQ_BROKEN, "%s", faults[i].name);
+		cr_expect_eq(virtqueue_fault(q), faults[i].fault, "%s: %s", faults[i].name,
+			     vq_fault_text(virtqueue_fault(q)));
+		cr_expect_eq(n_broken, 1, "%s", faults[i].name);
+		cr_expect_eq(broken_by, faults[i].fault);
+
+		/* Broken for good, even when the ring is repaired; and nothing is written there. */
+		fake_ring_set_avail_idx(&ring, 0);
+		cr_expect_eq(virtqueue_pop(q, &c), VQ_BROKEN);
+		cr_expect_not(virtqueue_has_work(q));
+		cr_expect_not(virtqueue_rearm(q));
+		virtqueue_suppress(q);
+		virtqueue_flush(q);
+		cr_expect_eq(n_broken, 1);
+		cr_expect_eq(virtqueue_in_flight(q), 0);
+		cr_expect_eq(fake_ring_used_idx(&ring), 0, "%s", faults[i].name);
+		cr_expect_eq(fake_ring_used_flags(&ring), 0);
+		cr_expect_not(fd_drain(call_fd));
+	}
+}
+
+/* covers: RING-SPLIT-AVAIL-05 */
+Test(chain, head_in_flight_cannot_come_again)
+{
+	struct fake_buf buf = { DATA, 16, true };
+	struct chain c;
+
+	fake_ring_add(&ring, &buf, 1);
+	offer(0);
+	struct chain first = pop_one();
+	uint8_t *used = fake_machine_driver_at(machine, ring.device, 4 + 8 * SIZE);
+	memset(used + 4, 0x5a, 8 * SIZE);
+	cr_assert_eq(virtqueue_pop(q, &c), VQ_BROKEN);
+	cr_assert_eq(virtqueue_fault(q), VQ_FAULT_HEAD_IN_FLIGHT);
+	cr_assert_eq(virtqueue_in_flight(q), 1);
+	/* The answer to the first goes nowhere, and does no harm. */
+	virtqueue_push(q, first.head, 16);
+	virtqueue_flush(q);
+	cr_assert_eq(virtqueue_in_flight(q), 0);
+	cr_assert_eq(fake_ring_used_idx(&ring), 0);
+	for (unsigned i = 0; i < 8 * SIZE; i++)
+		cr_assert_eq(used[4 + i], 0x5a, "a broken ring is not written");
+}
+
+/* covers: RING-SPLIT-DESC-13 */
+Test(chain, what_was_judged_does_not_change)
+{
+	struct fake_buf buf = { DATA, 16, true };
+
+	fake_ring_add(&ring, &buf, 1);
+	struct chain c = pop_one();
+	fake_ring_desc(&ring, ring.desc, 0, UINT64_MAX, UINT32_MAX, 0, 0);
+	cr_assert_eq(c.in[0].iov_base, host(DATA));
+	cr_assert_eq(c.in[0].iov_len, 16);
+}
+
+/* covers: RING-SPLIT-DESC-04 RING-SPLIT-AVAIL-01 */
+Test(chain, the_device_writes_neither_descriptors_nor_the_available_ring)
+{
+	struct fake_buf buf[] = { { DATA, 16, false }, { DATA + 64, 16, true } };
+	size_t len = ring.device - ring.desc;
+	uint8_t before[512];
+
+	fake_ring_add(&ring, buf, 2);
+	fake_ring_add(&ring, buf, 2);
+	memcpy(before, fake_machine_driver_at(machine, ring.desc, len), len);
+	for (int i = 0; i < 2; i++) {
+		struct chain c = pop_one();
+		iov_fill(c.in, c.n_in, 0, 0xaa, 16);
+		virtqueue_push(q, c.head, 16);
+	}
+	virtqueue_flush(q);
+	virtqueue_rearm(q);
+	cr_assert_eq(memcmp(before, fake_machine_driver_at(machine, ring.desc, len), len), 0);
+}
+
+/* covers: RING-SPLIT-DESC-01 CORE-VQ-08 */
+Test(chain, a_ring_over_its_own_buffers_hurts_the_guest_alone)
+{
+	/* The buffer is the used ring, the descriptor table and the available ring themselves. */
+	struct fake_buf buf = { ring.desc, (uint32_t)fake_ring_bytes(SIZE), true };
+	struct chain c;
+
+	fake_ring_add(&ring, &buf, 1);
+	c = pop_one();
+	iov_fill(c.in, c.n_in, 0, 0xff, c.in_len);
+	virtqueue_push(q, c.head, (uint32_t)c.in_len);
+	virtqueue_flush(q);
+	enum vq_pop pop;
+	while ((pop = virtqueue_pop(q, &c)) == VQ_CHAIN)
+		virtqueue_push(q, c.head, 0);
+	cr_assert_eq(pop, VQ_BROKEN);
+}

@@ -1,0 +1,62 @@
+/*
+ * Who moves the buffers of a device: this process (datapath_local.h), later kernel vhost,
+ * vhost-user or vDPA.  All receive the same struct at start, so that switching is one option.
+ */
+#ifndef VIRTIO_DATAPATH_H
+#define VIRTIO_DATAPATH_H
+
+#include "virtio/features.h"
+#include "virtio/virtqueue.h"
+#include "vmm/base/util.h"
+#include "vmm/machine/dma.h"
+
+struct datapath;
+
+/* One queue as it was configured by the driver, handed over at start. */
+struct datapath_queue {
+	unsigned index;			/* the device's number for it; for messages */
+	bool enabled;			/* the driver enabled it; others have no ring */
+	uint16_t size;
+	uint64_t desc, driver, device;
+	int kick_fd;			/* borrowed */
+	struct virtqueue_call call;
+};
+
+struct datapath_start {
+	struct features features;	/* accepted */
+	const struct dma *dma;
+	const struct datapath_queue *queue;	/* borrowed during start */
+	unsigned n_queues;
+};
+
+struct datapath_ops {
+	/* Which ring and header bits it can serve; the device offers no others (N13). */
+	struct features (*features)(struct datapath *dp);
+	/*
+	 * Take the rings over.  Returns 0, or -errno with an error chain: nothing has started
+	 * then.  Machine lock held.
+	 */
+	int (*start)(struct datapath *dp, const struct datapath_start *start);
+	/*
+	 * Give the rings back: on return nothing is in flight and no memory of the guest is
+	 * touched any more.  Fine when not started.  Machine lock held; bounded in time.
+	 */
+	void (*stop)(struct datapath *dp);
+	/*
+	 * The same for one queue, until the next start ('queue' counts from the datapath's
+	 * first).  Fine for one that does not run.
+	 */
+	void (*stop_queue)(struct datapath *dp, unsigned queue);
+	void (*destroy)(struct datapath *dp);
+};
+
+struct datapath {
+	const struct datapath_ops *ops;
+	/* Set by the device before start: a ring broke or a back end died.  'queue' is the device's
+	 * number.  Any thread, between start and the return of stop; the reason is a string
+	 * constant. */
+	void (*fail)(void *arg, unsigned queue, const char *reason);
+	void *fail_arg;
+};
+
+#endif

@@ -1,0 +1,329 @@
+#include "virtio/datapath_local.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#include "vmm/base/error.h"
+#include "vmm/base/fd.h"
+
+struct local_queue {
+	struct local *local;
+	unsigned index;			/* within the datapath */
+	unsigned device_index;
+	struct event_loop *loop;
+	struct event_source kick;
+	struct event_poller poller;
+	struct virtqueue *vq;		/* NULL: does not run */
+	bool watched;			/* not (any more) when the ring broke */
+	bool stalled;			/* the model takes no more until local_queue_resume */
+	bool armed;			/* the driver was told to kick */
+};
+
+struct local {
+	struct datapath base;
+	const struct local_ops *ops;
+	void *model;
+	bool started;
+	unsigned n_queues;
+	struct local_queue queue[];
+};
+
+static struct local *to_local(struct datapath *dp)
+{
+	return container_of(dp, struct local, base);
+}
+
+/*
+ * What this process serves: these bits of the ring, and every header bit of a device type,
+ * because headers are the model's own.  virtio-v1.4 2.2 "Feature Bits": 0-23 and 50-127 are the
+ * device types'.
+ */
+static struct features local_features(struct datapath *dp)
+{
+	struct features f = { { UINT64_C(0xffffff) | ~UINT64_C(0) << 50, ~UINT64_C(0) } };
+
+	(void)dp;
+	features_add(&f, VIRTIO_F_INDIRECT_DESC);
+	features_add(&f, VIRTIO_F_EVENT_IDX);
+	features_add(&f, VIRTIO_F_VERSION_1);
+	return f;
+}
+
+static void unwatch(struct local_queue *lq)
+{
+	lq->watched = false;
+	event_loop_remove(&lq->kick);
+	event_loop_remove_poller(&lq->poller);
+}
+
+/* From the pop that found it, on the owner loop. */
+static void queue_broken(void *arg, enum vq_fault fault)
+{
+	struct local_queue *lq = arg;
+	struct datapath *dp = &lq->local->base;
+
+	unwatch(lq);
+	if (dp->fail)
+		dp->fail(dp->fail_arg, lq->device_index, vq_fault_text(fault));
+}
+
+/*
+ * Drain the ring. Nobody kicks while we are at it, nor while the loop polls; the driver is asked
+ * to kick only when the loop is about to sleep (queue_arm), because each kick costs it a good
+ * part of a request. A guest that never stops adding does not keep other sources of the loop from
+ * being looked at: that is one round each.
+ */
+static void queue_run(struct local_queue *lq)
+{
+	const struct local *local = lq->local;
+	struct virtqueue *vq = lq->vq;
+	bool had_work = virtqueue_has_work(vq);
+	uint16_t before = virtqueue_avail_index(vq);
+
+	lq->armed = false;
+	virtqueue_suppress(vq);
+	local->ops->handle(local->model, lq->index, vq);
+	virtqueue_flush(vq);
+	/* If nothing was taken, no kick is needed: the model says when to go on. */
+	lq->stalled = lq->watched && had_work && virtqueue_avail_index(vq) == before;
+}
+
+/*
+ * The loop sleeps next: returns true if a chain came in before the driver knew that it must kick.
+ */
+static bool queue_arm(struct event_poller *poller)
+{
+	struct local_queue *lq = container_of(poller, struct local_queue, poller);
+
+	if (!lq->watched || lq->stalled || lq->armed)
+		return false;
+	lq->armed = !virtqueue_rearm(lq->vq);
+	if (!lq->armed)
+		fd_signal(lq->kick.fd);
+	return !lq->armed;
+}
+
+/* Chains that the model has not answered yet: their completions come through descriptors. */
+static bool queue_awaits(const struct event_poller *poller)
+{
+	const struct local_queue *lq = container_of(poller, const struct local_queue, poller);
+
+	return virtqueue_in_flight(lq->vq) > 0;
+}
+
+static void queue_kicked(struct event_source *source, uint32_t events)
+{
+	struct local_queue *lq = container_of(source, struct local_queue, kick);
+
+	(void)events;
+	if (fd_drain(source->fd))
+		virtqueue_stats(lq->vq)->kicks++;
+	queue_run(lq);
+}
+
+static bool queue_poll(struct event_poller *poller)
+{
+	struct local_queue *lq = container_of(poller, struct local_queue, poller);
+
+	if (!lq->watched || lq->stalled || !virtqueue_has_work(lq->vq))
+		return false;
+	queue_run(lq);
+	return true;
+}
+
+/* A call to the owner loop; an error chain belongs to a thread and is carried back. */
+struct begin_call {
+	struct local_queue *lq;
+	int r;
+	struct error_chain chain;
+};
+
+static void queue_begin(void *arg)
+{
+	struct begin_call *call = arg;
+	struct local_queue *lq = call->lq;
+	const struct local *local = lq->local;
+
+	call->r = event_loop_add(lq->loop, &lq->kick, EPOLLIN);
+	if (call->r < 0) {
+		error_save(&call->chain);
+		return;
+	}
+	event_loop_add_poller(lq->loop, &lq->poller);
+	lq->watched = true;
+	lq->stalled = false;
+	lq->armed = false;
+	if (local->ops->queue_start)
+		local->ops->queue_start(local->model, lq->index, lq->vq);
+	/* What was made available before DRIVER_OK came without a kick that we would have seen. */
+	fd_signal(lq->kick.fd);
+}
+
+static void queue_end(void *arg)
+{
+	struct local_queue *lq = arg;
+	const struct local *local = lq->local;
+
+	unwatch(lq);
+	if (local->ops->queue_stop)
+		local->ops->queue_stop(local->model, lq->index, lq->vq);
+}
+
+static int queue_open(struct local_queue *lq, const struct datapath_start *start,
+		      const struct datapath_queue *dq)
+{
+	const struct virtqueue_config config = {
+		.size = dq->size,
+		.desc = dq->desc,
+		.driver = dq->driver,
+		.device = dq->device,
+		.features = start->features,
+		.dma = start->dma,
+		.call = dq->call,
+		.broken = queue_broken,
+		.broken_arg = lq,
+	};
+	int r = virtqueue_create(&lq->vq, &config);
+
+	if (r < 0)
+		return error_add(r, "set up queue %u", dq->index);
+	lq->device_index = dq->index;
+	lq->kick.fd = dq->kick_fd;
+	return 0;
+}
+
+static void close_queues(struct local *local)
+{
+	for (unsigned i = 0; i < local->n_queues; i++) {
+		virtqueue_destroy(local->queue[i].vq);
+		local->queue[i].vq = NULL;
+	}
+}
+
+/* End the first 'n' queues, each on its loop. */
+static void end_queues(struct local *local, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (local->queue[i].vq)
+			event_loop_call(local->queue[i].loop, queue_end, &local->queue[i]);
+}
+
+static int begin_queues(struct local *local)
+{
+	for (unsigned i = 0; i < local->n_queues; i++) {
+		struct begin_call call = { .lq = &local->queue[i] };
+		if (!call.lq->vq)
+			continue;
+		event_loop_call(call.lq->loop, queue_begin, &call);
+		if (call.r < 0) {
+			error_restore(&call.chain);
+			end_queues(local, i);
+			return call.r;
+		}
+	}
+	return 0;
+}
+
+static int local_start(struct datapath *dp, const struct datapath_start *start)
+{
+	struct local *local = to_local(dp);
+	int r = 0;
+
+	if (local->ops->start)
+		r = local->ops->start(local->model, start);
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < local->n_queues && i < start->n_queues && r == 0; i++)
+		if (start->queue[i].enabled)
+			r = queue_open(&local->queue[i], start, &start->queue[i]);
+	if (r == 0)
+		r = begin_queues(local);
+	if (r < 0) {
+		close_queues(local);
+		if (local->ops->stop)
+			local->ops->stop(local->model);
+		return r;
+	}
+	local->started = true;
+	return 0;
+}
+
+static void local_stop(struct datapath *dp)
+{
+	struct local *local = to_local(dp);
+
+	if (!local->started)
+		return;
+	local->started = false;
+	/* All end before the first is freed: a model's queues may know of each other. */
+	end_queues(local, local->n_queues);
+	close_queues(local);
+	if (local->ops->stop)
+		local->ops->stop(local->model);
+}
+
+static void local_stop_queue(struct datapath *dp, unsigned queue)
+{
+	struct local *local = to_local(dp);
+
+	if (queue >= local->n_queues || !local->queue[queue].vq)
+		return;
+	struct local_queue *lq = &local->queue[queue];
+
+	event_loop_call(lq->loop, queue_end, lq);
+	virtqueue_destroy(lq->vq);
+	lq->vq = NULL;
+}
+
+static void local_destroy(struct datapath *dp)
+{
+	local_stop(dp);
+	free(to_local(dp));
+}
+
+static const struct datapath_ops local_datapath_ops = {
+	.features = local_features,
+	.start = local_start,
+	.stop = local_stop,
+	.stop_queue = local_stop_queue,
+	.destroy = local_destroy,
+};
+
+int local_create(struct datapath **out, const struct local_ops *ops, void *model,
+		 struct event_loop *const *loop, unsigned n_queues)
+{
+	struct local *local = calloc(1, sizeof(*local) + n_queues * sizeof(local->queue[0]));
+
+	*out = NULL;
+	if (!local)
+		return error_set(ENOMEM, "create a datapath of %u queues", n_queues);
+	local->base.ops = &local_datapath_ops;
+	local->ops = ops;
+	local->model = model;
+	local->n_queues = n_queues;
+	for (unsigned i = 0; i < n_queues; i++)
+		local->queue[i] = (struct local_queue){
+			.local = local,
+			.index = i,
+			.loop = loop[i],
+			.kick = { .fd = FD_NONE, .fn = queue_kicked },
+			.poller = { .poll = queue_poll, .arm = queue_arm,
+				    .awaits = queue_awaits },
+		};
+	*out = &local->base;
+	return 0;
+}
+
+struct event_loop *local_loop(struct datapath *dp, unsigned index)
+{
+	return to_local(dp)->queue[index].loop;
+}
+
+void local_queue_resume(struct datapath *dp, unsigned index)
+{
+	struct local_queue *lq = &to_local(dp)->queue[index];
+
+	if (lq->watched)
+		fd_signal(lq->kick.fd);
+}

@@ -1,0 +1,149 @@
+/*
+ * Feature bits: a set of 128, and the table that knows each bit's number, name, owner, what it
+ * needs and since when it exists.  virtio-v1.4 2.2 "Feature Bits", 6 "Reserved Feature Bits".
+ */
+#ifndef VIRTIO_FEATURES_H
+#define VIRTIO_FEATURES_H
+
+#include "vmm/base/util.h"
+
+enum { FEATURES_WORDS = 2, FEATURES_BITS = 128, FEATURE_NONE = 255 };
+
+struct features {
+	uint64_t word[FEATURES_WORDS];
+};
+
+#define FEATURES_EMPTY ((struct features){ { 0, 0 } })
+
+/* Who answers for a bit (NEGOTIATION.md N12). */
+enum feature_owner {
+	FEATURE_DEVICE,		/* the device model */
+	FEATURE_TRANSPORT,	/* the transport */
+	FEATURE_RING,		/* whoever runs the ring or writes the header */
+	FEATURE_INTERNAL,	/* between VMM and back end; never shown to a guest (N17) */
+};
+
+/*
+ * X(symbol, bit, device id or 0 for all, owner, needs or FEATURE_NONE, first version as 10 * x.y)
+ *
+ * 'needs' is the one bit without which this one must not be accepted; rules with alternatives are
+ * in features.c.  A bit without a row is not offered to anybody (N18).
+ */
+#define FEATURE_TABLE(X)                                                                           \
+	/* virtio-v1.4 6 "Reserved Feature Bits" */                                                \
+	X(VIRTIO_F_NOTIFY_ON_EMPTY, 24, 0, FEATURE_RING, FEATURE_NONE, 9)                          \
+	X(VIRTIO_F_ANY_LAYOUT, 27, 0, FEATURE_RING, FEATURE_NONE, 9)                               \
+	X(VIRTIO_F_INDIRECT_DESC, 28, 0, FEATURE_RING, FEATURE_NONE, 9)                            \
+	X(VIRTIO_F_EVENT_IDX, 29, 0, FEATURE_RING, FEATURE_NONE, 9)                                \
+	X(VIRTIO_F_VERSION_1, 32, 0, FEATURE_RING, FEATURE_NONE, 10)                               \
+	X(VIRTIO_F_ACCESS_PLATFORM, 33, 0, FEATURE_RING, FEATURE_NONE, 10)                         \
+	X(VIRTIO_F_RING_PACKED, 34, 0, FEATURE_RING, FEATURE_NONE, 11)                             \
+	X(VIRTIO_F_IN_ORDER, 35, 0, FEATURE_RING, FEATURE_NONE, 11)                                \
+	X(VIRTIO_F_ORDER_PLATFORM, 36, 0, FEATURE_RING, FEATURE_NONE, 11)                          \
+	X(VIRTIO_F_SR_IOV, 37, 0, FEATURE_TRANSPORT, FEATURE_NONE, 11)                             \
+	X(VIRTIO_F_NOTIFICATION_DATA, 38, 0, FEATURE_TRANSPORT, FEATURE_NONE, 11)                  \
+	X(VIRTIO_F_NOTIF_CONFIG_DATA, 39, 0, FEATURE_TRANSPORT, FEATURE_NONE, 12)                  \
+	X(VIRTIO_F_RING_RESET, 40, 0, FEATURE_RING, FEATURE_NONE, 12)                              \
+	X(VIRTIO_F_ADMIN_VQ, 41, 0, FEATURE_TRANSPORT, FEATURE_NONE, 13)                           \
+	X(VIRTIO_F_SUSPEND, 43, 0, FEATURE_DEVICE, FEATURE_NONE, 14)                               \
+	/* VMM-internal meanings (linux/vhost.h, the vhost-user protocol) */                       \
+	X(VHOST_F_LOG_ALL, 26, 0, FEATURE_INTERNAL, FEATURE_NONE, 0)                               \
+	X(VHOST_USER_F_PROTOCOL_FEATURES, 30, 0, FEATURE_INTERNAL, FEATURE_NONE, 0)                \
+	/* virtio-v1.4 5.2.3 "Block Device", Feature bits */                                       \
+	X(VIRTIO_BLK_F_SIZE_MAX, 1, 2, FEATURE_DEVICE, FEATURE_NONE, 9)                            \
+	X(VIRTIO_BLK_F_SEG_MAX, 2, 2, FEATURE_DEVICE, FEATURE_NONE, 9)                             \
+	X(VIRTIO_BLK_F_GEOMETRY, 4, 2, FEATURE_DEVICE, FEATURE_NONE, 9)                            \
+	X(VIRTIO_BLK_F_RO, 5, 2, FEATURE_DEVICE, FEATURE_NONE, 9)                                  \
+	X(VIRTIO_BLK_F_BLK_SIZE, 6, 2, FEATURE_DEVICE, FEATURE_NONE, 9)                            \
+	X(VIRTIO_BLK_F_FLUSH, 9, 2, FEATURE_DEVICE, FEATURE_NONE, 9)                               \
+	X(VIRTIO_BLK_F_TOPOLOGY, 10, 2, FEATURE_DEVICE, FEATURE_NONE, 9)                           \
+	X(VIRTIO_BLK_F_CONFIG_WCE, 11, 2, FEATURE_DEVICE, FEATURE_NONE, 9)                         \
+	X(VIRTIO_BLK_F_MQ, 12, 2, FEATURE_DEVICE, FEATURE_NONE, 10)                                \
+	X(VIRTIO_BLK_F_DISCARD, 13, 2, FEATURE_DEVICE, FEATURE_NONE, 11)                           \
+	X(VIRTIO_BLK_F_WRITE_ZEROES, 14, 2, FEATURE_DEVICE, FEATURE_NONE, 11)                      \
+	X(VIRTIO_BLK_F_LIFETIME, 15, 2, FEATURE_DEVICE, FEATURE_NONE, 12)                          \
+	X(VIRTIO_BLK_F_SECURE_ERASE, 16, 2, FEATURE_DEVICE, FEATURE_NONE, 12)                      \
+	X(VIRTIO_BLK_F_ZONED, 17, 2, FEATURE_DEVICE, FEATURE_NONE, 12)                             \
+	/* virtio-v1.4 5.3.3 "Console Device", Feature bits */                                     \
+	X(VIRTIO_CONSOLE_F_SIZE, 0, 3, FEATURE_DEVICE, FEATURE_NONE, 9)                            \
+	X(VIRTIO_CONSOLE_F_MULTIPORT, 1, 3, FEATURE_DEVICE, FEATURE_NONE, 9)                       \
+	X(VIRTIO_CONSOLE_F_EMERG_WRITE, 2, 3, FEATURE_DEVICE, FEATURE_NONE, 9)                     \
+	/* virtio-v1.4 5.1.3 "Network Device", Feature bits */                                     \
+	X(VIRTIO_NET_F_CSUM, 0, 1, FEATURE_DEVICE, FEATURE_NONE, 9)                                \
+	X(VIRTIO_NET_F_GUEST_CSUM, 1, 1, FEATURE_DEVICE, FEATURE_NONE, 9)                          \
+	X(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, 2, 1, FEATURE_DEVICE, VIRTIO_NET_F_CTRL_VQ, 10)        \
+	X(VIRTIO_NET_F_MTU, 3, 1, FEATURE_DEVICE, FEATURE_NONE, 11)                                \
+	X(VIRTIO_NET_F_MAC, 5, 1, FEATURE_DEVICE, FEATURE_NONE, 9)                                 \
+	X(VIRTIO_NET_F_GUEST_TSO4, 7, 1, FEATURE_DEVICE, VIRTIO_NET_F_GUEST_CSUM, 9)               \
+	X(VIRTIO_NET_F_GUEST_TSO6, 8, 1, FEATURE_DEVICE, VIRTIO_NET_F_GUEST_CSUM, 9)               \
+	X(VIRTIO_NET_F_GUEST_ECN, 9, 1, FEATURE_DEVICE, FEATURE_NONE, 9)                           \
+	X(VIRTIO_NET_F_GUEST_UFO, 10, 1, FEATURE_DEVICE, VIRTIO_NET_F_GUEST_CSUM, 9)               \
+	X(VIRTIO_NET_F_HOST_TSO4, 11, 1, FEATURE_DEVICE, VIRTIO_NET_F_CSUM, 9)                     \
+	X(VIRTIO_NET_F_HOST_TSO6, 12, 1, FEATURE_DEVICE, VIRTIO_NET_F_CSUM, 9)                     \
+	X(VIRTIO_NET_F_HOST_ECN, 13, 1, FEATURE_DEVICE, FEATURE_NONE, 9)                           \
+	X(VIRTIO_NET_F_HOST_UFO, 14, 1, FEATURE_DEVICE, VIRTIO_NET_F_CSUM, 9)                      \
+	X(VIRTIO_NET_F_MRG_RXBUF, 15, 1, FEATURE_RING, FEATURE_NONE, 9)                            \
+	X(VIRTIO_NET_F_STATUS, 16, 1, FEATURE_DEVICE, FEATURE_NONE, 9)                             \
+	X(VIRTIO_NET_F_CTRL_VQ, 17, 1, FEATURE_DEVICE, FEATURE_NONE, 9)                            \
+	X(VIRTIO_NET_F_CTRL_RX, 18, 1, FEATURE_DEVICE, VIRTIO_NET_F_CTRL_VQ, 9)                    \
+	X(VIRTIO_NET_F_CTRL_VLAN, 19, 1, FEATURE_DEVICE, VIRTIO_NET_F_CTRL_VQ, 9)                  \
+	X(VIRTIO_NET_F_GUEST_ANNOUNCE, 21, 1, FEATURE_DEVICE, VIRTIO_NET_F_CTRL_VQ, 9)             \
+	X(VIRTIO_NET_F_MQ, 22, 1, FEATURE_DEVICE, VIRTIO_NET_F_CTRL_VQ, 10)                        \
+	X(VIRTIO_NET_F_CTRL_MAC_ADDR, 23, 1, FEATURE_DEVICE, VIRTIO_NET_F_CTRL_VQ, 10)
+
+#define FEATURE_ENUM(symbol, bit, device, owner, needs, since) symbol = bit,
+enum feature_bit { FEATURE_TABLE(FEATURE_ENUM) };
+#undef FEATURE_ENUM
+
+struct feature_info {
+	const char *name;	/* "VIRTIO_F_EVENT_IDX" */
+	uint8_t bit;
+	uint8_t device;		/* 0: every device */
+	enum feature_owner owner;
+	uint8_t needs;		/* or FEATURE_NONE */
+	uint8_t since;		/* 10 * version; 9 is legacy, 0 is not of the specification */
+};
+
+/* The row for 'bit' of device type 'device', or NULL for a bit that we do not know. */
+const struct feature_info *feature_info(enum feature_bit bit, unsigned device);
+
+/* The name of 'bit', or "bit N"; 'buf' is used for the latter. */
+const char *feature_name(char buf[24], unsigned bit, unsigned device);
+
+static inline bool features_has(const struct features *f, unsigned bit)
+{
+	return bit < FEATURES_BITS && (f->word[bit / 64] >> (bit % 64) & 1);
+}
+
+static inline void features_add(struct features *f, unsigned bit)
+{
+	f->word[bit / 64] |= UINT64_C(1) << (bit % 64);
+}
+
+static inline void features_remove(struct features *f, unsigned bit)
+{
+	f->word[bit / 64] &= ~(UINT64_C(1) << (bit % 64));
+}
+
+struct features features_and(struct features a, struct features b);
+struct features features_minus(struct features a, struct features b);
+bool features_equal(struct features a, struct features b);
+bool features_is_empty(struct features f);
+
+/* Does any bit of 'f' miss what it needs?  Then 'bit' and 'needs' name the first such pair. */
+bool features_find_unmet(const struct features *f, unsigned device, uint8_t *bit, uint8_t *needs);
+
+/*
+ * What of 'f' a modern device of type 'device' may offer: bits with a row, none that are internal
+ * (N17) or of the legacy interface only, and none whose needs are not offered too.
+ */
+struct features features_offerable(struct features f, unsigned device);
+
+/* The bits of 'f' that 'owner' answers for. */
+struct features features_owned_by(struct features f, unsigned device, enum feature_owner owner);
+
+/* The 32-bit half 'index' as feature select registers show it; 0 beyond the end (N19). */
+uint32_t features_half(const struct features *f, uint32_t index);
+void features_set_half(struct features *f, uint32_t index, uint32_t value);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * How a driver reaches a device's registers: virtio-pci (transport_pci.c) or virtio-mmio
+ * (transport_mmio.c).  A transport owns the device it carries.
+ */
+#ifndef VIRTIO_TRANSPORT_H
+#define VIRTIO_TRANSPORT_H
+
+#include "virtio/virtio_device.h"
+#include "vmm/base/util.h"
+#include "vmm/machine/machine.h"
+
+struct virtio_transport_ops {
+	/* Where queue 'index' signals used buffers.  Asked at start. */
+	struct virtqueue_call (*queue_call)(struct virtio_transport *t, unsigned index);
+	/* Send the configuration change interrupt. */
+	void (*config_changed)(struct virtio_transport *t);
+	/* The device was reset by status 0: vectors, ISR, selectors. */
+	void (*device_reset)(struct virtio_transport *t);
+	/* System reset, after device_reset: the transport's own state as at power-on. */
+	void (*system_reset)(struct virtio_transport *t);
+	/* Off its bus, and free the transport; the device is reset, and destroyed by the caller. */
+	void (*destroy)(struct virtio_transport *t);
+};
+
+struct virtio_transport {
+	const struct virtio_transport_ops *ops;
+	struct virtio_device *device;
+};
+
+/*
+ * Put 'dev' (consumed, also on failure) on the machine's PCI root as a modern virtio-pci
+ * function: BAR 4 holds common configuration, ISR, device configuration, notification and (its
+ * own page) MSI-X. virtio-v1.4 4.1 "Virtio Over PCI Bus"
+ *
+ * Returns 0 and an owned transport, or -errno with an error chain.
+ */
+MUST_USE int virtio_pci_create(struct virtio_transport **out, struct machine *m,
+			       struct virtio_device *dev);
+
+/*
+ * The same over virtio-mmio version 2, as device number 'index' (LAYOUT_VIRTIO_MMIO + index *
+ * stride, layout_virtio_mmio_gsi(index)).  virtio-v1.4 4.2 "Virtio Over MMIO"
+ */
+MUST_USE int virtio_mmio_create(struct virtio_transport **out, struct machine *m,
+				struct virtio_device *dev, unsigned index);
+
+/* System reset of the device and of its transport's registers.  NULL is fine.  Lock held. */
+void virtio_transport_reset(struct virtio_transport *t);
+
+/*
+ * Reset and stop the device, take the transport off its bus, free both.  NULL is fine.  Lock
+ * held.
+ */
+void virtio_transport_destroy(struct virtio_transport *t);
+
+#endif

@@ -1,0 +1,120 @@
+/*
+ * A virtqueue as the device side works with it: pop chains, push them back, flush.  The verbs
+ * hide the ring's layout (split today, packed beside it).  Everything here belongs to the loop
+ * that owns the ring between start and stop; no lock is taken.
+ *
+ * virtio-v1.4 2.6 "Virtqueues", 2.7 "Split Virtqueues".
+ */
+#ifndef VIRTIO_VIRTQUEUE_H
+#define VIRTIO_VIRTQUEUE_H
+
+#include <stdatomic.h>
+
+#include "virtio/chain.h"
+#include "virtio/features.h"
+#include "vmm/base/util.h"
+#include "vmm/machine/dma.h"
+
+struct virtqueue;
+
+/*
+ * Where the used-buffer notification goes: an eventfd, and for transports without per-queue
+ * vectors an interrupt status register whose 'isr_bits' are set before the signal.
+ */
+struct virtqueue_call {
+	int fd;				/* borrowed */
+	_Atomic uint32_t *isr;		/* or NULL */
+	uint32_t isr_bits;
+};
+
+enum vq_pop { VQ_EMPTY, VQ_CHAIN, VQ_BROKEN };
+
+/* What a driver did wrong with the ring; the first one is kept. */
+enum vq_fault {
+	VQ_FAULT_NONE,
+	VQ_FAULT_AVAIL_INDEX,		/* more chains than the queue is long, or backwards */
+	VQ_FAULT_HEAD,			/* head index >= queue size */
+	VQ_FAULT_HEAD_IN_FLIGHT,	/* the same head made available twice */
+	VQ_FAULT_NEXT,			/* next index >= table size */
+	VQ_FAULT_LOOP,			/* longer than the queue */
+	VQ_FAULT_ADDRESS,		/* buffer not in RAM */
+	VQ_FAULT_ORDER,			/* device-readable after device-writable */
+	VQ_FAULT_INDIRECT,		/* nested, bad length, not negotiated, NEXT beside it */
+	VQ_FAULT_LENGTH,		/* more than 2^32 - 1 bytes in all */
+};
+
+/* What the driver configured.  Judged by virtqueue_create. */
+struct virtqueue_config {
+	uint16_t size;
+	uint64_t desc, driver, device;	/* guest addresses of the three areas */
+	struct features features;	/* accepted */
+	const struct dma *dma;		/* keeps */
+	struct virtqueue_call call;
+	uint16_t avail_base;		/* index to begin with: 0 for a fresh start */
+	uint16_t used_base;
+	/* Optional: called once, by the virtqueue_pop that finds the queue broken. */
+	void (*broken)(void *arg, enum vq_fault fault);
+	void *broken_arg;
+};
+
+struct virtqueue_stats {
+	uint64_t kicks, chains, calls;
+};
+
+/*
+ * Judge the configuration, map the three areas, allocate all scratch memory.
+ *
+ * Returns 0 and an owned queue; -EINVAL with an error chain when the driver's configuration
+ * cannot be (the device then needs reset); -ENOMEM.  Control path.
+ */
+MUST_USE int virtqueue_create(struct virtqueue **out, const struct virtqueue_config *config);
+
+/* Chains that are still out are dropped: their iovecs are gone.  NULL is fine. */
+void virtqueue_destroy(struct virtqueue *q);
+
+/*
+ * Take the next available chain, judged and mapped.
+ *
+ * Returns VQ_CHAIN and fills 'c' (its iovecs are valid until the head is pushed back), VQ_EMPTY,
+ * or VQ_BROKEN if the driver broke a rule; the queue then stays broken until reset and
+ * virtqueue_fault() tells why.  Every VQ_CHAIN must be returned by exactly one virtqueue_push().
+ * virtio-v1.4 2.7.13 "Supplying Buffers to The Device"
+ */
+enum vq_pop virtqueue_pop(struct virtqueue *q, struct chain *c);
+
+/* Take the last popped chain back, unprocessed: the next pop gives it again. */
+void virtqueue_unpop(struct virtqueue *q, const struct chain *c);
+
+/*
+ * Give a chain back with 'written' bytes written from the start of its writable part.  Not
+ * visible to the driver before virtqueue_flush().  virtio-v1.4 2.7.8 "The Virtqueue Used Ring"
+ */
+void virtqueue_push(struct virtqueue *q, uint16_t head, uint32_t written);
+
+/*
+ * Publish what was pushed and notify the driver if it asked for that.  Between two flushes at
+ * most 'size' chains can be popped, whatever the driver does.  A broken queue publishes nothing
+ * any more.
+ */
+void virtqueue_flush(struct virtqueue *q);
+
+/*
+ * Tell the driver not to kick / to kick again.  virtqueue_rearm returns true if chains arrived in
+ * between: the caller must pop again, for which there may be no kick.
+ */
+void virtqueue_suppress(struct virtqueue *q);
+bool virtqueue_rearm(struct virtqueue *q);
+
+/* A cheap look without barriers: may there be something to pop? For pollers. */
+bool virtqueue_has_work(const struct virtqueue *q);
+
+/* How many chains are popped and not yet pushed. */
+unsigned virtqueue_in_flight(const struct virtqueue *q);
+
+unsigned virtqueue_size(const struct virtqueue *q);
+uint16_t virtqueue_avail_index(const struct virtqueue *q);	/* of the next chain to pop */
+enum vq_fault virtqueue_fault(const struct virtqueue *q);
+const char *vq_fault_text(enum vq_fault fault);
+struct virtqueue_stats *virtqueue_stats(struct virtqueue *q);
+
+#endif
