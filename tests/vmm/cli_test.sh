@@ -1,0 +1,239 @@
+#!/bin/bash
+# The command line as people meet it: bad input, messages, exit statuses.  Speaks TAP.
+# Usage: cli_test.sh PATH-TO-VIREO
+set -u
+
+[ $# -eq 1 ] || { echo "usage: $0 PATH-TO-VIREO" >&2; exit 2; }
+dir=$(mktemp -d)
+chmod 755 "$dir"
+trap 'rm -rf "$dir"' EXIT
+# A copy that other users can run, too.
+cp "$1" "$dir/vireo" || exit 2
+vireo=$dir/vireo
+cd "$dir" || exit 2
+
+n=0
+failed=0
+ok() { n=$((n + 1)); echo "ok $n - $1"; }
+skip() { n=$((n + 1)); echo "ok $n - $1 # SKIP $2"; }
+not_ok() {
+	n=$((n + 1))
+	failed=1
+	echo "not ok $n - $1"
+	echo "  status $status, expected $2; it said:"
+	sed 's/^/    /' out
+}
+
+# expect NAME STATUS PATTERN COMMAND... : the status, and a line that matches
+expect() {
+	local name=$1 wanted=$2 pattern=$3
+	shift 3
+	timeout 60 "$@" </dev/null >out 2>&1
+	status=$?
+	if [ "$status" -eq "$wanted" ] && grep -qE -e "$pattern" out; then ok "$name"; else not_ok "$name" "$wanted /$pattern/"; fi
+}
+
+# expect_kvm: the same for what needs a machine
+expect_kvm() { if $has_kvm; then expect "$@"; else skip "$1" "/dev/kvm does not work here"; fi; }
+
+bytes() { local b; for b; do printf '%b' "\\x$b"; done; }
+
+# kernel FILE BYTE... : an ELF file with a PVH entry, whose code (32-bit) these bytes are.
+# System V ABI, "Object Files"; Xen, misc/pvh.pandoc
+kernel() {
+	local file=$1
+	shift
+	{
+		bytes 7f 45 4c 46 02 01 01 00 00 00 00 00 00 00 00 00 02 00 3e 00 01 00 00 00
+		bytes c8 00 10 00 00 00 00 00 40 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+		bytes 00 00 00 00 40 00 38 00 02 00 00 00 00 00 00 00
+		# PT_LOAD: the whole file, to 1 MiB
+		bytes 01 00 00 00 05 00 00 00 00 00 00 00 00 00 00 00 00 00 10 00 00 00 00 00
+		bytes 00 00 10 00 00 00 00 00 00 01 00 00 00 00 00 00 00 01 00 00 00 00 00 00
+		bytes 00 10 00 00 00 00 00 00
+		# PT_NOTE, and the note: XEN_ELFNOTE_PHYS32_ENTRY
+		bytes 04 00 00 00 04 00 00 00 b0 00 00 00 00 00 00 00 b0 00 10 00 00 00 00 00
+		bytes b0 00 10 00 00 00 00 00 18 00 00 00 00 00 00 00 18 00 00 00 00 00 00 00
+		bytes 04 00 00 00 00 00 00 00
+		bytes 04 00 00 00 08 00 00 00 12 00 00 00 58 65 6e 00 c8 00 10 00 00 00 00 00
+		bytes "$@"
+	} >"$file"
+	truncate -s 512 "$file"
+}
+
+loop="eb fe"
+set_reset="66 ba f9 0c b0 06 ee"	# mov dx, 0xcf9; mov al, 6; out dx, al
+# shellcheck disable=SC2086  # words are bytes
+{
+	kernel exit0 31 c0 e7 f4 $loop				# xor eax, eax; out 0xf4, eax
+	kernel exit7 b8 07 00 00 00 e7 f4 $loop
+	kernel exit300 b8 2c 01 00 00 e7 f4 $loop
+	kernel poweroff 66 ba 04 06 66 b8 00 34 66 ef $loop	# PM1 control: S5
+	kernel reboot $set_reset $loop
+	kernel panicked 66 c7 05 72 04 00 00 34 12 $set_reset $loop	# word [0x472] = 0x1234
+	kernel panic 66 ba 05 05 b0 01 ee $loop			# pvpanic
+	kernel halt fa f4 eb fd
+	kernel crash 0f 0b					# ud2, and no IDT
+	kernel spin $loop
+	kernel hello 66 ba f8 03 b0 48 ee b0 69 ee 31 c0 e7 f4 $loop	# "Hi" to COM1
+}
+
+has_kvm=true
+timeout 60 "$vireo" doctor -q >/dev/null 2>&1 || has_kvm=false
+run() { echo "$vireo run $*"; }
+
+# --- The command line ---------------------------------------------------------------------------
+expect "no command explains the program" 125 '^Usage: vireo COMMAND' "$vireo"
+expect "an unknown command is corrected" 125 "unknown command 'rnu'; did you mean 'run'" "$vireo" rnu
+expect "help is there" 0 '^Usage: vireo COMMAND' "$vireo" --help
+expect "help of run has its options" 0 '^  --memory SIZE' "$vireo" run --help
+expect "help of doctor" 0 '^Usage: vireo doctor' "$vireo" help doctor
+expect "the version is a number" 0 '^vireo [0-9]+\.[0-9]+' "$vireo" version
+expect "the manual page is roff" 0 '^\.TH VIREO 1' "$vireo" help --man
+expect "help that cannot be written is a failure" 125 'No space left' sh -c "$vireo help >/dev/full"
+expect "an unknown option is corrected" 125 "unknown option '--memroy'; did you mean '--memory'\?" \
+	"$vireo" run --memroy 1G
+expect "a kernel is needed" 125 "which kernel\?" "$vireo" run
+expect "a VM file is refused for now" 125 "'web.yaml': Vireo cannot read VM files yet" "$vireo" run web.yaml
+expect "a wrong value names what is allowed" 125 "^vireo: --transport: 'usb' is not one of pci, mmio" \
+	"$vireo" run --transport usb
+expect "doctor refuses what it does not know" 125 "'doctor' does not take '--foo'" "$vireo" doctor --foo
+timeout 10 "$vireo" run --memory lots --cpus 0 --memroy --disk >out 2>&1
+status=$?
+if [ $status -eq 125 ] && [ "$(grep -c '^vireo: ' out)" -eq 4 ]; then
+	ok "all mistakes are told at once"
+else
+	not_ok "all mistakes are told at once" "125 and 4 lines"
+fi
+
+# --- Files --------------------------------------------------------------------------------------
+expect "a missing kernel is 127 and named" 127 "'nowhere/vmlinuz'" "$vireo" run --kernel nowhere/vmlinuz
+expect "a missing initrd is 127 and named" 127 "'initrd.gone'" "$vireo" run --kernel exit0 --initrd initrd.gone
+expect "a missing disk is 127 and named" 127 "'gone.img'" "$vireo" run --kernel exit0 --disk gone.img
+expect "a directory is no kernel" 125 "'/'" "$vireo" run --kernel /
+expect "a console's file in no directory is 127" 127 "'gone/log'" "$vireo" run --kernel exit0 --console file=gone/log
+echo "just a text" >text
+expect "a text is no kernel" 125 "'text'.*(not|no) " "$vireo" run --kernel text
+: >empty
+expect "an empty file is no kernel" 125 "'empty'.*empty" "$vireo" run --kernel empty
+gzip -c text >text.gz
+expect "a gzip file is told as such" 125 "'text.gz'.*gzip" "$vireo" run --kernel text.gz
+head -c 100 exit0 >cut.elf
+expect "an ELF file that is cut off" 125 "'cut.elf'" "$vireo" run --kernel cut.elf
+: >empty.img
+expect "an empty disk is refused" 125 "'empty.img'" "$vireo" run --kernel exit0 --disk empty.img
+head -c 1000 /dev/zero >cut.img
+expect "a disk that is cut off inside a sector is refused" 125 "'cut.img'" "$vireo" run --kernel exit0 --disk cut.img
+expect "memory too small for anything" 125 "^vireo: --memory: '64K' is too small" "$vireo" run --kernel exit0 --memory 64K
+cp exit0 secret
+chmod 0 secret
+cp exit0 secret.img
+chmod 0 secret.img
+nobody="setpriv --reuid 65534 --regid 65534 --clear-groups --"
+if [ "$(id -u)" -ne 0 ]; then nobody=; fi
+if $nobody "$vireo" version >/dev/null 2>&1; then
+	# shellcheck disable=SC2086  # a command and its arguments
+	{
+		expect "an unreadable kernel is named" 125 "'secret'" $nobody "$vireo" run --kernel secret
+		expect "an unreadable disk is named" 125 "'secret.img'" $nobody "$vireo" run --kernel exit0 --disk secret.img
+	}
+else
+	skip "an unreadable kernel is named" "setpriv cannot become another user"
+	skip "an unreadable disk is named" "likewise"
+fi
+
+# --- KVM ----------------------------------------------------------------------------------------
+expect "a missing /dev/kvm is 126" 126 "'/nonexistent'" "$vireo" run --kernel exit0 --set vm.kvm=/nonexistent
+expect "a missing /dev/kvm has a fix" 126 "^  hint: " "$vireo" run --kernel exit0 --set vm.kvm=/nonexistent
+expect "a node that is not KVM is 126" 126 "'/dev/null'" "$vireo" run --kernel exit0 --set vm.kvm=/dev/null
+: >no-kvm
+chmod 0 no-kvm
+if $nobody "$vireo" version >/dev/null 2>&1; then
+	# shellcheck disable=SC2086
+	{
+		expect "/dev/kvm without permission is 126" 126 "Permission denied" $nobody "$vireo" run --kernel exit0 --set vm.kvm=no-kvm
+		expect "/dev/kvm without permission has a fix" 126 "^  hint: .*kvm" $nobody "$vireo" run --kernel exit0 --set vm.kvm=no-kvm
+	}
+else
+	skip "/dev/kvm without permission is 126" "setpriv cannot become another user"
+	skip "/dev/kvm without permission has a fix" "likewise"
+fi
+expect "doctor says no without KVM" 126 "^Linux guests: no" "$vireo" doctor -q --kvm /nonexistent
+expect_kvm "doctor finds KVM" 0 "^Linux guests: (yes|too slow here) \([0-9.]+ million instructions/s" "$vireo" doctor
+expect "doctor looks at vhost" "$($has_kvm && echo 0 || echo 126)" '/dev/vhost-net' "$vireo" doctor
+
+# --- How a guest ends ---------------------------------------------------------------------------
+expect_kvm "a status of 0 is 0" 0 "^vireo: guest exited with status 0" "$vireo" run --kernel exit0
+expect_kvm "a guest's status is passed on" 7 "^vireo: guest exited with status 7" "$vireo" run --kernel exit7
+expect_kvm "a large status is 119" 119 "status 300, reported as 119" "$vireo" run --kernel exit300
+expect_kvm "power off is 0" 0 "guest powered off" "$vireo" run --kernel poweroff
+expect_kvm "a panic is 120" 120 "guest kernel panicked" "$vireo" run --kernel panic
+expect_kvm "a panic may be fine" 0 "guest kernel panicked" "$vireo" run --kernel panic --on-panic exit
+expect_kvm "a triple fault is 121" 121 "triple fault" "$vireo" run --kernel crash
+expect_kvm "a halt is 0" 0 "halted" "$vireo" run --kernel halt --timeout 20
+expect_kvm "a halt can be a failure" 121 "halted" "$vireo" run --kernel halt --on-halt fail --timeout 20
+expect_kvm "a reset can be a failure" 122 "guest reset itself" "$vireo" run --kernel reboot --on-reboot fail
+expect_kvm "a reset can be the end" 0 "guest reset itself" "$vireo" run --kernel reboot --on-reboot exit
+expect_kvm "a guest that resets for ever meets the limit" 124 "time limit of 1 s" "$vireo" run --kernel reboot --timeout 1
+expect_kvm "a reset that Linux marks is a panic" 120 "panicked" "$vireo" run --kernel panicked
+expect_kvm "the mark counts only when Linux is told to set it" 122 "reset" \
+	"$vireo" run --kernel panicked --cmdline quiet --on-reboot fail
+expect_kvm "a guest that hangs meets the limit" 124 "RIP 0x1000c8" "$vireo" run --kernel spin --timeout 0.5
+expect_kvm "quiet is quiet" 0 '^$' sh -c "$vireo run -q --kernel exit0; echo"
+expect_kvm "quiet still tells a failure" 120 'panicked' "$vireo" run -q --kernel panic
+expect_kvm "without the sandbox" 0 'status 0' "$vireo" run --kernel exit0 --seccomp off
+expect_kvm "the last words of a console come out" 0 'Hi' "$vireo" run --kernel hello
+expect_kvm "the serial port can lead to a file" 0 '^Hi' sh -c "$vireo run -q --kernel hello --serial file=log && cat log; echo"
+expect_kvm "a slow reader gets everything" 0 'Hi' sh -c "$vireo run --kernel hello | (sleep 1; cat)"
+expect_kvm "a reader that is gone is no failure" 0 'status 0' bash -c "set -o pipefail; $vireo run --kernel hello | true"
+expect_kvm "verbose names the kernel" 0 'ELF' "$vireo" run -v --kernel exit0
+
+# --- What does not fit ----------------------------------------------------------------------------
+head -c 32M /dev/zero >initrd
+expect_kvm "an initrd that does not fit is told with sizes" 125 "initrd.*32 MiB" \
+	"$vireo" run --kernel exit0 --initrd initrd --memory 16M
+expect_kvm "memory too small for the kernel" 125 "kernel|memory" "$vireo" run --kernel exit0 --memory 1M
+disks=()
+for i in $(seq 64); do truncate -s 1M "d$i.img" && disks+=(--disk "d$i.img"); done
+expect_kvm "64 disks on pci" 0 'status 0' "$vireo" run --kernel exit0 "${disks[@]}"
+expect_kvm "64 disks on mmio" 0 'status 0' "$vireo" run --kernel exit0 --transport mmio "${disks[@]}"
+many=()
+for i in $(seq 260); do truncate -s 4K "m$i.img" && many+=(--disk "m$i.img,engine=threads"); done
+expect_kvm "260 disks are too many for pci" 125 'PCI' "$vireo" run --kernel exit0 "${many[@]}"
+expect_kvm "260 disks are too many for mmio" 125 '128 are the most' "$vireo" run --kernel exit0 --transport mmio "${many[@]}"
+
+# --- Others -------------------------------------------------------------------------------------
+# wait_for COMMAND: for up to 10 s
+wait_for() { for _ in $(seq 100); do if "$@" >/dev/null 2>&1; then return; fi; sleep 0.1; done; }
+if $has_kvm; then
+	"$vireo" run --kernel spin --disk d1.img --console null --serial null -v 2>first &
+	first=$!
+	wait_for grep -q 'command line' first
+	sleep 0.3
+	expect "a disk that another VM uses is refused" 125 "'d1.img'.*(in use|locked)" "$vireo" run --kernel exit0 --disk d1.img
+	kill -TERM $first
+	wait $first
+	status=$?
+	cp first out
+	if [ $status -eq 143 ] && grep -q 'ended by SIGTERM' out; then ok "SIGTERM ends it in order"; else not_ok "SIGTERM ends it in order" 143; fi
+	expect "and the disk is free again" 0 'status 0' "$vireo" run --kernel exit0 --disk d1.img
+else
+	skip "a disk that another VM uses is refused" "/dev/kvm does not work here"
+	skip "SIGTERM ends it in order" "likewise"
+	skip "and the disk is free again" "likewise"
+fi
+if $has_kvm && command -v script >/dev/null; then
+	# script(1) gives it a terminal.
+	{ sleep 1; printf 'abc\001x'; } | timeout 20 script -qefc "$(run --kernel spin)" /dev/null >out 2>&1
+	status=$?
+	if [ $status -eq 130 ] && grep -q 'Ctrl-A x ends' out; then ok "the escape key ends it"; else not_ok "the escape key ends it" 130; fi
+	{ sleep 1; printf '\001h'; sleep 0.3; printf '\001x'; } | timeout 20 script -qefc "$(run --kernel spin)" /dev/null >out 2>&1
+	status=$?
+	if [ $status -eq 130 ] && grep -q 'power button' out; then ok "the escape key has a help"; else not_ok "the escape key has a help" 130; fi
+else
+	skip "the escape key ends it" "no /dev/kvm, or no script(1)"
+	skip "the escape key has a help" "likewise"
+fi
+
+echo "1..$n"
+exit $failed

@@ -1,0 +1,230 @@
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "devices/virtio_models.h"
+#include "vmm/command_line.h"
+
+static struct vm_config config;
+static struct run_switches switches;
+static struct mistakes mistakes;
+
+static void setup(void)
+{
+	cr_assert_eq(config_init(&config), 0);
+}
+
+static void teardown(void)
+{
+	config_fini(&config);
+}
+
+TestSuite(command_line, .init = setup, .fini = teardown);
+
+/* Read the words, NULL at the end. */
+#define READ(...) read_words((const char *const[]){ __VA_ARGS__, NULL })
+static unsigned read_words(const char *const *words)
+{
+	int n = 0;
+
+	while (words[n])
+		n++;
+	memset(&mistakes, 0, sizeof(mistakes));
+	command_line_read(n, (char *const *)words, &config, &switches, &mistakes);
+	return mistakes.n;
+}
+
+/* One mistake was made, and this is what is said. */
+static void expect_mistake(unsigned n, const char *text)
+{
+	cr_expect_eq(n, 1);
+	cr_expect_str_eq(mistakes.line[0], text);
+}
+
+Test(command_line, a_value_follows_as_a_word_or_behind_an_equals_sign)
+{
+	cr_assert_eq(READ("--memory", "1G", "--kernel=a=b"), 0);
+	cr_expect_eq(config.memory, GIB(1));
+	cr_expect_str_eq(config.kernel, "a=b");
+}
+
+Test(command_line, the_last_one_wins)
+{
+	cr_assert_eq(
+		READ("--memory", "1G", "--set", "vm.memory=2G", "--kernel", "a", "--kernel", "b"),
+		0);
+	cr_expect_eq(config.memory, GIB(2));
+	cr_expect_str_eq(config.kernel, "b");
+}
+
+Test(command_line, booleans_have_a_no_form)
+{
+	cr_assert_eq(READ("--no-unpack", "--prefault"), 0);
+	cr_expect_not(config.unpack);
+	cr_expect(config.prefault);
+	cr_assert_eq(READ("--unpack", "--prefault=no"), 0);
+	cr_expect(config.unpack);
+	cr_expect_not(config.prefault);
+	expect_mistake(READ("--no-unpack=yes"), "--no-unpack: takes no value");
+	expect_mistake(READ("--no-memory"),
+		       "unknown option '--no-memory'; did you mean '--memory'?");
+}
+
+Test(command_line, an_unknown_flag_is_corrected)
+{
+	expect_mistake(READ("--memroy", "1G"),
+		       "unknown option '--memroy'; did you mean '--memory'?");
+	expect_mistake(READ("--on_panic=fail"),
+		       "unknown option '--on_panic'; did you mean '--on-panic'?");
+	expect_mistake(READ("--no-unpak"),
+		       "unknown option '--no-unpak'; did you mean '--no-unpack'?");
+	expect_mistake(READ("--hlep"), "unknown option '--hlep'; did you mean '--help'?");
+	expect_mistake(READ("--qwertyuiop"),
+		       "unknown option '--qwertyuiop'; 'vireo run --help' lists them");
+	expect_mistake(READ("-x"), "unknown option '-x'; 'vireo run --help' lists them");
+}
+
+Test(command_line, all_mistakes_are_told)
+{
+	cr_expect_eq(READ("--memory", "lots", "--memroy=1", "--cpus", "0", "--rng", "maybe"), 4);
+}
+
+Test(command_line, more_mistakes_than_fit_are_counted)
+{
+	const char *words[MISTAKES_SHOWN + 11];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(words) - 1; i++)
+		words[i] = "-x";
+	words[ARRAY_SIZE(words) - 1] = NULL;
+	cr_expect_eq(read_words(words), ARRAY_SIZE(words) - 1);
+	mistakes_print(&mistakes, stderr);
+}
+
+Test(command_line, a_flag_without_its_value_is_told)
+{
+	expect_mistake(READ("--kernel"), "--kernel: needs a value (FILE)");
+	expect_mistake(READ("--kernel", "--initrd", "x"), "--kernel: needs a value (FILE)");
+	expect_mistake(READ("--set"), "--set: needs a value (SECTION.KEY=VALUE)");
+	cr_assert_eq(READ("--append", "-- --single"), 0);
+	cr_expect_str_eq(config.append, "-- --single");
+}
+
+Test(command_line, each_disk_flag_adds_a_disk)
+{
+	cr_assert_eq(READ("--disk", "a.img", "--disk",
+			  "path=b.img,readonly,engine=threads,queues=2", "--disk", "readonly",
+			  "--disk=c.img,direct=no,ephemeral=yes"),
+		     0);
+	cr_assert_eq(config.n_disks, 4);
+	cr_expect_str_eq(config.disk[0].path, "a.img");
+	cr_expect_not(config.disk[0].readonly);
+	cr_expect_eq(config.disk[0].queues, 1);
+	cr_expect_str_eq(config.disk[1].path, "b.img");
+	cr_expect(config.disk[1].readonly);
+	cr_expect_eq(config.disk[1].engine, BLK_ENGINE_THREADS);
+	cr_expect_eq(config.disk[1].queues, 2);
+	cr_expect_str_eq(config.disk[2].path, "readonly", "a lone word names the file");
+	cr_expect(config.disk[3].ephemeral);
+	cr_expect_not(config.disk[3].direct);
+}
+
+Test(command_line, a_doubled_comma_is_part_of_the_value)
+{
+	cr_assert_eq(READ("--disk", "a,,b.img,serial=x,,,readonly"), 0);
+	cr_expect_str_eq(config.disk[0].path, "a,b.img");
+	cr_expect_str_eq(config.disk[0].serial, "x,");
+	cr_expect(config.disk[0].readonly);
+}
+
+Test(command_line, a_path_may_hold_an_equals_sign)
+{
+	cr_assert_eq(READ("--disk", "/vm/root=1.img"), 0);
+	cr_expect_str_eq(config.disk[0].path, "/vm/root=1.img");
+}
+
+Test(command_line, mistakes_in_a_list_are_told)
+{
+	expect_mistake(READ("--disk", "a,readnly"),
+		       "--disk: unknown key 'readnly'; did you mean 'readonly'?");
+	expect_mistake(READ("--disk", "a,queues"), "--disk: queues: needs a value, 'queues=...'");
+	expect_mistake(READ("--disk", "a,queues=65"),
+		       "--disk: queues: '65' is too large: allowed are 1 to 64");
+	expect_mistake(READ("--cpus", "4,dies=2"),
+		       "--cpus: unknown key 'dies'; known are cpus, cores, threads");
+	expect_mistake(READ("--disk", "a,"),
+		       "--disk: unknown key ''; known are path, name, readonly, "
+		       "ephemeral, direct, engine, queues, queue_size, serial, block_size");
+}
+
+Test(command_line, cpus_take_a_topology)
+{
+	cr_assert_eq(READ("--cpus", "8,cores=2,threads=2"), 0);
+	cr_expect_eq(config.cpus, 8);
+	cr_expect_eq(config.cores, 2);
+	cr_expect_eq(config.threads, 2);
+	cr_assert_eq(READ("--cpus", "cpus=3,cores=3"), 0);
+	cr_expect_eq(config.cpus, 3);
+}
+
+Test(command_line, set_reaches_every_setting)
+{
+	cr_assert_eq(READ("--set", "vm.kvm=/x", "--set=disks.root.path=a=b", "--set",
+			  "disks.root.readonly=yes", "--set", "disks.a.b.path=c"),
+		     0);
+	cr_expect_str_eq(config.kvm_path, "/x");
+	cr_assert_eq(config.n_disks, 2);
+	cr_expect_str_eq(config.disk[0].name, "root");
+	cr_expect_str_eq(config.disk[0].path, "a=b");
+	cr_expect(config.disk[0].readonly);
+	cr_expect_str_eq(config.disk[1].name, "a.b");
+}
+
+Test(command_line, set_can_change_a_disk_that_has_a_name)
+{
+	cr_assert_eq(READ("--disk", "a.img,name=root", "--set", "disks.root.direct=on"), 0);
+	cr_assert_eq(config.n_disks, 1);
+	cr_expect(config.disk[0].direct);
+}
+
+Test(command_line, mistakes_of_set_are_told)
+{
+	expect_mistake(READ("--set", "foo"), "--set: 'foo' is not SECTION.KEY=VALUE");
+	expect_mistake(READ("--set", "vm.memroy=1"),
+		       "--set: vm.memroy: unknown key 'memroy'; did you mean 'memory'?");
+	expect_mistake(READ("--set", "disk.a.path=1"),
+		       "--set: unknown section 'disk'; did you mean 'disks'?");
+	expect_mistake(READ("--set", "disks.path=1"),
+		       "--set: disks.path: give a name, 'disks.NAME.path'");
+	expect_mistake(READ("--set", "vm.a.memory=1"), "--set: vm.a.memory: write 'vm.memory'");
+	expect_mistake(READ("--set", "vm.memory=x"),
+		       "--set: vm.memory: 'x' is not a size (a whole number, then K, M, G or T)");
+}
+
+Test(command_line, switches_are_counted)
+{
+	cr_assert_eq(READ("-vv", "--verbose", "-q", "-h"), 0);
+	cr_expect_eq(switches.verbose, 3);
+	cr_expect(switches.quiet);
+	cr_expect(switches.help);
+}
+
+Test(command_line, a_vm_file_is_refused_by_name)
+{
+	cr_expect_eq(READ("web.yaml"), 1);
+	cr_expect_not_null(strstr(mistakes.line[0], "'web.yaml': Vireo cannot read VM files yet"));
+}
+
+Test(command_line, very_long_words_do_no_harm)
+{
+	static char word[70000], item[70000];
+
+	memset(word, 'x', sizeof(word) - 1);
+	memcpy(word, "--", 2);
+	memset(item, ',', sizeof(item) - 1);
+	cr_expect_eq(READ(word), 1);
+	cr_expect_neq(READ("--disk", item), 0);
+	memcpy(word, "vm", 2);
+	word[2] = '.';
+	word[sizeof(word) - 2] = '=';
+	cr_expect_eq(READ("--set", word), 1);
+	cr_expect_eq(READ(word), 1);
+}

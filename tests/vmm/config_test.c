@@ -1,0 +1,136 @@
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "vmm/config.h"
+
+static struct vm_config config;
+static struct mistakes mistakes;
+
+static void setup(void)
+{
+	cr_assert_eq(config_init(&config), 0);
+	config.kernel = strdup("vmlinuz");
+}
+
+static void teardown(void)
+{
+	config_fini(&config);
+}
+
+TestSuite(config, .init = setup, .fini = teardown);
+
+static struct disk_settings *add_disk(const char *path, const char *name)
+{
+	struct disk_settings *disk = config_add_disk(&config);
+
+	cr_assert_not_null(disk);
+	disk->path = path ? strdup(path) : NULL;
+	disk->name = name ? strdup(name) : NULL;
+	return disk;
+}
+
+static const char *only_mistake(void)
+{
+	memset(&mistakes, 0, sizeof(mistakes));
+	config_validate(&config, &mistakes);
+	cr_assert_eq(mistakes.n, 1);
+	return mistakes.line[0];
+}
+
+Test(config, the_defaults_need_only_a_kernel)
+{
+	config_validate(&config, &mistakes);
+	cr_expect_eq(mistakes.n, 0);
+	cr_expect_eq(config.memory, MIB(512));
+	cr_expect_eq(config.cpus, 1);
+	cr_expect_eq(config.on_reboot, POLICY_RESTART);
+	cr_expect_eq(config.on_panic, POLICY_FAIL);
+	cr_expect_eq(config.seccomp, HAVE_SECCOMP ? SECCOMP_ON : SECCOMP_OFF);
+	cr_expect_eq(config.console.kind, TARGET_STDIO);
+	cr_expect_eq(config.serial.kind, TARGET_STDIO);
+	cr_expect_eq(config.rng, PRESENCE_ON);
+	cr_expect(config.unpack);
+	cr_expect_str_eq(config.kvm_path, "/dev/kvm");
+	free(config.kernel);
+	config.kernel = NULL;
+	cr_expect_str_eq(only_mistake(), "which kernel? Give '--kernel FILE'");
+}
+
+Test(config, unnamed_disks_get_names)
+{
+	add_disk("a", NULL);
+	add_disk("b", "root");
+	add_disk("c", NULL);
+	config_validate(&config, &mistakes);
+	cr_expect_eq(mistakes.n, 0);
+	cr_expect_str_eq(config.disk[0].name, "disk0");
+	cr_expect_str_eq(config.disk[1].name, "root");
+	cr_expect_str_eq(config.disk[2].name, "disk2");
+}
+
+Test(config, two_disks_of_one_name_are_refused)
+{
+	add_disk("a", "root");
+	add_disk("b", "root");
+	cr_expect_str_eq(only_mistake(), "disk 'root': two disks have this name");
+}
+
+Test(config, a_name_that_vireo_gives_can_clash_too)
+{
+	add_disk("a", "disk1");
+	add_disk("b", NULL);
+	cr_expect_str_eq(only_mistake(), "disk 'disk1': two disks have this name");
+}
+
+Test(config, a_disk_needs_a_file)
+{
+	add_disk(NULL, "root");
+	cr_expect_str_eq(only_mistake(), "disk 'root': which file? Give 'path=FILE'");
+}
+
+Test(config, readonly_and_ephemeral_exclude_each_other)
+{
+	struct disk_settings *disk = add_disk("a", NULL);
+
+	disk->readonly = disk->ephemeral = true;
+	cr_expect_not_null(strstr(only_mistake(), "exclude each other"));
+}
+
+Test(config, small_powers_of_two_are_refused_where_they_make_no_sense)
+{
+	add_disk("a", NULL)->block_size = 256;
+	cr_expect_str_eq(only_mistake(), "disk 'disk0': block_size 256 is less than 512");
+	config.disk[0].block_size = 512;
+	config.disk[0].queue_size = 2;
+	cr_expect_str_eq(only_mistake(), "disk 'disk0': queue_size 2 is less than 4");
+}
+
+Test(config, a_serial_number_has_20_bytes)
+{
+	add_disk("a", NULL)->serial = strdup("123456789012345678901");
+	cr_expect_not_null(strstr(only_mistake(), "is longer than 20 bytes"));
+}
+
+Test(config, memory_is_whole_pages)
+{
+	config.memory = MIB(512) + 1024;
+	cr_expect_str_eq(only_mistake(), "--memory: 524289K is not a multiple of 4K");
+}
+
+Test(config, a_topology_must_come_out_even)
+{
+	config.cpus = 6;
+	config.cores = 2;
+	config.threads = 2;
+	cr_expect_not_null(strstr(only_mistake(), "cannot be spread"));
+	config.cpus = 8;
+	memset(&mistakes, 0, sizeof(mistakes));
+	config_validate(&config, &mistakes);
+	cr_expect_eq(mistakes.n, 0);
+}
+
+Test(config, mmio_discovery_needs_mmio)
+{
+	config.mmio_discovery = MMIO_DISCOVERY_CMDLINE;
+	cr_expect_not_null(strstr(only_mistake(), "needs '--transport mmio'"));
+}

@@ -1,0 +1,108 @@
+/*
+ * The table itself: what every row must hold, so that everything that is made from it is
+ * complete.
+ */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "vmm/config.h"
+#include "vmm/option.h"
+
+#define FOR_EACH_ROW(o)                                                                            \
+	for (const struct option *o = option_table; o < option_table + option_table_len; o++)
+
+Test(option_table, every_row_is_of_a_known_section)
+{
+	FOR_EACH_ROW (o)
+		cr_expect_not_null(option_section_of(o), "%s.%s", o->section, o->key);
+}
+
+Test(option_table, every_row_explains_itself_in_one_line)
+{
+	FOR_EACH_ROW (o) {
+		cr_assert_not_null(o->help, "%s.%s", o->section, o->key);
+		cr_expect_gt(strlen(o->help), 8, "%s.%s", o->section, o->key);
+		cr_expect_leq(strlen(o->help), 72, "%s.%s", o->section, o->key);
+		cr_expect_neq(o->help[strlen(o->help) - 1], '.', "%s.%s", o->section, o->key);
+		cr_expect_null(strchr(o->help, '\n'), "%s.%s", o->section, o->key);
+	}
+}
+
+Test(option_table, every_value_has_a_word_for_it)
+{
+	char buf[128];
+
+	FOR_EACH_ROW (o) {
+		cr_expect_neq(option_value_text(o, buf)[0], '\0', "%s.%s", o->section, o->key);
+		if (o->type != OPTION_BOOL && o->type != OPTION_CHOICE)
+			cr_expect_not_null(o->value, "%s.%s", o->section, o->key);
+	}
+}
+
+Test(option_table, choices_are_given_where_they_are_needed)
+{
+	FOR_EACH_ROW (o)
+		cr_expect_eq(o->choice != NULL, o->type == OPTION_CHOICE, "%s.%s", o->section,
+			     o->key);
+}
+
+/* Only texts and paths can be absent; a number or a choice always has a value. */
+Test(option_table, every_row_has_a_default_or_may_be_absent)
+{
+	FOR_EACH_ROW (o)
+		cr_expect(o->initial || o->type == OPTION_TEXT || o->type == OPTION_PATH, "%s.%s",
+			  o->section, o->key);
+}
+
+Test(option_table, every_default_is_allowed)
+{
+	struct vm_config config;
+	char why[OPTION_WHY_SIZE];
+
+	cr_assert_eq(config_init(&config), 0);
+	FOR_EACH_ROW (o) {
+		struct disk_settings disk = { 0 };
+		void *object = option_section_of(o)->repeated ? (void *)&disk : (void *)&config;
+		if (o->initial)
+			cr_expect_eq(option_set(o, object, o->initial, why), 0, "%s.%s: %s",
+				     o->section, o->key, why);
+		option_free_all("disks", &disk);
+	}
+	config_fini(&config);
+}
+
+Test(option_table, keys_are_unique_and_plain)
+{
+	FOR_EACH_ROW (o) {
+		cr_expect_eq(option_find(o->section, strlen(o->section), o->key, strlen(o->key)), o,
+			     "%s.%s is there twice", o->section, o->key);
+		cr_expect_eq(strspn(o->key, "abcdefghijklmnopqrstuvwxyz_"), strlen(o->key), "%s.%s",
+			     o->section, o->key);
+	}
+}
+
+/* A flag belongs to one row, or its items to one section. */
+Test(option_table, flags_are_unique)
+{
+	FOR_EACH_ROW (o) {
+		const struct option *first;
+
+		if (!o->flag)
+			continue;
+		first = option_find_flag(o->flag, strlen(o->flag));
+		cr_expect_str_eq(first->section, o->section, "--%s", o->flag);
+		cr_expect_eq(option_find_item(o->flag, o->key, strlen(o->key)), o, "--%s: %s",
+			     o->flag, o->key);
+		cr_expect_neq(strncmp(o->flag, "no-", 3), 0, "--%s: 'no-' means something else",
+			      o->flag);
+	}
+}
+
+Test(option_table, fields_do_not_overlap)
+{
+	FOR_EACH_ROW (a)
+		for (const struct option *b = option_table; b < a; b++)
+			cr_expect(a->offset != b->offset || option_section_of(a)->repeated !=
+								    option_section_of(b)->repeated,
+				  "%s.%s and %s.%s", a->section, a->key, b->section, b->key);
+}

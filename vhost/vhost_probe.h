@@ -1,0 +1,30 @@
+/*
+ * Looking at a vhost node of the host: does it open, and what does it offer?  For 'vireo doctor'
+ * and for messages; nothing here starts a device.
+ */
+#ifndef VHOST_VHOST_PROBE_H
+#define VHOST_VHOST_PROBE_H
+
+#include "vmm/base/util.h"
+
+enum vhost_verdict {
+	VHOST_WORKS,
+	VHOST_NO_NODE,		/* ENOENT: module not loaded, or not passed into the container */
+	VHOST_NO_DRIVER,	/* ENODEV, ENXIO: the node is there, nothing is behind it */
+	VHOST_NOT_PERMITTED,	/* EACCES, EPERM */
+	VHOST_BUSY,		/* EBUSY: another process has it (vDPA) */
+	VHOST_BROKEN,		/* it opens, and does not answer as vhost */
+};
+
+struct vhost_probe {
+	enum vhost_verdict verdict;
+	int err;			/* positive errno, 0 for VHOST_WORKS */
+	uint64_t features;		/* VHOST_GET_FEATURES */
+	bool has_backend_features;	/* the kernel knows VHOST_GET_BACKEND_FEATURES here */
+	uint64_t backend_features;
+};
+
+/* Open 'path', ask, close.  Always fills 'out'; no error chain.  Any thread. */
+void vhost_probe(struct vhost_probe *out, const char *path);
+
+#endif

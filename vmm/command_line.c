@@ -1,0 +1,361 @@
+/*
+ * Long options as people know them: "--flag value", "--flag=value", "--flag"/"--no-flag" for
+ * booleans.  A flag that several rows of the table share takes a list, "--disk
+ * FILE,readonly,queues=2"; a comma inside of a value is written twice.
+ */
+#include "vmm/command_line.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/base/text.h"
+#include "vmm/option.h"
+
+const struct switch_info command_line_switches[] = {
+	{ "--set SECTION.KEY=VALUE", "any setting by its name; 'disks.NAME.key' for a disk" },
+	{ "-v, --verbose", "say more; twice: everything" },
+	{ "-q, --quiet", "do not say how the guest ended, unless it failed" },
+	{ "-h, --help", "this text" },
+};
+const unsigned command_line_switches_len = ARRAY_SIZE(command_line_switches);
+
+enum { MAX_NAMES = 128 };
+
+struct reader {
+	char *const *next;	/* arguments not read yet, up to 'end' */
+	char *const *end;
+	struct vm_config *config;
+	struct run_switches *switches;
+	struct mistakes *mistakes;
+};
+
+static void set(struct reader *rd, const struct option *o, void *object, const char *label,
+		const char *text)
+{
+	char why[OPTION_WHY_SIZE];
+
+	if (option_set(o, object, text, why) < 0)
+		mistakes_add(rd->mistakes, "%s: %s", label, why);
+}
+
+/* --- Mistyped names -------------------------------------------------------------------------- */
+
+static void unknown_flag(struct reader *rd, const char *name, size_t len)
+{
+	static const char *const own[] = { "set", "verbose", "quiet", "help" };
+	const char *names[MAX_NAMES], *near;
+	char no[32][32];	/* "no-unpack" */
+	unsigned n = 0, n_no = 0;
+	char word[64];
+
+	snprintf(word, sizeof(word), "%.*s", (int)len, name);
+	for (unsigned i = 0; i < ARRAY_SIZE(own); i++)
+		names[n++] = own[i];
+	for (unsigned i = 0; i < option_table_len && n < MAX_NAMES - 1; i++) {
+		const struct option *o = &option_table[i];
+		if (!o->flag || option_find_flag(o->flag, strlen(o->flag)) != o)
+			continue;
+		names[n++] = o->flag;
+		if (o->type == OPTION_BOOL && n_no < ARRAY_SIZE(no)) {
+			snprintf(no[n_no], sizeof(no[0]), "no-%s", o->flag);
+			names[n++] = no[n_no++];
+		}
+	}
+	near = text_nearest(word, names, n);
+	if (near)
+		mistakes_add(rd->mistakes, "unknown option '--%s'; did you mean '--%s'?", word,
+			     near);
+	else
+		mistakes_add(rd->mistakes, "unknown option '--%s'; 'vireo run --help' lists them",
+			     word);
+}
+
+/* 'where' is what is searched, in words; the candidates are the keys that 'wanted' accepts. */
+static void unknown_key(struct reader *rd, const char *where, const char *key, size_t len,
+			bool (*wanted)(const struct option *o, const char *of), const char *of)
+{
+	const char *names[MAX_NAMES], *near;
+	char word[64], list[256] = "";
+	size_t used = 0;
+	unsigned n = 0;
+
+	snprintf(word, sizeof(word), "%.*s", (int)len, key);
+	for (unsigned i = 0; i < option_table_len && n < MAX_NAMES; i++)
+		if (wanted(&option_table[i], of))
+			names[n++] = option_table[i].key;
+	near = text_nearest(word, names, n);
+	if (near) {
+		mistakes_add(rd->mistakes, "%s: unknown key '%s'; did you mean '%s'?", where, word,
+			     near);
+		return;
+	}
+	for (unsigned i = 0; i < n && used < sizeof(list); i++)
+		used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", i ? ", " : "",
+					 names[i]);
+	mistakes_add(rd->mistakes, "%s: unknown key '%s'; known are %s", where, word, list);
+}
+
+static bool has_flag(const struct option *o, const char *flag)
+{
+	return o->flag && !strcmp(o->flag, flag);
+}
+
+static bool has_section(const struct option *o, const char *section)
+{
+	return !strcmp(o->section, section);
+}
+
+/* --- Lists ----------------------------------------------------------------------------------- */
+
+/*
+ * Move the next item of '*list' into 'item' (room for the whole list), doubled commas made single.
+ * '*list' is NULL when it was the last.
+ */
+static void take_item(const char **list, char *item)
+{
+	const char *p = *list;
+
+	while (*p && (*p != ',' || p[1] == ',')) {
+		p += *p == ',';
+		*item++ = *p++;
+	}
+	*item = '\0';
+	*list = *p ? p + 1 : NULL;
+}
+
+/* The length of "key" in "key=..." or "key"; 0 if it does not begin like that. */
+static size_t key_length(const char *item)
+{
+	size_t len = 0;
+
+	while (islower((unsigned char)item[len]) || item[len] == '_')
+		len++;
+	return item[len] == '=' || item[len] == '\0' ? len : 0;
+}
+
+static void read_item(struct reader *rd, const struct option *first, void *object, const char *item,
+		      bool may_be_bare)
+{
+	size_t len = key_length(item);
+	const struct option *o = option_find_item(first->flag, item, len);
+	char label[96];
+
+	snprintf(label, sizeof(label), "--%s", first->flag);
+	if (len && item[len] == '=' ? !o : !may_be_bare && !o) {
+		unknown_key(rd, label, item, len ? len : strcspn(item, "="), has_flag, first->flag);
+		return;
+	}
+	/* A lone word in first place is a value ("--disk readonly" names a file). */
+	if (!len || (item[len] == '\0' && may_be_bare)) {
+		set(rd, first, object, label, item);
+		return;
+	}
+	snprintf(label, sizeof(label), "--%s: %s", first->flag, o->key);
+	if (item[len] == '=')
+		set(rd, o, object, label, item + len + 1);
+	else if (o->type == OPTION_BOOL)
+		set(rd, o, object, label, "yes");
+	else
+		mistakes_add(rd->mistakes, "%s: needs a value, '%s=...'", label, o->key);
+}
+
+static void read_list(struct reader *rd, const struct option *first, const char *list)
+{
+	void *object = option_section_of(first)->repeated ? (void *)config_add_disk(rd->config)
+							   : (void *)rd->config;
+	char *item = malloc(strlen(list) + 1);
+
+	if (!object || !item) {
+		mistakes_add(rd->mistakes, "--%s: no memory", first->flag);
+	} else {
+		bool is_first = true;
+		do {
+			take_item(&list, item);
+			read_item(rd, first, object, item, is_first);
+			is_first = false;
+		} while (list);
+	}
+	free(item);
+}
+
+/* --- --set ------------------------------------------------------------------------------------ */
+
+static bool known_section(const char *name, size_t len, const struct option_section **out)
+{
+	for (unsigned i = 0; i < option_sections_len; i++) {
+		*out = &option_sections[i];
+		if (strlen((*out)->name) == len && !memcmp((*out)->name, name, len))
+			return true;
+	}
+	return false;
+}
+
+/* The disk of "disks.NAME.key", made when it is the first time that it is named. */
+static struct disk_settings *named_disk(struct reader *rd, const char *name, size_t len)
+{
+	struct disk_settings *disk = config_find_disk(rd->config, name, len);
+
+	if (disk)
+		return disk;
+	disk = config_add_disk(rd->config);
+	if (disk)
+		disk->name = strndup(name, len);
+	return disk && disk->name ? disk : NULL;
+}
+
+/* "section.key=value" or "disks.NAME.key=value". */
+static void read_set(struct reader *rd, const char *text)
+{
+	const struct option_section *section;
+	size_t name_len = strcspn(text, "="), section_len = strcspn(text, ".=");
+	const char *dot = memrchr(text, '.', name_len);
+	void *object = rd->config;
+	char label[128];
+
+	if (!text[name_len] || !dot) {
+		mistakes_add(rd->mistakes, "--set: '%s' is not SECTION.KEY=VALUE", text);
+		return;
+	}
+	if (!known_section(text, section_len, &section)) {
+		const char *names[16], *near;
+		for (unsigned i = 0; i < option_sections_len; i++)
+			names[i] = option_sections[i].name;
+		snprintf(label, sizeof(label), "%.*s", (int)section_len, text);
+		near = text_nearest(label, names, option_sections_len);
+		mistakes_add(rd->mistakes, "--set: unknown section '%s'%s%s%s", label,
+			     near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+		return;
+	}
+	const char *key = dot + 1;
+	size_t key_len = name_len - (size_t)(key - text);
+	const struct option *o = option_find(section->name, section_len, key, key_len);
+	snprintf(label, sizeof(label), "--set: %.*s", (int)name_len, text);
+	if (section->repeated != (dot != text + section_len)) {
+		mistakes_add(rd->mistakes, section->repeated ? "%s: give a name, '%s.NAME.%.*s'"
+							      : "%s: write '%s.%.*s'",
+			     label, section->name, (int)key_len, key);
+		return;
+	}
+	if (!o) {
+		unknown_key(rd, label, key, key_len, has_section, section->name);
+		return;
+	}
+	if (section->repeated)
+		object = named_disk(rd, text + section_len + 1,
+				    (size_t)(dot - text) - section_len - 1);
+	if (!object)
+		mistakes_add(rd->mistakes, "%s: no memory", label);
+	else
+		set(rd, o, object, label, text + name_len + 1);
+}
+
+/* --- Arguments ------------------------------------------------------------------------------- */
+
+static bool is_flag(const char *arg)
+{
+	return !strncmp(arg, "--", 2) && option_find_flag(arg + 2, strcspn(arg + 2, "="));
+}
+
+/* What follows the flag; NULL, noted, when nothing does. */
+static const char *take_value(struct reader *rd, const char *flag, const char *inline_value,
+			      const char *shown)
+{
+	if (inline_value)
+		return inline_value;
+	if (rd->next < rd->end && !is_flag(*rd->next))
+		return *rd->next++;
+	mistakes_add(rd->mistakes, "--%s: needs a value (%s)", flag, shown);
+	return NULL;
+}
+
+static void read_flag(struct reader *rd, const struct option *o, const char *inline_value,
+		      bool negated)
+{
+	char label[64], shown[128];
+	const char *value;
+
+	snprintf(label, sizeof(label), "--%s%s", negated ? "no-" : "", o->flag);
+	if (negated && inline_value) {
+		mistakes_add(rd->mistakes, "%s: takes no value", label);
+		return;
+	}
+	if (o->type == OPTION_BOOL && !option_flag_is_list(o->flag)) {
+		set(rd, o, rd->config, label, negated ? "no" : inline_value ? inline_value : "yes");
+		return;
+	}
+	value = take_value(rd, o->flag, inline_value, option_value_text(o, shown));
+	if (!value)
+		return;
+	if (option_flag_is_list(o->flag))
+		read_list(rd, o, value);
+	else
+		set(rd, o, rd->config, label, value);
+}
+
+static void read_long(struct reader *rd, const char *name)
+{
+	size_t len = strcspn(name, "=");
+	const char *value = name[len] ? name + len + 1 : NULL;
+	const struct option *o = option_find_flag(name, len);
+
+	if (o) {
+		read_flag(rd, o, value, false);
+		return;
+	}
+	if (len > 3 && !strncmp(name, "no-", 3)) {
+		o = option_find_flag(name + 3, len - 3);
+		if (o && o->type == OPTION_BOOL) {
+			read_flag(rd, o, value, true);
+			return;
+		}
+	}
+	if (len == 3 && !memcmp(name, "set", len)) {
+		value = take_value(rd, "set", value, "SECTION.KEY=VALUE");
+		if (value)
+			read_set(rd, value);
+	} else if (!strcmp(name, "verbose")) {
+		rd->switches->verbose++;
+	} else if (!strcmp(name, "quiet")) {
+		rd->switches->quiet = true;
+	} else if (!strcmp(name, "help")) {
+		rd->switches->help = true;
+	} else {
+		unknown_flag(rd, name, len);
+		/* What follows is most likely its value: one mistake, not two. */
+		if (!value && rd->next < rd->end && **rd->next != '-')
+			rd->next++;
+	}
+}
+
+static void read_short(struct reader *rd, const char *letters)
+{
+	for (const char *p = letters; *p; p++) {
+		switch (*p) {
+		case 'v': rd->switches->verbose++; break;
+		case 'q': rd->switches->quiet = true; break;
+		case 'h': rd->switches->help = true; break;
+		default:
+			mistakes_add(rd->mistakes,
+				     "unknown option '-%c'; 'vireo run --help' lists them", *p);
+		}
+	}
+}
+
+void command_line_read(int argc, char *const *argv, struct vm_config *config,
+		       struct run_switches *switches, struct mistakes *mistakes)
+{
+	struct reader rd = { argv, argv + argc, config, switches, mistakes };
+
+	while (rd.next < rd.end) {
+		const char *arg = *rd.next++;
+		if (!strncmp(arg, "--", 2) && arg[2])
+			read_long(&rd, arg + 2);
+		else if (arg[0] == '-' && arg[1] && arg[1] != '-')
+			read_short(&rd, arg + 1);
+		else
+			mistakes_add(mistakes, "'%s': Vireo cannot read VM files yet; "
+				     "describe the VM with options ('vireo run --help')", arg);
+	}
+}

@@ -1,0 +1,78 @@
+/*
+ * The description of one VM: every setting with its value, whoever gave it (defaults, command
+ * line, later a VM file).  Plain data; which settings exist, how they are written and what is
+ * allowed stands in option_table.c, and nowhere else.
+ */
+#ifndef VMM_CONFIG_H
+#define VMM_CONFIG_H
+
+#include "vmm/base/util.h"
+#include "vmm/mistakes.h"
+
+enum transport_kind { TRANSPORT_PCI, TRANSPORT_MMIO };
+enum mmio_discovery { MMIO_DISCOVERY_ACPI, MMIO_DISCOVERY_CMDLINE };
+enum guest_policy { POLICY_EXIT, POLICY_FAIL, POLICY_RESTART };
+enum seccomp_mode { SECCOMP_OFF, SECCOMP_LOG, SECCOMP_ON };
+enum presence { PRESENCE_OFF, PRESENCE_ON };
+
+/* Where a console of the guest leads to. */
+enum target_kind {
+	TARGET_OFF,		/* the device does not exist */
+	TARGET_NULL,		/* it exists, nobody listens */
+	TARGET_STDIO,
+	TARGET_FILE,
+};
+struct target {
+	enum target_kind kind;
+	char *path;		/* of TARGET_FILE */
+};
+
+struct disk_settings {
+	char *name;		/* never NULL after config_validate */
+	char *path;
+	char *serial;
+	bool readonly, ephemeral, direct;
+	int engine;		/* enum virtio_blk_engine */
+	unsigned queues, queue_size, block_size;
+};
+
+struct vm_config {
+	/* vm */
+	uint64_t memory;	/* bytes */
+	unsigned cpus, cores, threads;
+	bool prefault;
+	char *kvm_path;
+	enum transport_kind transport;
+	enum mmio_discovery mmio_discovery;
+	unsigned io_threads, poll_us;
+	uint64_t timeout_ms;	/* 0: none */
+	enum guest_policy on_poweroff, on_reboot, on_halt, on_panic, on_crash;
+	enum seccomp_mode seccomp;
+	/* boot */
+	char *kernel, *initrd;
+	char *cmdline;		/* NULL: the default one */
+	char *append;
+	bool unpack;
+	/* consoles, rng */
+	struct target console, serial;
+	enum presence rng;
+	/* disks, in the order in which they were named */
+	struct disk_settings *disk;
+	unsigned n_disks;
+};
+
+/* Every setting at its default, no disk.  Returns 0 or -ENOMEM with an error chain. */
+MUST_USE int config_init(struct vm_config *config);
+void config_fini(struct vm_config *config);
+
+/* Append a disk at its defaults; borrowed until the next call.  NULL when memory is short. */
+struct disk_settings *config_add_disk(struct vm_config *config);
+
+/* The disk called 'name' (len characters), or NULL. */
+struct disk_settings *config_find_disk(const struct vm_config *config, const char *name,
+				       size_t len);
+
+/* Give names to unnamed disks, and note every setting that is missing or contradicts another. */
+void config_validate(struct vm_config *config, struct mistakes *mistakes);
+
+#endif

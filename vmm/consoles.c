@@ -1,0 +1,89 @@
+#include "vmm/consoles.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/base/error.h"
+
+enum { DRAIN_MS = 2000 };
+
+static bool same_target(const struct target *a, const struct target *b)
+{
+	if (a->kind != b->kind)
+		return false;
+	return a->kind != TARGET_FILE || !strcmp(a->path, b->path);
+}
+
+bool consoles_use_stdio(const struct vm_config *config)
+{
+	return config->serial.kind == TARGET_STDIO || config->console.kind == TARGET_STDIO;
+}
+
+static int open_target(struct chardev **out, int *file, const struct target *target,
+		       struct event_loop *main_loop, const struct consoles_filter *filter)
+{
+	const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY;
+	struct chardev_config config = {
+		.in_fd = FD_NONE, .out_fd = FD_NONE, .main_loop = main_loop,
+	};
+
+	switch (target->kind) {
+	case TARGET_OFF:
+		return 0;
+	case TARGET_NULL:
+		break;
+	case TARGET_STDIO:
+		config.in_fd = STDIN_FILENO;
+		config.out_fd = STDOUT_FILENO;
+		config.filter = filter->filter;
+		config.filter_arg = filter->arg;
+		break;
+	case TARGET_FILE:
+		/* A FIFO that nobody reads must not hang us; chardev copes with O_NONBLOCK. */
+		*file = open(target->path, flags | O_NONBLOCK, 0666);
+		if (*file < 0) {
+			error_set(errno, "open '%s' for a console's output", target->path);
+			if (error_errno() == ENXIO)
+				error_hint("it is a FIFO that nobody reads yet");
+			return -error_errno();
+		}
+		config.out_fd = *file;
+		break;
+	}
+	return chardev_create(out, &config);
+}
+
+int consoles_open(struct consoles *c, const struct vm_config *config, struct event_loop *main_loop,
+		  const struct consoles_filter *filter)
+{
+	int r = open_target(&c->serial, &c->serial_fd, &config->serial, main_loop, filter);
+
+	if (r < 0)
+		return r;
+	if (same_target(&config->serial, &config->console)) {
+		c->console = c->serial;
+		return 0;
+	}
+	return open_target(&c->console, &c->console_fd, &config->console, main_loop, filter);
+}
+
+void consoles_drain(struct consoles *c)
+{
+	if (c->serial)
+		chardev_drain(c->serial, DRAIN_MS);
+	if (c->console && c->console != c->serial)
+		chardev_drain(c->console, DRAIN_MS);
+}
+
+void consoles_close(struct consoles *c)
+{
+	if (c->console != c->serial)
+		chardev_destroy(c->console);
+	chardev_destroy(c->serial);
+	c->console = NULL;
+	c->serial = NULL;
+	fd_close(&c->console_fd);
+	fd_close(&c->serial_fd);
+}

@@ -1,0 +1,158 @@
+#include "vmm/help.h"
+
+#include <string.h>
+
+#include "vmm/command.h"
+#include "vmm/command_line.h"
+#include "vmm/option.h"
+#include "vmm/outcome.h"
+#include "vmm/version.h"
+
+enum { HELP_COLUMN = 30 };
+
+void help_program(FILE *out)
+{
+	fprintf(out, "Usage: vireo COMMAND [OPTION]...\n\n"
+		     "A virtual machine monitor for Linux/KVM.\n\n");
+	for (unsigned i = 0; i < commands_len; i++)
+		fprintf(out, "  %-10s%s\n", commands[i]->name, commands[i]->summary);
+	fprintf(out, "\n'vireo help COMMAND' tells more.  To begin: vireo doctor\n");
+}
+
+/* 'left' in the left column, 'help' behind it or, when it is too long, below. */
+static void print_line(FILE *out, const char *left, const char *help, const char *initial)
+{
+	if (strlen(left) >= HELP_COLUMN - 1)
+		fprintf(out, "%s\n%*s", left, HELP_COLUMN, "");
+	else
+		fprintf(out, "%-*s", HELP_COLUMN, left);
+	fprintf(out, initial ? "%s [%s]\n" : "%s\n", help, initial);
+}
+
+static void print_item(FILE *out, const struct option *o)
+{
+	char left[192], value[128];
+
+	option_value_text(o, value);
+	if (o->type == OPTION_BOOL)
+		snprintf(left, sizeof(left), "        %s", o->key);
+	else
+		snprintf(left, sizeof(left), "        %s=%s", o->key, value);
+	print_line(out, left, o->help, o->type == OPTION_BOOL ? NULL : o->initial);
+}
+
+static void print_flag(FILE *out, const struct option *o)
+{
+	char left[192], value[128];
+
+	option_value_text(o, value);
+	if (option_flag_is_list(o->flag))
+		snprintf(left, sizeof(left), "  --%s %s[,KEY=VALUE]...", o->flag, value);
+	else if (o->type == OPTION_BOOL)
+		snprintf(left, sizeof(left), "  --[no-]%s", o->flag);
+	else
+		snprintf(left, sizeof(left), "  --%s %s", o->flag, value);
+	print_line(out, left, o->help, o->initial);
+}
+
+static void print_setting(FILE *out, const struct option *o)
+{
+	char left[256], value[128];
+
+	snprintf(left, sizeof(left), "  --set %s.%s=%s", o->section, o->key,
+		 option_value_text(o, value));
+	print_line(out, left, o->help, o->initial);
+}
+
+static void print_section(FILE *out, const struct option_section *section)
+{
+	fprintf(out, "\n%s%s:\n", section->title,
+		section->repeated ? " (the option may be given again and again)" : "");
+	for (unsigned i = 0; i < option_table_len; i++) {
+		const struct option *o = &option_table[i];
+		if (strcmp(o->section, section->name))
+			continue;
+		if (!o->flag)
+			print_setting(out, o);
+		else if (option_find_flag(o->flag, strlen(o->flag)) == o)
+			print_flag(out, o);
+		else
+			print_item(out, o);
+	}
+}
+
+void help_run(FILE *out)
+{
+	fprintf(out, "Usage: vireo run --kernel FILE [OPTION]...\n\n"
+		     "Boot a kernel in a virtual machine.  Defaults are in [brackets].\n");
+	for (unsigned i = 0; i < option_sections_len; i++)
+		print_section(out, &option_sections[i]);
+	fprintf(out, "\nAbout this command:\n");
+	for (unsigned i = 0; i < command_line_switches_len; i++) {
+		char left[64];
+		snprintf(left, sizeof(left), "  %s", command_line_switches[i].shown);
+		print_line(out, left, command_line_switches[i].help, NULL);
+	}
+	fprintf(out, "\nOn a terminal Ctrl-A x ends the guest and Ctrl-A h lists the other keys.\n"
+		     "Exit status: 0 the guest powered off, 1-119 its own status, 120 panic,\n"
+		     "121 crash, 122 reset, 124 time limit, 125 error, 126 host, 127 no such\n"
+		     "file.\n");
+}
+
+static void help_help(FILE *out)
+{
+	fprintf(out, "Usage: vireo help [COMMAND | --man]\n\n"
+		     "Explain the program or one command; --man writes the manual page (roff).\n");
+}
+
+static int help_main(int argc, char **argv)
+{
+	const struct command *command;
+
+	if (argc > 1)
+		return command_unexpected(&help_command, argv[1]);
+	if (argc == 0) {
+		help_program(stdout);
+		return STATUS_OK;
+	}
+	if (!strcmp(argv[0], "--man")) {
+		help_man_page(stdout);
+		return STATUS_OK;
+	}
+	command = command_find(!strcmp(argv[0], "--help") ? "help" : argv[0]);
+	if (!command)
+		return command_unknown(argv[0]);
+	command->help(stdout);
+	return STATUS_OK;
+}
+
+static void version_help(FILE *out)
+{
+	fprintf(out, "Usage: vireo version\n\nPrint the version.\n");
+}
+
+static int version_main(int argc, char **argv)
+{
+	if (argc > 0 && !strcmp(argv[0], "--help")) {
+		version_help(stdout);
+		return STATUS_OK;
+	}
+	if (argc > 0)
+		return command_unexpected(&version_command, argv[0]);
+	printf("vireo %s\n", VIREO_VERSION);
+	return STATUS_OK;
+}
+
+const struct command help_command = {
+	.name = "help",
+	.summary = "explain the program or a command",
+	.run = help_main,
+	.help = help_help,
+};
+
+const struct command version_command = {
+	.name = "version",
+	.summary = "print the version",
+	.run = version_main,
+	.help = version_help,
+};

@@ -1,0 +1,152 @@
+/* The manual page: fixed text around what the option table says. */
+#include <string.h>
+
+#include "vmm/command_line.h"
+#include "vmm/help.h"
+#include "vmm/option.h"
+#include "vmm/version.h"
+
+/* Text as roff: a hyphen that people copy, no accidental requests or escapes. */
+static void put(FILE *out, const char *text)
+{
+	bool line_start = true;
+
+	for (const char *p = text; *p; p++) {
+		if (line_start && (*p == '.' || *p == '\''))
+			fputs("\\&", out);
+		if (*p == '\\')
+			fputs("\\e", out);
+		else if (*p == '-')
+			fputs("\\-", out);
+		else
+			fputc(*p, out);
+		line_start = *p == '\n';
+	}
+}
+
+static void put_tag(FILE *out, const char *before, const char *name, const char *after)
+{
+	fputs(".TP\n.B ", out);
+	put(out, before);
+	put(out, name);
+	put(out, after);
+	fputc('\n', out);
+}
+
+static void put_help(FILE *out, const char *help, const char *initial)
+{
+	put(out, help);
+	fputs(".\n", out);
+	if (initial) {
+		fputs("Default: ", out);
+		put(out, initial);
+		fputs(".\n", out);
+	}
+}
+
+static void put_option(FILE *out, const struct option *o)
+{
+	char value[128], after[160], name[64];
+
+	option_value_text(o, value);
+	snprintf(name, sizeof(name), "%s.%s%s", o->section,
+		 option_section_of(o)->repeated ? "NAME." : "", o->key);
+	if (!o->flag) {
+		snprintf(after, sizeof(after), "=%s", value);
+		put_tag(out, "--set ", name, after);
+	} else if (option_find_flag(o->flag, strlen(o->flag)) != o) {
+		snprintf(after, sizeof(after), "%s%s", o->type == OPTION_BOOL ? "" : "=",
+			 o->type == OPTION_BOOL ? "" : value);
+		snprintf(name, sizeof(name), "--%s ...,%s", o->flag, o->key);
+		put_tag(out, "", name, after);
+	} else if (o->type == OPTION_BOOL) {
+		put_tag(out, "--[no-]", o->flag, "");
+	} else {
+		snprintf(after, sizeof(after), " %s%s", value,
+			 option_flag_is_list(o->flag) ? "[,KEY=VALUE]..." : "");
+		put_tag(out, "--", o->flag, after);
+	}
+	put_help(out, o->help, o->initial);
+}
+
+static void put_options(FILE *out)
+{
+	fputs(".SH OPTIONS OF RUN\n"
+	      "A value follows its option as the next word or behind \"=\".\n"
+	      "Every option is also a setting SECTION.KEY for\n.BR \\-\\-set .\n"
+	      "A comma inside of an item of a list is written twice.\n", out);
+	for (unsigned s = 0; s < option_sections_len; s++) {
+		fprintf(out, ".SS %s\n", option_sections[s].title);
+		for (unsigned i = 0; i < option_table_len; i++)
+			if (!strcmp(option_table[i].section, option_sections[s].name))
+				put_option(out, &option_table[i]);
+	}
+	fputs(".SS This command\n", out);
+	for (unsigned i = 0; i < command_line_switches_len; i++) {
+		put_tag(out, command_line_switches[i].shown, "", "");
+		put_help(out, command_line_switches[i].help, NULL);
+	}
+}
+
+static void put_commands(FILE *out)
+{
+	static const char *const synopsis[][2] = {
+		{ "vireo run --kernel FILE [OPTION]...",
+		  "Boot a kernel in a virtual machine; the status tells how it ended" },
+		{ "vireo doctor [-q] [--kvm PATH]",
+		  "Tell what of this host works, and how to mend the rest" },
+		{ "vireo help [COMMAND]", "Explain the program or a command" },
+		{ "vireo version", "Print the version" },
+	};
+
+	fputs(".SH COMMANDS\n", out);
+	for (unsigned i = 0; i < ARRAY_SIZE(synopsis); i++) {
+		put_tag(out, synopsis[i][0], "", "");
+		put_help(out, synopsis[i][1], NULL);
+	}
+}
+
+static void put_statuses(FILE *out)
+{
+	static const char *const status[][2] = {
+		{ "0", "The guest powered off, or reported 0" },
+		{ "1-119", "The status that the guest reported; a larger one is reported as 119" },
+		{ "120", "The guest's kernel panicked" },
+		{ "121", "The guest crashed: triple fault, KVM error, failed entry" },
+		{ "122", "The guest reset itself, and --on-reboot is fail" },
+		{ "123", "An expectation of a test was not met" },
+		{ "124", "The time limit passed" },
+		{ "125", "Vireo failed, or the configuration is wrong" },
+		{ "126", "A facility of the host is missing or not permitted" },
+		{ "127", "A file that was named does not exist" },
+	};
+
+	fputs(".SH EXIT STATUS\n", out);
+	for (unsigned i = 0; i < ARRAY_SIZE(status); i++) {
+		put_tag(out, status[i][0], "", "");
+		put_help(out, status[i][1], NULL);
+	}
+	fputs(".PP\nA guest reports a status by writing 4 bytes to port 0xf4.\n"
+	      "A signal or the escape key ends the guest first, and then Vireo by that signal\n"
+	      "(the escape key: SIGINT).\n", out);
+}
+
+void help_man_page(FILE *out)
+{
+	fprintf(out, ".TH VIREO 1 \"\" \"vireo %s\" \"User Commands\"\n", VIREO_VERSION);
+	fputs(".SH NAME\nvireo \\- virtual machine monitor for Linux/KVM\n"
+	      ".SH SYNOPSIS\n.B vireo\n.I COMMAND\n[\\fIOPTION\\fR]...\n"
+	      ".SH DESCRIPTION\n"
+	      "Vireo runs Linux and other kernels in a virtual machine whose devices are virtio.\n"
+	      "To begin:\n.PP\n.nf\n"
+	      "    vireo doctor\n"
+	      "    vireo run \\-\\-kernel bzImage \\-\\-disk root.img\n.fi\n", out);
+	put_commands(out);
+	put_options(out);
+	fputs(".SH KEYS\nOn a terminal, Ctrl\\-A is for Vireo:\n"
+	      ".TP\n.B Ctrl\\-A x\nEnd the guest.\n"
+	      ".TP\n.B Ctrl\\-A p\nPress its power button.\n"
+	      ".TP\n.B Ctrl\\-A h\nList the keys.\n"
+	      ".TP\n.B Ctrl\\-A Ctrl\\-A\nType Ctrl\\-A.\n", out);
+	put_statuses(out);
+}

@@ -1,0 +1,133 @@
+#include "vmm/option_table.h"
+
+#include "devices/virtio_models.h"
+#include "vmm/config.h"
+#include "vmm/machine/layout.h"
+
+#define VM(field) offsetof(struct vm_config, field)
+#define DISK(field) offsetof(struct disk_settings, field)
+
+/* A build without libseccomp cannot do what would be best. */
+#if HAVE_SECCOMP
+#define SECCOMP_DEFAULT "on"
+#else
+#define SECCOMP_DEFAULT "off"
+#endif
+
+static const struct option_choice transports[] = {
+	{ "pci", TRANSPORT_PCI }, { "mmio", TRANSPORT_MMIO }, { 0 }
+};
+static const struct option_choice discoveries[] = {
+	{ "acpi", MMIO_DISCOVERY_ACPI }, { "cmdline", MMIO_DISCOVERY_CMDLINE }, { 0 }
+};
+static const struct option_choice endings[] = {
+	{ "exit", POLICY_EXIT }, { "restart", POLICY_RESTART }, { 0 }
+};
+static const struct option_choice endings_and_failure[] = {
+	{ "exit", POLICY_EXIT }, { "fail", POLICY_FAIL }, { "restart", POLICY_RESTART }, { 0 }
+};
+static const struct option_choice seccomp_modes[] = {
+	{ "on", SECCOMP_ON }, { "log", SECCOMP_LOG }, { "off", SECCOMP_OFF }, { 0 }
+};
+static const struct option_choice presences[] = {
+	{ "on", PRESENCE_ON }, { "off", PRESENCE_OFF }, { 0 }
+};
+static const struct option_choice engines[] = {
+	{ "auto", BLK_ENGINE_AUTO },
+	{ "uring", BLK_ENGINE_URING },
+	{ "threads", BLK_ENGINE_THREADS },
+	{ 0 }
+};
+
+const struct option_section option_sections[] = {
+	{ "boot", "What to boot", false },
+	{ "vm", "The machine", false },
+	{ "disks", "Disks", true },
+	{ "console", "The virtio console (hvc0)", false },
+	{ "serial", "The serial port (ttyS0)", false },
+	{ "rng", "Random numbers", false },
+};
+const unsigned option_sections_len = ARRAY_SIZE(option_sections);
+
+/* clang-format off */
+const struct option option_table[] = {
+	{ "boot", "kernel", OPTION_PATH, VM(kernel), .flag = "kernel", .value = "FILE",
+	  .help = "the kernel: bzImage, ELF or multiboot, told by its contents" },
+	{ "boot", "initrd", OPTION_PATH, VM(initrd), .flag = "initrd", .value = "FILE",
+	  .help = "initial RAM disk" },
+	{ "boot", "cmdline", OPTION_TEXT, VM(cmdline), .flag = "cmdline", .value = "TEXT",
+	  .help = "kernel command line, instead of the default one" },
+	{ "boot", "append", OPTION_TEXT, VM(append), .flag = "append", .value = "TEXT",
+	  .help = "added at the end of the kernel command line" },
+	{ "boot", "unpack", OPTION_BOOL, VM(unpack), "yes", .flag = "unpack",
+	  .help = "unpack a compressed kernel on the host, which is faster" },
+
+	{ "vm", "memory", OPTION_SIZE, VM(memory), "512M", .min = MIB(1), .max = GIB(4096),
+	  .flag = "memory", .value = "SIZE", .help = "memory of the guest" },
+	{ "vm", "cpus", OPTION_NUMBER, VM(cpus), "1", .min = 1, .max = LAYOUT_MAX_VCPUS,
+	  .flag = "cpus", .value = "N", .help = "number of virtual CPUs" },
+	{ "vm", "cores", OPTION_NUMBER, VM(cores), "0", .max = LAYOUT_MAX_VCPUS,
+	  .flag = "cpus", .value = "N", .help = "cores per socket; 0: all in one socket" },
+	{ "vm", "threads", OPTION_NUMBER, VM(threads), "0", .max = LAYOUT_MAX_VCPUS,
+	  .flag = "cpus", .value = "N", .help = "threads per core; 0: one" },
+	{ "vm", "prefault", OPTION_BOOL, VM(prefault), "no", .flag = "prefault",
+	  .help = "take all memory from the host at the start" },
+	{ "vm", "transport", OPTION_CHOICE, VM(transport), "pci", .choice = transports,
+	  .flag = "transport", .help = "how the guest reaches virtio devices" },
+	{ "vm", "mmio_discovery", OPTION_CHOICE, VM(mmio_discovery), "acpi", .choice = discoveries,
+	  .help = "how the guest learns of virtio-mmio devices" },
+	{ "vm", "timeout", OPTION_DURATION, VM(timeout_ms), "0", .flag = "timeout", .value = "TIME",
+	  .help = "end the guest after this time (10s, 5m), status 124; 0: no limit" },
+	{ "vm", "on_poweroff", OPTION_CHOICE, VM(on_poweroff), "exit", .choice = endings,
+	  .flag = "on-poweroff", .help = "when the guest powers off; exit: status 0" },
+	{ "vm", "on_reboot", OPTION_CHOICE, VM(on_reboot), "restart", .choice = endings_and_failure,
+	  .flag = "on-reboot", .help = "when the guest resets itself; fail: status 122" },
+	{ "vm", "on_halt", OPTION_CHOICE, VM(on_halt), "exit", .choice = endings_and_failure,
+	  .flag = "on-halt", .help = "when all CPUs halt for good; fail: status 121" },
+	{ "vm", "on_panic", OPTION_CHOICE, VM(on_panic), "fail", .choice = endings_and_failure,
+	  .flag = "on-panic", .help = "when the guest's kernel panics; fail: status 120" },
+	{ "vm", "on_crash", OPTION_CHOICE, VM(on_crash), "fail", .choice = endings_and_failure,
+	  .flag = "on-crash", .help = "on a triple fault; fail: status 121" },
+	{ "vm", "seccomp", OPTION_CHOICE, VM(seccomp), SECCOMP_DEFAULT, .choice = seccomp_modes,
+	  .flag = "seccomp", .help = "sandbox: forbid (on) or only log unexpected system calls" },
+	{ "vm", "io_threads", OPTION_NUMBER, VM(io_threads), "1", .min = 1, .max = 64,
+	  .flag = "io-threads", .value = "N", .help = "threads that move data for the devices" },
+	{ "vm", "poll", OPTION_NUMBER, VM(poll_us), "32", "microseconds", .max = 100000,
+	  .flag = "poll", .value = "US",
+	  .help = "how long an I/O thread looks for more work before it sleeps" },
+	{ "vm", "kvm", OPTION_PATH, VM(kvm_path), "/dev/kvm", .value = "PATH",
+	  .help = "the KVM device" },
+
+	{ "disks", "path", OPTION_PATH, DISK(path), .flag = "disk", .value = "FILE",
+	  .help = "a raw image or block device" },
+	{ "disks", "name", OPTION_TEXT, DISK(name), .flag = "disk", .value = "NAME",
+	  .help = "its name in messages and for --set; default: disk and its number" },
+	{ "disks", "readonly", OPTION_BOOL, DISK(readonly), "no", .flag = "disk",
+	  .help = "the guest cannot write" },
+	{ "disks", "ephemeral", OPTION_BOOL, DISK(ephemeral), "no", .flag = "disk",
+	  .help = "what the guest writes is thrown away at the end" },
+	{ "disks", "direct", OPTION_BOOL, DISK(direct), "no", .flag = "disk",
+	  .help = "bypass the host's page cache" },
+	{ "disks", "engine", OPTION_CHOICE, DISK(engine), "auto", .choice = engines, .flag = "disk",
+	  .help = "how the host does the I/O" },
+	{ "disks", "queues", OPTION_NUMBER, DISK(queues), "1", .min = 1, .max = 64, .flag = "disk",
+	  .value = "N", .help = "number of request queues" },
+	{ "disks", "queue_size", OPTION_NUMBER, DISK(queue_size), "0", "requests", .max = 256,
+	  .power_of_two = true, .flag = "disk", .value = "N",
+	  .help = "requests per queue, a power of two from 4; 0: as Vireo likes" },
+	{ "disks", "serial", OPTION_TEXT, DISK(serial), .flag = "disk", .value = "TEXT",
+	  .help = "serial number, at most 20 bytes; default: the name" },
+	{ "disks", "block_size", OPTION_NUMBER, DISK(block_size), "0", "bytes", .max = 4096,
+	  .power_of_two = true, .flag = "disk", .value = "N",
+	  .help = "logical block size, from 512; 0: that of the file or device" },
+
+	{ "console", "to", OPTION_TARGET, VM(console), "stdio", .flag = "console",
+	  .value = "TARGET",
+	  .help = "stdio, file=PATH, null (nobody listens) or off (no such device)" },
+	{ "serial", "to", OPTION_TARGET, VM(serial), "stdio", .flag = "serial", .value = "TARGET",
+	  .help = "likewise: stdio, file=PATH, null or off" },
+	{ "rng", "enabled", OPTION_CHOICE, VM(rng), "on", .choice = presences, .flag = "rng",
+	  .help = "a virtio entropy device, fed by the host" },
+};
+/* clang-format on */
+const unsigned option_table_len = ARRAY_SIZE(option_table);

@@ -1,0 +1,306 @@
+/*
+ * "vireo run": one guest from start to end.  The main thread builds the VM, enters the sandbox,
+ * starts the guest and then only listens: to the guest's end, the time limit, signals and the
+ * escape key.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "vmm/base/error.h"
+#include "vmm/base/event_loop.h"
+#include "vmm/base/fd.h"
+#include "vmm/base/log.h"
+#include "vmm/command.h"
+#include "vmm/command_line.h"
+#include "vmm/config.h"
+#include "vmm/escape_key.h"
+#include "vmm/help.h"
+#include "vmm/outcome.h"
+#include "vmm/sandbox.h"
+#include "vmm/signals.h"
+#include "vmm/terminal.h"
+#include "vmm/vm.h"
+
+/* Who ended the run.  The first one counts. */
+enum ending { ENDING_NONE, ENDING_GUEST, ENDING_TIMEOUT, ENDING_SIGNAL, ENDING_ERROR };
+
+struct run {
+	struct vm_config config;
+	struct run_switches switches;
+	struct event_loop *loop;
+	struct signals signals;
+	struct event_source timer;
+	struct escape_key escape;
+	struct vm *vm;
+
+	enum ending ending;
+	int signal;			/* of ENDING_SIGNAL */
+	struct outcome outcome;		/* of ENDING_GUEST */
+	enum outcome_blame blame;	/* of ENDING_ERROR */
+};
+
+static void end(struct run *run, enum ending ending)
+{
+	if (run->ending == ENDING_NONE)
+		run->ending = ending;
+	event_loop_stop(run->loop);
+}
+
+/* --- What the main loop hears ---------------------------------------------------------------- */
+
+static void guest_ended(void *arg)
+{
+	struct run *run = arg;
+
+	run->outcome = vm_outcome(run->vm);
+	if (!run->outcome.restart) {
+		end(run, ENDING_GUEST);
+		return;
+	}
+	log_info("%s: starting it again", run->outcome.text);
+	if (vm_reset(run->vm) < 0)
+		end(run, ENDING_ERROR);
+}
+
+static void time_is_up(struct event_source *source, uint32_t events)
+{
+	(void)events;
+	end(container_of(source, struct run, timer), ENDING_TIMEOUT);
+}
+
+static void stopped_by_signal(struct run *run, int sig)
+{
+	if (run->ending == ENDING_NONE)
+		run->signal = sig;
+	end(run, ENDING_SIGNAL);
+}
+
+/* The shell may have changed the terminal while we were stopped, or given it to another. */
+static void take_terminal_again(const struct run *run)
+{
+	terminal_restore();
+	if (consoles_use_stdio(&run->config) && terminal_make_raw() < 0)
+		error_clear();
+}
+
+static void signal_received(void *arg, int sig)
+{
+	struct run *run = arg;
+	uint16_t cols, rows;
+
+	switch (sig) {
+	case SIGTSTP:
+		terminal_restore();
+		raise(SIGSTOP);
+		break;		/* SIGCONT follows */
+	case SIGCONT:
+		take_terminal_again(run);
+		break;
+	case SIGWINCH:
+		if (run->config.console.kind == TARGET_STDIO && terminal_size(&cols, &rows))
+			vm_resize_console(run->vm, cols, rows);
+		break;
+	default:
+		stopped_by_signal(run, sig);
+	}
+}
+
+static void escape_command(void *arg, char letter)
+{
+	static const char help[] = "\r\n"
+				   "Ctrl-A x       end the guest and Vireo\r\n"
+				   "Ctrl-A p       press the guest's power button\r\n"
+				   "Ctrl-A h       this help\r\n"
+				   "Ctrl-A Ctrl-A  type Ctrl-A\r\n";
+	struct run *run = arg;
+
+	switch (letter) {
+	case 'x':
+		stopped_by_signal(run, SIGINT);
+		break;
+	case 'p':
+		vm_press_power_button(run->vm);
+		break;
+	case 'h':
+	case '?':
+		fputs(help, stderr);
+		break;
+	default:
+		break;
+	}
+}
+
+/* --- Building -------------------------------------------------------------------------------- */
+
+static int arm_timer(struct run *run)
+{
+	uint64_t ms = run->config.timeout_ms;
+	struct itimerspec when = {
+		.it_value.tv_sec = (time_t)(ms / 1000),
+		.it_value.tv_nsec = (long)(ms % 1000) * 1000000,
+	};
+
+	if (ms == 0)
+		return 0;
+	run->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (run->timer.fd < 0 || timerfd_settime(run->timer.fd, 0, &when, NULL) < 0)
+		return error_set(errno, "set the time limit");
+	return event_loop_add(run->loop, &run->timer, EPOLLIN);
+}
+
+static int prepare(struct run *run)
+{
+	struct vm_host host = { .ended = guest_ended, .arg = run };
+	int r = sandbox_forbid_privileges();
+
+	if (r == 0)
+		r = event_loop_create(&run->loop, "main");
+	if (r == 0)
+		r = signals_init(&run->signals, run->loop, signal_received, run);
+	if (r == 0)
+		r = arm_timer(run);
+	if (r < 0)
+		return r;
+	host.main_loop = run->loop;
+	if (terminal_is_there()) {
+		run->escape = (struct escape_key){ .command = escape_command, .arg = run };
+		host.filter = (struct consoles_filter){ escape_key_filter, &run->escape };
+	}
+	return vm_create(&run->vm, &run->config, &host, &run->blame);
+}
+
+static int start(struct run *run)
+{
+	bool interactive = terminal_is_there() && consoles_use_stdio(&run->config);
+	int r;
+
+	if (interactive && !run->switches.quiet)
+		fprintf(stderr, "vireo: Ctrl-A x ends the guest, Ctrl-A h lists the other keys\n");
+	r = interactive ? terminal_make_raw() : 0;
+	if (r < 0)
+		return r;
+	r = sandbox_enter(run->config.seccomp);
+	if (r < 0)
+		run->blame = BLAME_HOST;
+	if (r == 0)
+		r = vm_start(run->vm);
+	return r;
+}
+
+/* --- The end --------------------------------------------------------------------------------- */
+
+static int say_time_is_up(struct run *run)
+{
+	static char cpus[64 * 160];	/* a line for each vCPU */
+
+	vm_describe_cpus(run->vm, cpus, sizeof(cpus));
+	fprintf(stderr, "vireo: time limit of %g s passed; the guest was stopped here:\n%s\n",
+		(double)run->config.timeout_ms / 1000, cpus);
+	return STATUS_TIMEOUT;
+}
+
+static int say_outcome(const struct run *run)
+{
+	if (run->outcome.failure || !run->switches.quiet)
+		fprintf(stderr, "vireo: %s\n", run->outcome.text);
+	return run->outcome.status;
+}
+
+static int say_error(const struct run *run)
+{
+	int status = outcome_of_error(run->blame, error_errno());
+
+	error_print(stderr);
+	return status;
+}
+
+/* The terminal is restored already. */
+static int conclude(struct run *run)
+{
+	switch (run->ending) {
+	case ENDING_GUEST:
+		return say_outcome(run);
+	case ENDING_TIMEOUT:
+		return say_time_is_up(run);
+	case ENDING_SIGNAL:
+		fprintf(stderr, "vireo: ended by SIG%s; the guest was stopped\n",
+			sigabbrev_np(run->signal));
+		return COMMAND_SIGNAL + run->signal;
+	case ENDING_ERROR:
+	case ENDING_NONE:
+		break;
+	}
+	return say_error(run);
+}
+
+static int run_guest(struct run *run)
+{
+	int r = prepare(run), status;
+
+	if (r == 0)
+		r = start(run);
+	if (r == 0)
+		event_loop_run(run->loop);
+	else
+		run->ending = ENDING_ERROR;
+	if (run->vm)
+		vm_stop(run->vm);
+	terminal_restore();
+	status = conclude(run);
+	vm_destroy(run->vm);
+	event_loop_remove(&run->timer);
+	fd_close(&run->timer.fd);
+	signals_fini(&run->signals);
+	event_loop_destroy(run->loop);
+	return status;
+}
+
+static int read_command_line(struct run *run, int argc, char **argv)
+{
+	struct mistakes mistakes = { 0 };
+
+	command_line_read(argc, argv, &run->config, &run->switches, &mistakes);
+	if (run->switches.help)
+		return 0;
+	if (mistakes.n == 0)
+		config_validate(&run->config, &mistakes);
+	mistakes_print(&mistakes, stderr);
+	return mistakes.n ? -EINVAL : 0;
+}
+
+static int run_main(int argc, char **argv)
+{
+	struct run run = {
+		.signals = SIGNALS_INIT,
+		.timer = { .fd = FD_NONE, .fn = time_is_up },
+	};
+	int status = STATUS_FAILED;
+
+	if (config_init(&run.config) < 0) {
+		error_print(stderr);
+		return status;
+	}
+	if (read_command_line(&run, argc, argv) == 0) {
+		if (run.switches.help) {
+			run_command.help(stdout);
+			status = STATUS_OK;
+		} else {
+			log_set_level(run.switches.verbose == 0 ? LOG_WARNING :
+				      run.switches.verbose == 1 ? LOG_INFO : LOG_DEBUG);
+			status = run_guest(&run);
+		}
+	}
+	config_fini(&run.config);
+	return status;
+}
+
+const struct command run_command = {
+	.name = "run",
+	.summary = "boot a kernel in a virtual machine",
+	.run = run_main,
+	.help = help_run,
+};

@@ -1,0 +1,30 @@
+/*
+ * The sandbox: what Vireo may ask of the kernel once the VM is built.  The lists of calls, each
+ * with its reason, are in sandbox_rules.c.
+ */
+#ifndef VMM_SANDBOX_H
+#define VMM_SANDBOX_H
+
+#include "vmm/base/util.h"
+#include "vmm/config.h"
+
+/*
+ * No new privileges by exec, in any mode: for this process and all that it starts.  Before
+ * threads are made.  Returns 0 or -errno with an error chain.
+ */
+MUST_USE int sandbox_forbid_privileges(void);
+
+/*
+ * Put every thread that there is, and will be, under the filter; no way back.  SECCOMP_ON: a
+ * call that is not allowed ends Vireo with STATUS_FAILED and a line that names it.  SECCOMP_LOG:
+ * the kernel logs it (audit) and goes on.  SECCOMP_OFF: nothing.
+ *
+ * Returns 0; -EOPNOTSUPP if Vireo was built without libseccomp (and the mode is not off); -errno
+ * with an error chain.
+ */
+MUST_USE int sandbox_enter(enum seccomp_mode mode);
+
+/* Is this build's filter only logging, because a sanitizer's own calls would not pass it? */
+bool sandbox_only_logs(void);
+
+#endif

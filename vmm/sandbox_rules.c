@@ -1,0 +1,102 @@
+/*
+ * What a running VM asks of the kernel, each with its reason.  What is not here: opening
+ * anything by name, sockets, starting programs, executable memory, signals to others.  ioctl
+ * requests to KVM are listed in vmm/machine/kvm_requests.c.
+ */
+#include "vmm/sandbox_rules.h"
+
+#if HAVE_SECCOMP
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ioctl.h>
+
+#define CALL(name) .call = SCMP_SYS(name)
+#define ARG(index, value) { index, SCMP_CMP_EQ, value, 0 }
+#define WITHOUT(index, bits) { index, SCMP_CMP_MASKED_EQ, bits, 0 }
+#define COUNT(...) (sizeof((struct scmp_arg_cmp[]){ __VA_ARGS__ }) / sizeof(struct scmp_arg_cmp))
+#define WHEN(...) .n = COUNT(__VA_ARGS__), .when = { __VA_ARGS__ }
+
+/* Exactly what pthread_create(3) asks for: a thread, never a process. */
+#define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | \
+		      CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
+
+/* clang-format off */
+const struct sandbox_rule sandbox_rules[] = {
+	/* Moving data. */
+	{ CALL(read) },			/* eventfds, timers, signals, console input */
+	{ CALL(write) },		/* eventfds, console output, log */
+	{ CALL(readv) },		/* console */
+	{ CALL(writev) },		/* console */
+	{ CALL(pread64) },		/* disks; the kernel again after a reset */
+	{ CALL(pwrite64) },		/* disks */
+	{ CALL(preadv) },		/* disks */
+	{ CALL(pwritev) },		/* disks */
+	{ CALL(preadv2) },		/* disks */
+	{ CALL(pwritev2) },		/* disks: RWF_DSYNC */
+	{ CALL(fdatasync) },		/* disks: flush */
+	{ CALL(fsync) },		/* disks: flush */
+	{ CALL(fallocate) },		/* disks: discard, write zeroes; memory: clear at reset */
+	{ CALL(lseek) },		/* disk overlay: which parts hold data */
+	{ CALL(io_uring_enter) },	/* disks */
+	{ CALL(getrandom) },		/* virtio-rng */
+
+	/* Waiting and telling. */
+	{ CALL(epoll_wait) },		/* event loops */
+	{ CALL(epoll_pwait) },		/* event loops */
+	{ CALL(epoll_ctl) },		/* event loops: queues come and go */
+	{ CALL(poll) },			/* console: wait until output has left */
+	{ CALL(ppoll) },		/* likewise */
+	{ CALL(futex) },		/* locks, waiting for a thread */
+	{ CALL(timerfd_create) },	/* the watch for halted CPUs, made when they run */
+	{ CALL(timerfd_settime) },	/* likewise; clock alarms */
+	{ CALL(eventfd2) },		/* queues that get their events at start */
+	{ CALL(clock_gettime) },	/* where the vDSO cannot answer */
+	{ CALL(gettimeofday) },		/* likewise */
+	{ CALL(clock_nanosleep) },	/* back-off */
+	{ CALL(nanosleep) },		/* back-off */
+	{ CALL(sched_yield) },		/* spinning for a vCPU to leave the guest */
+	{ CALL(restart_syscall) },	/* the kernel's own, after a stop signal */
+
+	/* Memory, never executable. */
+	{ CALL(mmap), WHEN(WITHOUT(2, PROT_EXEC)) },	 /* thread stacks, malloc, request slots */
+	{ CALL(mprotect), WHEN(WITHOUT(2, PROT_EXEC)) }, /* guard pages, malloc arenas */
+	{ CALL(munmap) },		/* the other way round */
+	{ CALL(mremap) },		/* realloc */
+	{ CALL(madvise) },		/* give memory back: reset, free, a thread's stack */
+	{ CALL(brk) },			/* malloc */
+
+	/* Descriptors. */
+	{ CALL(close) },		/* tear-down */
+	{ CALL(fcntl), WHEN(ARG(1, F_OFD_SETLK)) },	/* a disk's lock is given back at the end */
+	{ CALL(ioctl), WHEN(ARG(1, TCGETS)) },		/* the terminal: tcgetattr, isatty */
+	{ CALL(ioctl), WHEN(ARG(1, TCSETS)) },		/* raw after a stop, restored */
+	{ CALL(ioctl), WHEN(ARG(1, TIOCGPGRP)) },	/* is it ours? */
+	{ CALL(ioctl), WHEN(ARG(1, TIOCGWINSZ)) },	/* its size changed */
+	{ CALL(ioctl), WHEN(ARG(1, BLKDISCARD)) },	/* discard on a block device */
+	{ CALL(ioctl), WHEN(ARG(1, BLKZEROOUT)) },	/* write zeroes on a block device */
+
+	/* Threads: vCPUs, disk workers. */
+	{ CALL(clone), WHEN(ARG(0, THREAD_FLAGS)) },	/* clone3 is answered ENOSYS */
+	{ CALL(set_robust_list) },	/* a thread's start */
+	{ CALL(rseq) },			/* a thread's start */
+	{ CALL(prctl), WHEN(ARG(0, PR_SET_NAME)) },	/* a thread's name */
+	{ CALL(sched_getaffinity) },	/* malloc: how many arenas */
+	{ CALL(gettid) },		/* raise */
+	{ CALL(getpid) },		/* raise */
+	{ CALL(getpgrp) },		/* is the terminal ours? */
+	{ CALL(exit) },			/* a thread's end */
+	{ CALL(exit_group) },		/* the end */
+
+	/* Signals: vCPU kicks, stop and continue, dying as asked; and tgkill of our own pid. */
+	{ CALL(rt_sigaction) },
+	{ CALL(rt_sigprocmask) },
+	{ CALL(rt_sigreturn) },
+};
+/* clang-format on */
+const unsigned sandbox_rules_len = sizeof(sandbox_rules) / sizeof(sandbox_rules[0]);
+
+#endif

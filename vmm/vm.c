@@ -1,0 +1,458 @@
+#include "vmm/vm.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "devices/platform.h"
+#include "devices/virtio_models.h"
+#include "virtio/transport.h"
+#include "vmm/base/error.h"
+#include "vmm/base/log.h"
+#include "vmm/guest_cmdline.h"
+#include "vmm/machine/boot.h"
+#include "vmm/machine/layout.h"
+#include "vmm/terminal.h"
+
+enum { MAX_PLATFORM_DEVICES = 8, CONSOLE_AND_RNG = 2 };
+
+struct vm {
+	const struct vm_config *config;
+	struct vm_host host;
+	char *cmdline;
+	struct boot *boot;
+	struct consoles consoles;
+	struct event_loop **io_loop;	/* config->io_threads */
+	struct machine *machine;
+	struct platform_device *platform[MAX_PLATFORM_DEVICES];
+	unsigned n_platform;
+	struct platform_device *power_button;	/* one of 'platform' */
+
+	/* Models wait in 'model' for their transport, which then owns them. */
+	struct virtio_device **model;
+	unsigned n_models;
+	struct virtio_transport **transport;
+	unsigned n_transports;
+	struct virtio_device *console;	/* owned by its transport */
+};
+
+/* --- What needs no VM ------------------------------------------------------------------------ */
+
+/*
+ * A disk takes half a dozen descriptors; the usual soft limit is for programs that use
+ * select(2).
+ */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static unsigned count_virtio(const struct vm_config *config)
+{
+	return config->n_disks + (config->console.kind != TARGET_OFF) +
+	       (config->rng == PRESENCE_ON);
+}
+
+static int open_kernel(struct vm *vm)
+{
+	const struct vm_config *c = vm->config;
+	int r = guest_cmdline_build(&vm->cmdline, c, count_virtio(c));
+
+	if (r < 0)
+		return r;
+	struct boot_config boot = {
+		.kernel_path = c->kernel,
+		.initrd_path = c->initrd,
+		.cmdline = vm->cmdline,
+		.no_unpack = !c->unpack,
+	};
+	r = boot_open(&vm->boot, &boot);
+	if (r < 0)
+		return r;
+	log_info("kernel '%s': %s", c->kernel, boot_describe(vm->boot));
+	log_info("kernel command line: %s", vm->cmdline);
+	return 0;
+}
+
+static int start_io_threads(struct vm *vm)
+{
+	unsigned n = vm->config->io_threads;
+	char name[16];
+
+	vm->io_loop = calloc(n, sizeof(struct event_loop *));
+	if (!vm->io_loop)
+		return error_set(ENOMEM, "create %u I/O threads", n);
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "io%u", i);
+		int r = event_loop_create(&vm->io_loop[i], name);
+		if (r < 0)
+			return r;
+		event_loop_set_poll_limit(vm->io_loop[i], vm->config->poll_us * UINT64_C(1000));
+		r = event_loop_thread_start(vm->io_loop[i]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int add_disk_model(struct vm *vm, const struct disk_settings *disk, unsigned number)
+{
+	unsigned n = vm->config->io_threads;
+	struct event_loop *loop[64];
+
+	/* Disks with one queue each are spread over the I/O threads, too. */
+	for (unsigned i = 0; i < n; i++)
+		loop[i] = vm->io_loop[(number + i) % n];
+	struct virtio_blk_config config = {
+		.name = disk->name,
+		.path = disk->path,
+		.serial = disk->serial,
+		.readonly = disk->readonly,
+		.ephemeral = disk->ephemeral,
+		.direct = disk->direct,
+		.engine = (enum virtio_blk_engine)disk->engine,
+		.n_queues = disk->queues,
+		.queue_size = disk->queue_size,
+		.block_size = disk->block_size,
+		.loop = loop,
+		.n_loops = n,
+	};
+	int r = virtio_blk_create(&vm->model[vm->n_models], &config);
+
+	if (r == 0)
+		vm->n_models++;
+	return r;
+}
+
+static int add_console_model(struct vm *vm)
+{
+	struct virtio_console_config config = {
+		.name = "console",
+		.chardev = vm->consoles.console,
+		.loop = vm->io_loop[0],
+	};
+
+	if (vm->config->console.kind == TARGET_STDIO)
+		terminal_size(&config.cols, &config.rows);
+	int r = virtio_console_create(&vm->model[vm->n_models], &config);
+	if (r < 0)
+		return r;
+	vm->console = vm->model[vm->n_models++];
+	return 0;
+}
+
+static int add_rng_model(struct vm *vm)
+{
+	struct virtio_rng_config config = { .name = "rng", .loop = vm->io_loop[0] };
+	int r = virtio_rng_create(&vm->model[vm->n_models], &config);
+
+	if (r == 0)
+		vm->n_models++;
+	return r;
+}
+
+/* Disks come first, in the user's order: they get their letters and slots by it. */
+static int create_models(struct vm *vm)
+{
+	const struct vm_config *c = vm->config;
+	size_t n = c->n_disks + CONSOLE_AND_RNG;
+	int r = 0;
+
+	vm->model = calloc(n, sizeof(struct virtio_device *));
+	vm->transport = calloc(n, sizeof(struct virtio_transport *));
+	if (!vm->model || !vm->transport)
+		return error_set(ENOMEM, "create %zu devices", n);
+	for (unsigned i = 0; r == 0 && i < c->n_disks; i++)
+		r = add_disk_model(vm, &c->disk[i], i);
+	if (r == 0 && c->console.kind != TARGET_OFF)
+		r = add_console_model(vm);
+	if (r == 0 && c->rng == PRESENCE_ON)
+		r = add_rng_model(vm);
+	return r;
+}
+
+/* --- The machine and what is on its buses ---------------------------------------------------- */
+
+static void machine_ended(void *arg)
+{
+	struct vm *vm = arg;
+
+	vm->host.ended(vm->host.arg);
+}
+
+static int create_machine(struct vm *vm)
+{
+	const struct vm_config *c = vm->config;
+	struct machine_config config = {
+		.kvm_path = c->kvm_path,
+		.memory_size = c->memory,
+		.n_vcpus = c->cpus,
+		.threads_per_core = c->threads,
+		.cores_per_socket = c->cores,
+		.prefault = c->prefault,
+	};
+	int r;
+
+	/* Half a topology: what is not given follows from the rest. */
+	if (config.threads_per_core && !config.cores_per_socket)
+		config.cores_per_socket = c->cpus / c->threads;
+	if (config.cores_per_socket && !config.threads_per_core)
+		config.threads_per_core = 1;
+	r = machine_create(&vm->machine, &config, vm->host.main_loop);
+	if (r < 0)
+		return r;
+	vm->machine->on_outcome = machine_ended;
+	vm->machine->on_outcome_arg = vm;
+	return 0;
+}
+
+/* Take a platform device over, if there is one.  'r' is what its constructor returned. */
+static int keep_platform(struct vm *vm, int r)
+{
+	if (r == 0)
+		vm->n_platform++;
+	return r;
+}
+
+static int create_platform(struct vm *vm)
+{
+	static int (*const create[])(struct platform_device **, struct machine *) = {
+		acpi_pm_create, cmos_create, i8042_create, pvpanic_create, exit_port_create,
+	};
+	struct platform_device **next = vm->platform;
+	struct chardev *serial = vm->consoles.serial;
+	/* The debug port is for the earliest messages: wherever somebody may read them. */
+	struct chardev *debug = serial ? serial : vm->consoles.console;
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < ARRAY_SIZE(create); i++)
+		r = keep_platform(vm, create[i](&next[vm->n_platform], vm->machine));
+	if (r < 0)
+		return r;
+	vm->power_button = vm->platform[0];
+	if (serial)
+		r = keep_platform(vm, uart16550_create(&next[vm->n_platform], vm->machine, serial));
+	if (r == 0 && debug)
+		r = keep_platform(vm, debug_console_create(&next[vm->n_platform], vm->machine,
+							   debug));
+	return r;
+}
+
+static int create_transports(struct vm *vm)
+{
+	bool pci = vm->config->transport == TRANSPORT_PCI;
+
+	if (!pci && vm->n_models > LAYOUT_MAX_VIRTIO_MMIO)
+		return error_set(ENOSPC, "put %u virtio devices on virtio-mmio: %d are the most",
+				 vm->n_models, LAYOUT_MAX_VIRTIO_MMIO);
+	/* Disks keep the user's order, however many there are. */
+	vm->machine->pci.dense = vm->n_models > PCI_N_SLOTS - 1;
+	for (unsigned i = 0; i < vm->n_models; i++) {
+		struct virtio_device *model = vm->model[i];
+		struct virtio_transport **out = &vm->transport[i];
+		vm->model[i] = NULL;
+		int r = pci ? virtio_pci_create(out, vm->machine, model)
+			    : virtio_mmio_create(out, vm->machine, model, i);
+		if (r < 0)
+			return error_add(r, "put %u virtio devices on %s (number %u did not fit)",
+					 vm->n_models, pci ? "PCI" : "virtio-mmio", i + 1);
+		vm->n_transports++;
+	}
+	return 0;
+}
+
+static void describe_to_acpi(struct vm *vm)
+{
+	const struct vm_config *c = vm->config;
+	bool listed = c->transport == TRANSPORT_MMIO && c->mmio_discovery == MMIO_DISCOVERY_ACPI;
+
+	vm->machine->acpi = (struct acpi_config){
+		.n_vcpus = vm->machine->n_vcpus,
+		.apic_id = vm->machine->apic_id,
+		.n_virtio_mmio = listed ? vm->n_transports : 0,
+		.has_uart = vm->consoles.serial != NULL,
+		.has_cmos = true,
+		.has_pvpanic = true,
+	};
+}
+
+static int load(struct vm *vm)
+{
+	struct boot_entry entry;
+	int r = boot_load(vm->boot, vm->machine, &entry);
+
+	return r < 0 ? r : machine_set_entry(vm->machine, &entry);
+}
+
+/* --- Life ------------------------------------------------------------------------------------ */
+
+int vm_create(struct vm **out, const struct vm_config *config, const struct vm_host *host,
+	      enum outcome_blame *blame)
+{
+	static const struct {
+		int (*make)(struct vm *vm);
+		enum outcome_blame blame;
+	} steps[] = {
+		{ open_kernel, BLAME_FILE },
+		{ start_io_threads, BLAME_VIREO },
+		{ create_models, BLAME_FILE },
+		{ create_machine, BLAME_HOST },
+		{ create_platform, BLAME_VIREO },
+		{ create_transports, BLAME_VIREO },
+	};
+	struct vm *vm = calloc(1, sizeof(*vm));
+	int r;
+
+	*out = NULL;
+	*blame = BLAME_VIREO;
+	if (!vm)
+		return error_set(ENOMEM, "create the VM");
+	vm->config = config;
+	vm->host = *host;
+	vm->consoles = (struct consoles)CONSOLES_INIT;
+	raise_descriptor_limit();
+	r = consoles_open(&vm->consoles, config, host->main_loop, &host->filter);
+	if (r < 0)
+		*blame = BLAME_FILE;
+	for (unsigned i = 0; r == 0 && i < ARRAY_SIZE(steps); i++) {
+		r = steps[i].make(vm);
+		if (r < 0)
+			*blame = steps[i].blame;
+	}
+	if (r == 0) {
+		describe_to_acpi(vm);
+		r = load(vm);
+	}
+	if (r < 0) {
+		vm_destroy(vm);
+		return r;
+	}
+	*out = vm;
+	return 0;
+}
+
+int vm_start(struct vm *vm)
+{
+	return machine_start(vm->machine);
+}
+
+/*
+ * Did Linux reset because of a panic?  When its command line asks for it (guest_cmdline.h) it
+ * leaves the PC's mark of a warm reset, 0x1234 at 40:72 of the BIOS data area, then and only
+ * then.
+ */
+static bool panic_was_marked(const struct vm *vm)
+{
+	const void *mark = guest_memory_at(&vm->machine->memory, 0x472, sizeof(uint16_t));
+	uint16_t value;
+
+	if (!mark || !guest_cmdline_marks_panic(vm->cmdline))
+		return false;
+	memcpy(&value, mark, sizeof(value));
+	return value == 0x1234;
+}
+
+struct outcome vm_outcome(struct vm *vm)
+{
+	struct machine *m = vm->machine;
+	enum machine_outcome end = atomic_load(&m->outcome);
+
+	if (end == MACHINE_REBOOT && panic_was_marked(vm))
+		end = MACHINE_PANIC;
+	return outcome_judge(vm->config, end, m->status, m->detail);
+}
+
+int vm_reset(struct vm *vm)
+{
+	int r;
+
+	machine_pause(vm->machine);
+	machine_lock(vm->machine);
+	for (unsigned i = 0; i < vm->n_transports; i++)
+		virtio_transport_reset(vm->transport[i]);
+	for (unsigned i = 0; i < vm->n_platform; i++)
+		platform_device_reset(vm->platform[i]);
+	pci_root_reset(&vm->machine->pci);
+	machine_unlock(vm->machine);
+	r = guest_memory_clear(&vm->machine->memory);
+	if (r == 0)
+		r = machine_reset(vm->machine);
+	if (r == 0)
+		r = load(vm);
+	if (r < 0)
+		return error_add(r, "reset the machine");
+	machine_resume(vm->machine);
+	return 0;
+}
+
+void vm_stop(struct vm *vm)
+{
+	machine_pause(vm->machine);
+	/* What the guest has written is output, even if our loops did not get to it yet. */
+	machine_lock(vm->machine);
+	for (unsigned i = 0; i < vm->n_transports; i++)
+		virtio_transport_reset(vm->transport[i]);
+	machine_unlock(vm->machine);
+	consoles_drain(&vm->consoles);
+}
+
+void vm_describe_cpus(struct vm *vm, char *buf, size_t size)
+{
+	machine_describe_vcpus(vm->machine, buf, size);
+}
+
+void vm_resize_console(struct vm *vm, uint16_t cols, uint16_t rows)
+{
+	if (!vm->console)
+		return;
+	machine_lock(vm->machine);
+	virtio_console_resize(vm->console, cols, rows);
+	machine_unlock(vm->machine);
+}
+
+void vm_press_power_button(struct vm *vm)
+{
+	machine_lock(vm->machine);
+	acpi_pm_press_power_button(vm->power_button);
+	machine_unlock(vm->machine);
+}
+
+/* Devices leave the buses before the machine goes; nothing runs in the guest any more. */
+static void destroy_devices(struct vm *vm)
+{
+	if (vm->machine) {
+		machine_pause(vm->machine);
+		machine_lock(vm->machine);
+		for (unsigned i = vm->n_transports; i > 0; i--)
+			virtio_transport_destroy(vm->transport[i - 1]);
+		for (unsigned i = vm->n_platform; i > 0; i--)
+			platform_device_destroy(vm->platform[i - 1]);
+		machine_unlock(vm->machine);
+	}
+	for (unsigned i = 0; i < vm->n_models; i++)
+		if (vm->model[i])
+			vm->model[i]->ops->destroy(vm->model[i]);
+	free(vm->transport);
+	free(vm->model);
+}
+
+void vm_destroy(struct vm *vm)
+{
+	if (!vm)
+		return;
+	destroy_devices(vm);
+	machine_destroy(vm->machine);
+	for (unsigned i = 0; vm->io_loop && i < vm->config->io_threads; i++)
+		event_loop_destroy(vm->io_loop[i]);
+	free(vm->io_loop);
+	consoles_close(&vm->consoles);
+	boot_close(vm->boot);
+	free(vm->cmdline);
+	free(vm);
+}
