@@ -1,0 +1,141 @@
+# Linux' own driver on our disk: what is written is there, and on the host's side, too.
+# shellcheck shell=bash
+# shellcheck disable=SC2154  # from guest.sh and the suite
+
+host_hash() { sha256sum <"$1" | cut -d ' ' -f 1; }
+
+# New data survives a remount with empty caches; the host then finds a sound file system with the file.
+write_and_remount() { # DISK-OPTIONS [VIREO OPTION]...
+	local options=$1
+	shift
+	disk_copy
+	disk=$options boot "$@" <<-'END'
+		set -e
+		seq 300000 | head -c 2097152 >/tmp/new
+		dd if=/tmp/new of=/disk/data/new bs=64k conv=fsync
+		umount /disk
+		echo 3 >/proc/sys/vm/drop_caches
+		mount -t ext4 /dev/vda /disk
+		cmp /tmp/new /disk/data/new
+		sha256sum </disk/data/sample
+		sha256sum </tmp/new
+	END
+	expect_status 0
+	expect "^$(sample_hash)"
+	e2fsck -fn "$image" || fail "the file system is damaged"
+	debugfs -R 'dump data/new new' "$image"
+	expect "^$(host_hash new)"
+}
+test_disk_write_and_remount_pci() { write_and_remount '' --transport pci; }
+test_disk_write_and_remount_mmio() { write_and_remount '' --transport mmio; }
+test_disk_write_and_remount_threads() { write_and_remount ,engine=threads; }
+test_disk_write_and_remount_direct() { write_and_remount ,direct; }
+
+test_disk_ephemeral_leaves_the_image_alone() {
+	local before
+	disk_copy
+	before=$(host_hash "$image")
+	disk=,ephemeral boot <<-'END'
+		set -e
+		echo hello >/disk/data/new
+		umount /disk
+		echo 3 >/proc/sys/vm/drop_caches
+		mount -t ext4 /dev/vda /disk
+		cat /disk/data/new
+	END
+	expect_status 0
+	expect '^hello'
+	[ "$(host_hash "$image")" = "$before" ] || fail "the image has changed"
+}
+
+test_disk_readonly() {
+	local before
+	disk_copy
+	before=$(host_hash "$image")
+	disk=,readonly boot <<-'END'
+		cat /sys/block/vda/ro
+		sha256sum </disk/data/sample
+		if dd if=/dev/zero of=/dev/vda bs=4k count=1 conv=fsync; then exit 9; fi
+	END
+	expect_status 0
+	expect '^1'
+	expect "^$(sample_hash)"
+	[ "$(host_hash "$image")" = "$before" ] || fail "the image has changed"
+}
+
+test_disk_queues_used_from_4_cpus() {
+	disk=,ephemeral,queues=4 boot --cpus 4 <<-'END'
+		set -e
+		ls /sys/block/vda/mq
+		for i in 0 1 2 3; do
+			taskset $((1 << i)) sh -c "seq ${i}00000 400000 | head -c 1048576 >/disk/data/$i; sync" &
+		done
+		wait
+		umount /disk
+		echo 3 >/proc/sys/vm/drop_caches
+		mount -t ext4 /dev/vda /disk
+		for i in 0 1 2 3; do
+			seq ${i}00000 400000 | head -c 1048576 | cmp - /disk/data/$i
+		done
+		grep virtio /proc/interrupts
+	END
+	expect_status 0
+	expect '^0 +1 +2 +3'
+	expect 'virtio0-req.3'
+}
+
+test_disk_block_size_4096() {
+	disk=,ephemeral,block_size=4096 boot <<-'END'
+		cat /sys/block/vda/queue/logical_block_size
+		sha256sum </dev/vda
+	END
+	expect_status 0
+	expect '^4096'
+	expect "^$(host_hash "${root_dir[$kind]}/root.img")"
+}
+
+test_disk_identity_and_letters() {
+	local args=() i
+	for i in 1 2 3; do
+		truncate -s ${i}M disk$i
+		args+=(--disk "path=disk$i,serial=number$i")
+	done
+	boot "${args[@]}" <<-'END'
+		for d in b c d; do
+			echo "vd$d $(cat /sys/block/vd$d/size) $(cat /sys/block/vd$d/serial)"
+		done
+	END
+	expect_status 0
+	expect '^vdb 2048 number1'
+	expect '^vdc 4096 number2'
+	expect '^vdd 6144 number3'
+}
+
+# What is trimmed is given back to the host, and reads as zeros.
+test_disk_discard() {
+	dd if=/dev/urandom of=disk1 bs=1M count=4 status=none
+	boot --disk path=disk1 <<-'END'
+		cat /sys/block/vdb/queue/discard_max_bytes
+		mount -o remount,discard /disk
+		blkdiscard /dev/vdb || exit 9
+		cmp -n 4194304 /dev/vdb /dev/zero
+	END
+	expect_status 0
+	[ "$(stat -c %b disk1)" -lt 100 ] || fail "the host still has $(stat -c %b disk1) sectors"
+}
+
+test_disk_write_cache_can_be_switched() {
+	boot <<-'END'
+		cd /sys/block/vda
+		cat cache_type
+		echo 'write through' >cache_type
+		cat cache_type
+		echo hello >/disk/data/new
+		sync
+		echo 'write back' >cache_type
+		cat cache_type
+	END
+	expect_status 0
+	[ "$(tr -d '\r' <out | sort | uniq -c | tr -s ' \n' ' ')" = ' 2 write back 1 write through ' ] ||
+		fail "$(cat out)"
+}
