@@ -4,9 +4,9 @@
 
 #include "virtio/virtio_ids.h"
 
-#define FEATURE_ROW(symbol, number, type, who, need, version)                                      \
-	{ .name = #symbol, .bit = number, .device = type, .owner = who, .needs = need,             \
-	  .since = version },
+#define FEATURE_ROW(symbol, number, type, who, need, version, at)                                  \
+	{ .name = #symbol, .bit = number, .device = type, .owner = FEATURE_##who, .needs = need,   \
+	  .since = version, .interfaces = FEATURE_##at },
 static const struct feature_info table[] = { FEATURE_TABLE(FEATURE_ROW) };
 #undef FEATURE_ROW
 

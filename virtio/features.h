@@ -23,75 +23,96 @@ enum feature_owner {
 	FEATURE_INTERNAL,	/* between VMM and back end; never shown to a guest (N17) */
 };
 
+/* The register interfaces at which a bit means something.  A transitional device has two. */
+enum {
+	FEATURE_ON_PCI = 1,
+	FEATURE_ON_MMIO = 2,
+	FEATURE_ON_PCI_LEGACY = 4,
+	FEATURE_ON_MMIO_LEGACY = 8,
+	FEATURE_MODERN = FEATURE_ON_PCI | FEATURE_ON_MMIO,
+	FEATURE_LEGACY = FEATURE_ON_PCI_LEGACY | FEATURE_ON_MMIO_LEGACY,
+	FEATURE_ANY = FEATURE_MODERN | FEATURE_LEGACY,
+};
+
 /*
- * X(symbol, bit, device id or 0 for all, owner, needs or FEATURE_NONE, first version as 10 * x.y)
+ * X(symbol, bit, device id or 0 for all, owner, needs or FEATURE_NONE, first version as 10 * x.y,
+ *   interfaces); owner and interfaces without their FEATURE_
  *
  * 'needs' is the one bit without which this one must not be accepted; rules with alternatives are
  * in features.c.  A bit without a row is not offered to anybody (N18).
  */
 #define FEATURE_TABLE(X)                                                                           \
 	/* virtio-v1.4 6 "Reserved Feature Bits" */                                                \
-	X(VIRTIO_F_NOTIFY_ON_EMPTY, 24, 0, FEATURE_RING, FEATURE_NONE, 9)                          \
-	X(VIRTIO_F_ANY_LAYOUT, 27, 0, FEATURE_RING, FEATURE_NONE, 9)                               \
-	X(VIRTIO_F_INDIRECT_DESC, 28, 0, FEATURE_RING, FEATURE_NONE, 9)                            \
-	X(VIRTIO_F_EVENT_IDX, 29, 0, FEATURE_RING, FEATURE_NONE, 9)                                \
-	X(VIRTIO_F_VERSION_1, 32, 0, FEATURE_RING, FEATURE_NONE, 10)                               \
-	X(VIRTIO_F_ACCESS_PLATFORM, 33, 0, FEATURE_RING, FEATURE_NONE, 10)                         \
-	X(VIRTIO_F_RING_PACKED, 34, 0, FEATURE_RING, FEATURE_NONE, 11)                             \
-	X(VIRTIO_F_IN_ORDER, 35, 0, FEATURE_RING, FEATURE_NONE, 11)                                \
-	X(VIRTIO_F_ORDER_PLATFORM, 36, 0, FEATURE_RING, FEATURE_NONE, 11)                          \
-	X(VIRTIO_F_SR_IOV, 37, 0, FEATURE_TRANSPORT, FEATURE_NONE, 11)                             \
-	X(VIRTIO_F_NOTIFICATION_DATA, 38, 0, FEATURE_TRANSPORT, FEATURE_NONE, 11)                  \
-	X(VIRTIO_F_NOTIF_CONFIG_DATA, 39, 0, FEATURE_TRANSPORT, FEATURE_NONE, 12)                  \
-	X(VIRTIO_F_RING_RESET, 40, 0, FEATURE_RING, FEATURE_NONE, 12)                              \
-	X(VIRTIO_F_ADMIN_VQ, 41, 0, FEATURE_TRANSPORT, FEATURE_NONE, 13)                           \
-	X(VIRTIO_F_SUSPEND, 43, 0, FEATURE_DEVICE, FEATURE_NONE, 14)                               \
+	X(VIRTIO_F_NOTIFY_ON_EMPTY, 24, 0, RING, FEATURE_NONE, 9, LEGACY)                          \
+	X(VIRTIO_F_ANY_LAYOUT, 27, 0, RING, FEATURE_NONE, 9, LEGACY)                               \
+	X(VIRTIO_F_INDIRECT_DESC, 28, 0, RING, FEATURE_NONE, 9, ANY)                               \
+	X(VIRTIO_F_EVENT_IDX, 29, 0, RING, FEATURE_NONE, 9, ANY)                                   \
+	X(VIRTIO_F_VERSION_1, 32, 0, RING, FEATURE_NONE, 10, MODERN)                               \
+	X(VIRTIO_F_ACCESS_PLATFORM, 33, 0, RING, FEATURE_NONE, 10, MODERN)                         \
+	X(VIRTIO_F_RING_PACKED, 34, 0, RING, FEATURE_NONE, 11, MODERN)                             \
+	X(VIRTIO_F_IN_ORDER, 35, 0, RING, FEATURE_NONE, 11, MODERN)                                \
+	X(VIRTIO_F_ORDER_PLATFORM, 36, 0, RING, FEATURE_NONE, 11, MODERN)                          \
+	X(VIRTIO_F_SR_IOV, 37, 0, TRANSPORT, FEATURE_NONE, 11, ON_PCI)                             \
+	X(VIRTIO_F_NOTIFICATION_DATA, 38, 0, TRANSPORT, FEATURE_NONE, 11, MODERN)                  \
+	X(VIRTIO_F_NOTIF_CONFIG_DATA, 39, 0, TRANSPORT, FEATURE_NONE, 12, ON_PCI)                  \
+	X(VIRTIO_F_RING_RESET, 40, 0, RING, FEATURE_NONE, 12, MODERN)                              \
+	X(VIRTIO_F_ADMIN_VQ, 41, 0, TRANSPORT, FEATURE_NONE, 13, ON_PCI)                           \
+	X(VIRTIO_F_SUSPEND, 43, 0, DEVICE, FEATURE_NONE, 14, MODERN)                               \
 	/* VMM-internal meanings (linux/vhost.h, the vhost-user protocol) */                       \
-	X(VHOST_F_LOG_ALL, 26, 0, FEATURE_INTERNAL, FEATURE_NONE, 0)                               \
-	X(VHOST_USER_F_PROTOCOL_FEATURES, 30, 0, FEATURE_INTERNAL, FEATURE_NONE, 0)                \
+	X(VHOST_F_LOG_ALL, 26, 0, INTERNAL, FEATURE_NONE, 0, ANY)                                  \
+	X(VHOST_USER_F_PROTOCOL_FEATURES, 30, 0, INTERNAL, FEATURE_NONE, 0, ANY)                   \
 	/* virtio-v1.4 5.2.3 "Block Device", Feature bits */                                       \
-	X(VIRTIO_BLK_F_SIZE_MAX, 1, 2, FEATURE_DEVICE, FEATURE_NONE, 9)                            \
-	X(VIRTIO_BLK_F_SEG_MAX, 2, 2, FEATURE_DEVICE, FEATURE_NONE, 9)                             \
-	X(VIRTIO_BLK_F_GEOMETRY, 4, 2, FEATURE_DEVICE, FEATURE_NONE, 9)                            \
-	X(VIRTIO_BLK_F_RO, 5, 2, FEATURE_DEVICE, FEATURE_NONE, 9)                                  \
-	X(VIRTIO_BLK_F_BLK_SIZE, 6, 2, FEATURE_DEVICE, FEATURE_NONE, 9)                            \
-	X(VIRTIO_BLK_F_FLUSH, 9, 2, FEATURE_DEVICE, FEATURE_NONE, 9)                               \
-	X(VIRTIO_BLK_F_TOPOLOGY, 10, 2, FEATURE_DEVICE, FEATURE_NONE, 9)                           \
-	X(VIRTIO_BLK_F_CONFIG_WCE, 11, 2, FEATURE_DEVICE, FEATURE_NONE, 9)                         \
-	X(VIRTIO_BLK_F_MQ, 12, 2, FEATURE_DEVICE, FEATURE_NONE, 10)                                \
-	X(VIRTIO_BLK_F_DISCARD, 13, 2, FEATURE_DEVICE, FEATURE_NONE, 11)                           \
-	X(VIRTIO_BLK_F_WRITE_ZEROES, 14, 2, FEATURE_DEVICE, FEATURE_NONE, 11)                      \
-	X(VIRTIO_BLK_F_LIFETIME, 15, 2, FEATURE_DEVICE, FEATURE_NONE, 12)                          \
-	X(VIRTIO_BLK_F_SECURE_ERASE, 16, 2, FEATURE_DEVICE, FEATURE_NONE, 12)                      \
-	X(VIRTIO_BLK_F_ZONED, 17, 2, FEATURE_DEVICE, FEATURE_NONE, 12)                             \
+	X(VIRTIO_BLK_F_BARRIER, 0, 2, DEVICE, FEATURE_NONE, 9, LEGACY)                             \
+	X(VIRTIO_BLK_F_SIZE_MAX, 1, 2, DEVICE, FEATURE_NONE, 9, ANY)                               \
+	X(VIRTIO_BLK_F_SEG_MAX, 2, 2, DEVICE, FEATURE_NONE, 9, ANY)                                \
+	X(VIRTIO_BLK_F_GEOMETRY, 4, 2, DEVICE, FEATURE_NONE, 9, ANY)                               \
+	X(VIRTIO_BLK_F_RO, 5, 2, DEVICE, FEATURE_NONE, 9, ANY)                                     \
+	X(VIRTIO_BLK_F_BLK_SIZE, 6, 2, DEVICE, FEATURE_NONE, 9, ANY)                               \
+	X(VIRTIO_BLK_F_SCSI, 7, 2, DEVICE, FEATURE_NONE, 9, LEGACY)                                \
+	X(VIRTIO_BLK_F_FLUSH, 9, 2, DEVICE, FEATURE_NONE, 9, ANY)                                  \
+	X(VIRTIO_BLK_F_TOPOLOGY, 10, 2, DEVICE, FEATURE_NONE, 9, ANY)                              \
+	X(VIRTIO_BLK_F_CONFIG_WCE, 11, 2, DEVICE, FEATURE_NONE, 9, ANY)                            \
+	X(VIRTIO_BLK_F_MQ, 12, 2, DEVICE, FEATURE_NONE, 10, ANY)                                   \
+	X(VIRTIO_BLK_F_DISCARD, 13, 2, DEVICE, FEATURE_NONE, 11, ANY)                              \
+	X(VIRTIO_BLK_F_WRITE_ZEROES, 14, 2, DEVICE, FEATURE_NONE, 11, ANY)                         \
+	X(VIRTIO_BLK_F_LIFETIME, 15, 2, DEVICE, FEATURE_NONE, 12, ANY)                             \
+	X(VIRTIO_BLK_F_SECURE_ERASE, 16, 2, DEVICE, FEATURE_NONE, 12, ANY)                         \
+	X(VIRTIO_BLK_F_ZONED, 17, 2, DEVICE, FEATURE_NONE, 12, ANY)                                \
 	/* virtio-v1.4 5.3.3 "Console Device", Feature bits */                                     \
-	X(VIRTIO_CONSOLE_F_SIZE, 0, 3, FEATURE_DEVICE, FEATURE_NONE, 9)                            \
-	X(VIRTIO_CONSOLE_F_MULTIPORT, 1, 3, FEATURE_DEVICE, FEATURE_NONE, 9)                       \
-	X(VIRTIO_CONSOLE_F_EMERG_WRITE, 2, 3, FEATURE_DEVICE, FEATURE_NONE, 9)                     \
+	X(VIRTIO_CONSOLE_F_SIZE, 0, 3, DEVICE, FEATURE_NONE, 9, ANY)                               \
+	X(VIRTIO_CONSOLE_F_MULTIPORT, 1, 3, DEVICE, FEATURE_NONE, 9, ANY)                          \
+	X(VIRTIO_CONSOLE_F_EMERG_WRITE, 2, 3, DEVICE, FEATURE_NONE, 9, ANY)                        \
+	/* virtio-v1.4 5.5.3 "Traditional Memory Balloon Device", Feature bits */                  \
+	X(VIRTIO_BALLOON_F_MUST_TELL_HOST, 0, 5, DEVICE, FEATURE_NONE, 9, ANY)                     \
+	X(VIRTIO_BALLOON_F_STATS_VQ, 1, 5, DEVICE, FEATURE_NONE, 9, ANY)                           \
+	X(VIRTIO_BALLOON_F_DEFLATE_ON_OOM, 2, 5, DEVICE, FEATURE_NONE, 10, ANY)                    \
+	X(VIRTIO_BALLOON_F_FREE_PAGE_HINT, 3, 5, DEVICE, FEATURE_NONE, 11, ANY)                    \
+	X(VIRTIO_BALLOON_F_PAGE_POISON, 4, 5, DEVICE, FEATURE_NONE, 11, ANY)                       \
+	X(VIRTIO_BALLOON_F_PAGE_REPORTING, 5, 5, DEVICE, FEATURE_NONE, 12, ANY)                    \
 	/* virtio-v1.4 5.1.3 "Network Device", Feature bits */                                     \
-	X(VIRTIO_NET_F_CSUM, 0, 1, FEATURE_DEVICE, FEATURE_NONE, 9)                                \
-	X(VIRTIO_NET_F_GUEST_CSUM, 1, 1, FEATURE_DEVICE, FEATURE_NONE, 9)                          \
-	X(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, 2, 1, FEATURE_DEVICE, VIRTIO_NET_F_CTRL_VQ, 10)        \
-	X(VIRTIO_NET_F_MTU, 3, 1, FEATURE_DEVICE, FEATURE_NONE, 11)                                \
-	X(VIRTIO_NET_F_MAC, 5, 1, FEATURE_DEVICE, FEATURE_NONE, 9)                                 \
-	X(VIRTIO_NET_F_GUEST_TSO4, 7, 1, FEATURE_DEVICE, VIRTIO_NET_F_GUEST_CSUM, 9)               \
-	X(VIRTIO_NET_F_GUEST_TSO6, 8, 1, FEATURE_DEVICE, VIRTIO_NET_F_GUEST_CSUM, 9)               \
-	X(VIRTIO_NET_F_GUEST_ECN, 9, 1, FEATURE_DEVICE, FEATURE_NONE, 9)                           \
-	X(VIRTIO_NET_F_GUEST_UFO, 10, 1, FEATURE_DEVICE, VIRTIO_NET_F_GUEST_CSUM, 9)               \
-	X(VIRTIO_NET_F_HOST_TSO4, 11, 1, FEATURE_DEVICE, VIRTIO_NET_F_CSUM, 9)                     \
-	X(VIRTIO_NET_F_HOST_TSO6, 12, 1, FEATURE_DEVICE, VIRTIO_NET_F_CSUM, 9)                     \
-	X(VIRTIO_NET_F_HOST_ECN, 13, 1, FEATURE_DEVICE, FEATURE_NONE, 9)                           \
-	X(VIRTIO_NET_F_HOST_UFO, 14, 1, FEATURE_DEVICE, VIRTIO_NET_F_CSUM, 9)                      \
-	X(VIRTIO_NET_F_MRG_RXBUF, 15, 1, FEATURE_RING, FEATURE_NONE, 9)                            \
-	X(VIRTIO_NET_F_STATUS, 16, 1, FEATURE_DEVICE, FEATURE_NONE, 9)                             \
-	X(VIRTIO_NET_F_CTRL_VQ, 17, 1, FEATURE_DEVICE, FEATURE_NONE, 9)                            \
-	X(VIRTIO_NET_F_CTRL_RX, 18, 1, FEATURE_DEVICE, VIRTIO_NET_F_CTRL_VQ, 9)                    \
-	X(VIRTIO_NET_F_CTRL_VLAN, 19, 1, FEATURE_DEVICE, VIRTIO_NET_F_CTRL_VQ, 9)                  \
-	X(VIRTIO_NET_F_GUEST_ANNOUNCE, 21, 1, FEATURE_DEVICE, VIRTIO_NET_F_CTRL_VQ, 9)             \
-	X(VIRTIO_NET_F_MQ, 22, 1, FEATURE_DEVICE, VIRTIO_NET_F_CTRL_VQ, 10)                        \
-	X(VIRTIO_NET_F_CTRL_MAC_ADDR, 23, 1, FEATURE_DEVICE, VIRTIO_NET_F_CTRL_VQ, 10)
+	X(VIRTIO_NET_F_CSUM, 0, 1, DEVICE, FEATURE_NONE, 9, ANY)                                   \
+	X(VIRTIO_NET_F_GUEST_CSUM, 1, 1, DEVICE, FEATURE_NONE, 9, ANY)                             \
+	X(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, 2, 1, DEVICE, VIRTIO_NET_F_CTRL_VQ, 10, ANY)           \
+	X(VIRTIO_NET_F_MTU, 3, 1, DEVICE, FEATURE_NONE, 11, ANY)                                   \
+	X(VIRTIO_NET_F_MAC, 5, 1, DEVICE, FEATURE_NONE, 9, ANY)                                    \
+	X(VIRTIO_NET_F_GUEST_TSO4, 7, 1, DEVICE, VIRTIO_NET_F_GUEST_CSUM, 9, ANY)                  \
+	X(VIRTIO_NET_F_GUEST_TSO6, 8, 1, DEVICE, VIRTIO_NET_F_GUEST_CSUM, 9, ANY)                  \
+	X(VIRTIO_NET_F_GUEST_ECN, 9, 1, DEVICE, FEATURE_NONE, 9, ANY)                              \
+	X(VIRTIO_NET_F_GUEST_UFO, 10, 1, DEVICE, VIRTIO_NET_F_GUEST_CSUM, 9, ANY)                  \
+	X(VIRTIO_NET_F_HOST_TSO4, 11, 1, DEVICE, VIRTIO_NET_F_CSUM, 9, ANY)                        \
+	X(VIRTIO_NET_F_HOST_TSO6, 12, 1, DEVICE, VIRTIO_NET_F_CSUM, 9, ANY)                        \
+	X(VIRTIO_NET_F_HOST_ECN, 13, 1, DEVICE, FEATURE_NONE, 9, ANY)                              \
+	X(VIRTIO_NET_F_HOST_UFO, 14, 1, DEVICE, VIRTIO_NET_F_CSUM, 9, ANY)                         \
+	X(VIRTIO_NET_F_MRG_RXBUF, 15, 1, RING, FEATURE_NONE, 9, ANY)                               \
+	X(VIRTIO_NET_F_STATUS, 16, 1, DEVICE, FEATURE_NONE, 9, ANY)                                \
+	X(VIRTIO_NET_F_CTRL_VQ, 17, 1, DEVICE, FEATURE_NONE, 9, ANY)                               \
+	X(VIRTIO_NET_F_CTRL_RX, 18, 1, DEVICE, VIRTIO_NET_F_CTRL_VQ, 9, ANY)                       \
+	X(VIRTIO_NET_F_CTRL_VLAN, 19, 1, DEVICE, VIRTIO_NET_F_CTRL_VQ, 9, ANY)                     \
+	X(VIRTIO_NET_F_GUEST_ANNOUNCE, 21, 1, DEVICE, VIRTIO_NET_F_CTRL_VQ, 9, ANY)                \
+	X(VIRTIO_NET_F_MQ, 22, 1, DEVICE, VIRTIO_NET_F_CTRL_VQ, 10, ANY)                           \
+	X(VIRTIO_NET_F_CTRL_MAC_ADDR, 23, 1, DEVICE, VIRTIO_NET_F_CTRL_VQ, 10, ANY)
 
-#define FEATURE_ENUM(symbol, bit, device, owner, needs, since) symbol = bit,
+#define FEATURE_ENUM(symbol, bit, device, owner, needs, since, interfaces) symbol = bit,
 enum feature_bit { FEATURE_TABLE(FEATURE_ENUM) };
 #undef FEATURE_ENUM
 
@@ -102,6 +123,7 @@ struct feature_info {
 	enum feature_owner owner;
 	uint8_t needs;		/* or FEATURE_NONE */
 	uint8_t since;		/* 10 * version; 9 is legacy, 0 is not of the specification */
+	uint8_t interfaces;	/* FEATURE_ON_... */
 };
 
 /* The row for 'bit' of device type 'device', or NULL for a bit that we do not know. */
