@@ -156,14 +156,6 @@ static struct features offered_features(const struct disk *disk, unsigned n_queu
 
 /* --- data path ------------------------------------------------------------ */
 
-static void blk_stop(void *model)
-{
-	struct virtio_blk *blk = model;
-
-	for (unsigned i = 0; i < blk->n_queues; i++)
-		blk_queue_stop(&blk->queue[i]);
-}
-
 static int blk_start(void *model, const struct datapath_start *start)
 {
 	struct virtio_blk *blk = model;
@@ -171,16 +163,21 @@ static int blk_start(void *model, const struct datapath_start *start)
 	blk->n_active = features_has(&start->features, VIRTIO_BLK_F_MQ) ? blk->n_queues : 1;
 	blk->shared.limits.discard = features_has(&start->features, VIRTIO_BLK_F_DISCARD);
 	blk->shared.limits.write_zeroes = features_has(&start->features, VIRTIO_BLK_F_WRITE_ZEROES);
-	for (unsigned i = 0; i < start->n_queues; i++) {
-		const struct datapath_queue *q = &start->queue[i];
-		int r = q->enabled ? blk_queue_start(&blk->queue[q->index], q->size) : 0;
-
-		if (r < 0) {
-			blk_stop(blk);
-			return r;
-		}
-	}
 	return 0;
+}
+
+static int blk_queue_open(void *model, unsigned index, const struct datapath_queue *dq)
+{
+	struct virtio_blk *blk = model;
+
+	return blk_queue_start(&blk->queue[index], dq->size);
+}
+
+static void blk_queue_close(void *model, unsigned index)
+{
+	struct virtio_blk *blk = model;
+
+	blk_queue_stop(&blk->queue[index]);
 }
 
 static void blk_queue_started(void *model, unsigned index, struct virtqueue *q)
@@ -214,10 +211,11 @@ static void blk_queue_stopping(void *model, unsigned index, struct virtqueue *q)
 
 static const struct local_ops blk_local_ops = {
 	.start = blk_start,
+	.queue_open = blk_queue_open,
 	.queue_start = blk_queue_started,
 	.handle = blk_handle,
 	.queue_stop = blk_queue_stopping,
-	.stop = blk_stop,
+	.queue_close = blk_queue_close,
 };
 
 /* --- life ----------------------------------------------------------------- */

@@ -246,15 +246,19 @@ static void detach(struct console_port *port)
 	port->attached = false;
 }
 
-static int console_start(void *model, const struct datapath_start *start)
+/* Without a receive queue input stays with whoever had it before. */
+static int console_queue_open(void *model, unsigned index, const struct datapath_queue *dq)
 {
-	struct virtio_console *console = model;
-
-	/* Without a receive queue input stays with whoever had it before. */
-	for (unsigned i = 0; i < start->n_queues; i++)
-		if (start->queue[i].enabled && is_rx(i))
-			attach(port_of_queue(console, i));
+	(void)dq;
+	if (is_rx(index))
+		attach(port_of_queue(model, index));
 	return 0;
+}
+
+static void console_queue_close(void *model, unsigned index)
+{
+	if (is_rx(index))
+		detach(port_of_queue(model, index));
 }
 
 static void console_queue_start(void *model, unsigned index, struct virtqueue *q)
@@ -296,20 +300,12 @@ static void console_queue_stop(void *model, unsigned index, struct virtqueue *q)
 	}
 }
 
-static void console_stop(void *model)
-{
-	struct virtio_console *console = model;
-
-	for (unsigned i = 0; i < N_PORTS; i++)
-		detach(&console->port[i]);
-}
-
 static const struct local_ops console_local_ops = {
-	.start = console_start,
+	.queue_open = console_queue_open,
 	.queue_start = console_queue_start,
 	.handle = console_handle,
 	.queue_stop = console_queue_stop,
-	.stop = console_stop,
+	.queue_close = console_queue_close,
 };
 
 /* --- device --------------------------------------------------------------- */
@@ -392,6 +388,7 @@ static int create_device(struct virtio_console *console, const struct virtio_con
 	if (r < 0)
 		return r;
 	memset(console->dev.config_writable + CONFIG_EMERG_WR, 0xff, CONFIG_LEN - CONFIG_EMERG_WR);
+	console->dev.config_early = true;	/* the emergency port is for emergencies */
 	r = local_create(&console->datapath, &console_local_ops, console, loop, dev.n_queues);
 	if (r == 0)
 		virtio_device_add_part(&console->dev, console->datapath, 0, dev.n_queues);

@@ -43,19 +43,32 @@ struct datapath_ops {
 	 */
 	void (*stop)(struct datapath *dp);
 	/*
-	 * The same for one queue, until the next start ('queue' counts from the datapath's
-	 * first).  Fine for one that does not run.
+	 * The same for one queue ('queue' counts from the datapath's first), while the others go
+	 * on.  start_queue is for one that does not run, in a datapath that does; 'start' is as
+	 * for start.  stop_queue is fine for one that does not run.
 	 */
+	int (*start_queue)(struct datapath *dp, const struct datapath_start *start,
+			   unsigned queue);
 	void (*stop_queue)(struct datapath *dp, unsigned queue);
+	/*
+	 * VIRTIO_F_SUSPEND, for a datapath that has it: take no more buffers, let those that are
+	 * in progress be used / is nothing in progress any more? / go on where it was.  A
+	 * suspended datapath touches no ring and sends nothing; it may be stopped.
+	 */
+	void (*suspend)(struct datapath *dp);
+	bool (*is_quiet)(struct datapath *dp);
+	void (*resume)(struct datapath *dp);
 	void (*destroy)(struct datapath *dp);
 };
 
 struct datapath {
 	const struct datapath_ops *ops;
-	/* Set by the device before start: a ring broke or a back end died.  'queue' is the device's
-	 * number.  Any thread, between start and the return of stop; the reason is a string
-	 * constant. */
-	void (*fail)(void *arg, unsigned queue, const char *reason);
+	/*
+	 * Set by the device before start: a ring broke ('fault') or a back end died
+	 * (VQ_FAULT_NONE). 'queue' is the device's number.  Any thread, between start and the
+	 * return of stop; the reason is a string constant.
+	 */
+	void (*fail)(void *arg, unsigned queue, enum vq_fault fault, const char *reason);
 	void *fail_arg;
 };
 

@@ -47,6 +47,12 @@ static struct features local_features(struct datapath *dp)
 	features_add(&f, VIRTIO_F_INDIRECT_DESC);
 	features_add(&f, VIRTIO_F_EVENT_IDX);
 	features_add(&f, VIRTIO_F_VERSION_1);
+	features_add(&f, VIRTIO_F_ANY_LAYOUT);
+	features_add(&f, VIRTIO_F_RING_RESET);
+	features_add(&f, VIRTIO_F_SUSPEND);
+	/* Memory is reached through 'dma' and shared coherently: there is nothing else to do. */
+	features_add(&f, VIRTIO_F_ACCESS_PLATFORM);
+	features_add(&f, VIRTIO_F_ORDER_PLATFORM);
 	return f;
 }
 
@@ -65,7 +71,7 @@ static void queue_broken(void *arg, enum vq_fault fault)
 
 	unwatch(lq);
 	if (dp->fail)
-		dp->fail(dp->fail_arg, lq->device_index, vq_fault_text(fault));
+		dp->fail(dp->fail_arg, lq->device_index, fault, vq_fault_text(fault));
 }
 
 /*
@@ -170,9 +176,22 @@ static void queue_end(void *arg)
 		local->ops->queue_stop(local->model, lq->index, lq->vq);
 }
 
-static int queue_open(struct local_queue *lq, const struct datapath_start *start,
-		      const struct datapath_queue *dq)
+static void queue_close(struct local_queue *lq)
 {
+	const struct local *local = lq->local;
+
+	if (!lq->vq)
+		return;
+	virtqueue_destroy(lq->vq);
+	lq->vq = NULL;
+	if (local->ops->queue_close)
+		local->ops->queue_close(local->model, lq->index);
+}
+
+static int queue_open(struct local_queue *lq, const struct datapath_start *start)
+{
+	const struct local *local = lq->local;
+	const struct datapath_queue *dq = &start->queue[lq->index];
 	const struct virtqueue_config config = {
 		.size = dq->size,
 		.desc = dq->desc,
@@ -190,15 +209,29 @@ static int queue_open(struct local_queue *lq, const struct datapath_start *start
 		return error_add(r, "set up queue %u", dq->index);
 	lq->device_index = dq->index;
 	lq->kick.fd = dq->kick_fd;
-	return 0;
+	r = local->ops->queue_open ? local->ops->queue_open(local->model, lq->index, dq) : 0;
+	if (r < 0) {
+		virtqueue_destroy(lq->vq);
+		lq->vq = NULL;
+	}
+	return r;
+}
+
+/* The ring exists; hand it to its loop. */
+static int queue_hand_over(struct local_queue *lq)
+{
+	struct begin_call call = { .lq = lq };
+
+	event_loop_call(lq->loop, queue_begin, &call);
+	if (call.r < 0)
+		error_restore(&call.chain);
+	return call.r;
 }
 
 static void close_queues(struct local *local)
 {
-	for (unsigned i = 0; i < local->n_queues; i++) {
-		virtqueue_destroy(local->queue[i].vq);
-		local->queue[i].vq = NULL;
-	}
+	for (unsigned i = 0; i < local->n_queues; i++)
+		queue_close(&local->queue[i]);
 }
 
 /* End the first 'n' queues, each on its loop. */
@@ -212,14 +245,11 @@ static void end_queues(struct local *local, unsigned n)
 static int begin_queues(struct local *local)
 {
 	for (unsigned i = 0; i < local->n_queues; i++) {
-		struct begin_call call = { .lq = &local->queue[i] };
-		if (!call.lq->vq)
-			continue;
-		event_loop_call(call.lq->loop, queue_begin, &call);
-		if (call.r < 0) {
-			error_restore(&call.chain);
+		int r = local->queue[i].vq ? queue_hand_over(&local->queue[i]) : 0;
+
+		if (r < 0) {
 			end_queues(local, i);
-			return call.r;
+			return r;
 		}
 	}
 	return 0;
@@ -236,7 +266,7 @@ static int local_start(struct datapath *dp, const struct datapath_start *start)
 		return r;
 	for (unsigned i = 0; i < local->n_queues && i < start->n_queues && r == 0; i++)
 		if (start->queue[i].enabled)
-			r = queue_open(&local->queue[i], start, &start->queue[i]);
+			r = queue_open(&local->queue[i], start);
 	if (r == 0)
 		r = begin_queues(local);
 	if (r < 0) {
@@ -263,17 +293,97 @@ static void local_stop(struct datapath *dp)
 		local->ops->stop(local->model);
 }
 
+static int local_start_queue(struct datapath *dp, const struct datapath_start *start,
+			     unsigned queue)
+{
+	struct local *local = to_local(dp);
+
+	if (queue >= local->n_queues || queue >= start->n_queues || local->queue[queue].vq)
+		return 0;
+	int r = queue_open(&local->queue[queue], start);
+
+	if (r == 0)
+		r = queue_hand_over(&local->queue[queue]);
+	if (r < 0)
+		queue_close(&local->queue[queue]);
+	return r;
+}
+
 static void local_stop_queue(struct datapath *dp, unsigned queue)
 {
 	struct local *local = to_local(dp);
 
 	if (queue >= local->n_queues || !local->queue[queue].vq)
 		return;
-	struct local_queue *lq = &local->queue[queue];
+	event_loop_call(local->queue[queue].loop, queue_end, &local->queue[queue]);
+	queue_close(&local->queue[queue]);
+}
 
-	event_loop_call(lq->loop, queue_end, lq);
-	virtqueue_destroy(lq->vq);
-	lq->vq = NULL;
+/* --- VIRTIO_F_SUSPEND ------------------------------------------------------------------------ */
+
+static void queue_suspend(void *arg)
+{
+	struct local_queue *lq = arg;
+
+	virtqueue_pause(lq->vq, true);
+}
+
+static void queue_resume(void *arg)
+{
+	struct local_queue *lq = arg;
+
+	virtqueue_pause(lq->vq, false);
+	lq->stalled = false;
+	lq->armed = false;
+	fd_signal(lq->kick.fd);
+}
+
+struct quiet_call {
+	struct local_queue *lq;
+	bool quiet;
+};
+
+static void queue_look(void *arg)
+{
+	struct quiet_call *call = arg;
+	const struct local *local = call->lq->local;
+	unsigned held = local->ops->held ? local->ops->held(local->model, call->lq->index) : 0;
+
+	call->quiet = virtqueue_in_flight(call->lq->vq) <= held;
+}
+
+static void local_suspend(struct datapath *dp)
+{
+	struct local *local = to_local(dp);
+
+	for (unsigned i = 0; i < local->n_queues; i++)
+		if (local->queue[i].vq)
+			event_loop_call(local->queue[i].loop, queue_suspend, &local->queue[i]);
+}
+
+static bool local_is_quiet(struct datapath *dp)
+{
+	struct local *local = to_local(dp);
+
+	for (unsigned i = 0; i < local->n_queues; i++) {
+		struct quiet_call call = { .lq = &local->queue[i] };
+
+		if (!call.lq->vq)
+			continue;
+		event_loop_call(call.lq->loop, queue_look, &call);
+		if (!call.quiet)
+			return false;
+	}
+	return true;
+}
+
+static void local_resume(struct datapath *dp)
+{
+	struct local *local = to_local(dp);
+
+	for (unsigned i = 0; i < local->n_queues; i++)
+		if (local->queue[i].vq)
+			event_loop_call(local->queue[i].loop, queue_resume, &local->queue[i]);
 }
 
 static void local_destroy(struct datapath *dp)
@@ -286,7 +396,11 @@ static const struct datapath_ops local_datapath_ops = {
 	.features = local_features,
 	.start = local_start,
 	.stop = local_stop,
+	.start_queue = local_start_queue,
 	.stop_queue = local_stop_queue,
+	.suspend = local_suspend,
+	.is_quiet = local_is_quiet,
+	.resume = local_resume,
 	.destroy = local_destroy,
 };
 

@@ -12,8 +12,11 @@
  * What a model brings.  'model' is the model's own pointer; 'index' counts from the datapath's
  * first queue, which is the device's number too where one datapath serves the whole device.
  *
- *   start    machine lock held, before any ring runs: allocate per-queue state for the enabled
- *            queues.  Returns 0 or -errno with a chain; it has cleaned up after itself then.
+ *   start    machine lock held, before any ring runs: what concerns the device as a whole; all its
+ *            queues and the accepted features can be seen.  Returns 0 or -errno with a chain.
+ *   queue_open  machine lock held, before the ring of queue 'dq->index - first' runs: allocate what
+ *            it needs.  Returns 0 or -errno with a chain; it has cleaned up after itself then.
+ *            Also for a single queue that starts (again) while others run.  May be NULL.
  *   queue_start  owner loop, the ring 'q' exists: attach completion sources, pollers.  May be NULL.
  *   handle   owner loop: there may be chains.  Called once after start without a kick, and after
  *            each kick.  Pops until VQ_EMPTY, VQ_BROKEN (nothing to do: the datapath reports it,
@@ -23,13 +26,19 @@
  *            after it returns; completions outside of handle() flush by themselves.
  *   queue_stop   owner loop: finish or cancel everything in flight; after it no chain is out (those
  *            that were never answered are simply dropped) and no guest memory is touched.
- *   stop     machine lock held, after all queues stopped: free what start allocated.
+ *   queue_close  machine lock held, after the ring stopped: free what queue_open allocated.
+ *   held     owner loop: how many chains the model keeps without working on them (a device that is
+ *            suspended need not wait for those).  NULL: none.
+ *   stop     machine lock held, after all queues stopped: undo start.
  */
 struct local_ops {
 	int (*start)(void *model, const struct datapath_start *start);	/* may be NULL */
+	int (*queue_open)(void *model, unsigned index, const struct datapath_queue *dq);
 	void (*queue_start)(void *model, unsigned index, struct virtqueue *q);
 	void (*handle)(void *model, unsigned index, struct virtqueue *q);
 	void (*queue_stop)(void *model, unsigned index, struct virtqueue *q);	/* may be NULL */
+	void (*queue_close)(void *model, unsigned index);			/* may be NULL */
+	unsigned (*held)(void *model, unsigned index);				/* may be NULL */
 	void (*stop)(void *model);						/* may be NULL */
 };
 

@@ -48,6 +48,13 @@ struct features features_and(struct features a, struct features b)
 	return a;
 }
 
+struct features features_or(struct features a, struct features b)
+{
+	for (unsigned i = 0; i < FEATURES_WORDS; i++)
+		a.word[i] |= b.word[i];
+	return a;
+}
+
 struct features features_minus(struct features a, struct features b)
 {
 	for (unsigned i = 0; i < FEATURES_WORDS; i++)
@@ -103,7 +110,7 @@ struct features features_owned_by(struct features f, unsigned device, enum featu
 	return owned;
 }
 
-struct features features_offerable(struct features f, unsigned device)
+struct features features_offerable(struct features f, unsigned device, unsigned interfaces)
 {
 	struct features ok = FEATURES_EMPTY;
 	uint8_t bit, needs;
@@ -111,19 +118,22 @@ struct features features_offerable(struct features f, unsigned device)
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
 		const struct feature_info *info = &table[i];
 		if ((info->device == 0 || info->device == device) &&
-		    info->owner != FEATURE_INTERNAL && features_has(&f, info->bit))
+		    info->owner != FEATURE_INTERNAL && info->interfaces & interfaces &&
+		    features_has(&f, info->bit))
 			features_add(&ok, info->bit);
 	}
-	/*
-	 * Bits of the legacy interface mean nothing to a modern driver, and 27 is
-	 * VHOST_NET_F_VIRTIO_NET_HDR to a back end.  virtio-v1.4 6.3 "Legacy Interface: Reserved
-	 * Feature Bits"
-	 */
-	features_remove(&ok, VIRTIO_F_NOTIFY_ON_EMPTY);
-	features_remove(&ok, VIRTIO_F_ANY_LAYOUT);
 	while (features_find_unmet(&ok, device, &bit, &needs))
 		features_remove(&ok, bit);
 	return ok;
+}
+
+unsigned features_first(const struct features *f)
+{
+	unsigned bit = 0;
+
+	while (bit < FEATURES_BITS && !features_has(f, bit))
+		bit++;
+	return bit;
 }
 
 uint32_t features_half(const struct features *f, uint32_t index)

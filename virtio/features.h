@@ -57,7 +57,7 @@ enum {
 	X(VIRTIO_F_NOTIF_CONFIG_DATA, 39, 0, TRANSPORT, FEATURE_NONE, 12, ON_PCI)                  \
 	X(VIRTIO_F_RING_RESET, 40, 0, RING, FEATURE_NONE, 12, MODERN)                              \
 	X(VIRTIO_F_ADMIN_VQ, 41, 0, TRANSPORT, FEATURE_NONE, 13, ON_PCI)                           \
-	X(VIRTIO_F_SUSPEND, 43, 0, DEVICE, FEATURE_NONE, 14, MODERN)                               \
+	X(VIRTIO_F_SUSPEND, 43, 0, RING, FEATURE_NONE, 14, MODERN)                                 \
 	/* VMM-internal meanings (linux/vhost.h, the vhost-user protocol) */                       \
 	X(VHOST_F_LOG_ALL, 26, 0, INTERNAL, FEATURE_NONE, 0, ANY)                                  \
 	X(VHOST_USER_F_PROTOCOL_FEATURES, 30, 0, INTERNAL, FEATURE_NONE, 0, ANY)                   \
@@ -148,6 +148,7 @@ static inline void features_remove(struct features *f, unsigned bit)
 }
 
 struct features features_and(struct features a, struct features b);
+struct features features_or(struct features a, struct features b);
 struct features features_minus(struct features a, struct features b);
 bool features_equal(struct features a, struct features b);
 bool features_is_empty(struct features f);
@@ -156,10 +157,13 @@ bool features_is_empty(struct features f);
 bool features_find_unmet(const struct features *f, unsigned device, uint8_t *bit, uint8_t *needs);
 
 /*
- * What of 'f' a modern device of type 'device' may offer: bits with a row, none that are internal
- * (N17) or of the legacy interface only, and none whose needs are not offered too.
+ * What of 'f' a device of type 'device' may offer at 'interfaces': bits with a row that says so,
+ * none that are internal (N17), and none whose needs are not offered too.
  */
-struct features features_offerable(struct features f, unsigned device);
+struct features features_offerable(struct features f, unsigned device, unsigned interfaces);
+
+/* The lowest bit of 'f', or FEATURES_BITS if there is none. */
+unsigned features_first(const struct features *f);
 
 /* The bits of 'f' that 'owner' answers for. */
 struct features features_owned_by(struct features f, unsigned device, enum feature_owner owner);

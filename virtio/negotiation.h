@@ -3,13 +3,18 @@
  * no allocation, no pointer to a device; whoever owns it acts on the event that a status write
  * returns.
  *
- * virtio-v1.4 2.1 "Device Status Field", 2.2 "Feature Bits", 3.1.1 "Driver Requirements: Device
- * Initialization"; cases N1-N10, N17, N19 of docs/negotiation.md.  Control path, machine lock
- * held.
+ * One session has one driver, which is modern or legacy by the register interface that it uses: a
+ * modern one seals its features with FEATURES_OK, and must take VERSION_1; a legacy one has no
+ * FEATURES_OK, so its features count from the first thing it does that depends on them (a queue,
+ * a kick, DRIVER_OK).  On a transitional device the first of the two to seal wins, until reset.
+ *
+ * virtio-v1.4 2.1 "Device Status Field", 2.2 "Feature Bits", 3.1 "Device Initialization"; cases
+ * N1-N10, N17, N19 of docs/negotiation.md.  Control path, machine lock held.
  */
 #ifndef VIRTIO_NEGOTIATION_H
 #define VIRTIO_NEGOTIATION_H
 
+#include "virtio/driver_mistakes.h"
 #include "virtio/features.h"
 #include "virtio/virtio_ids.h"
 
@@ -20,9 +25,11 @@ enum negotiation_event {
 	NEG_DRIVER_OK,		/* start the device */
 	NEG_RESET,		/* status 0 was written: stop, then negotiation_reset_done() */
 	NEG_FAILED,		/* the driver gave up: stop working, keep registers */
+	NEG_SUSPEND,		/* quiesce, then negotiation_suspended() */
+	NEG_RESUME,		/* go on, then negotiation_resumed() */
 };
 
-/* Why FEATURES_OK was refused (N5). */
+/* Why a set of features was refused (N5). */
 enum negotiation_rule {
 	NEG_RULE_NONE,
 	NEG_RULE_NOT_OFFERED,	/* the driver took a bit that was not offered */
@@ -36,33 +43,36 @@ struct negotiation_refusal {
 	uint8_t needs;		/* NEG_RULE_NEEDS: what it needs */
 };
 
-/* What a driver did that the specification forbids it; never fatal. */
-struct negotiation_mistakes {
-	uint32_t feature_write_after_seal;
-	uint32_t feature_write_beyond_words;	/* a non-zero half past bit 127 */
-	uint32_t status_bits_cleared;
-	uint32_t driver_ok_without_features_ok;
-	uint32_t needs_reset_written;
-};
-
 struct negotiation {
 	unsigned device_id;
-	struct features offered;	/* what the guest sees; fixed while status != 0 */
-	struct features required;	/* must be accepted: VERSION_1 on modern-only devices */
-	struct features draft;		/* as written by the driver, before FEATURES_OK */
+	struct features offered;	/* at the modern interface; fixed while status != 0 */
+	struct features offered_legacy;	/* at the legacy one: bits 0-31 only */
+	struct features required;	/* a modern driver must accept them */
+	struct features draft;		/* as written by the driver, before they are sealed */
 	struct features accepted;	/* valid while 'sealed' */
 	bool draft_beyond_words;	/* a bit >= 128 was written since reset: never acceptable */
 	bool sealed;
+	bool legacy;			/* by a legacy driver; valid while 'sealed' */
 	bool resetting;			/* NEG_RESET was returned, reset is not complete */
+	bool suspending;		/* NEG_SUSPEND was returned, it is not complete */
 	uint8_t status;
 	uint32_t device_feature_select, driver_feature_select;
 	struct negotiation_refusal refusal;	/* the last one; kept over reset for explain */
-	struct negotiation_mistakes mistakes;	/* since power-on */
+	struct features last_accepted;		/* of the last sealed session, for explain */
+	bool last_legacy;
+	uint32_t n_sealed;			/* sessions, since power-on */
+	struct driver_mistakes mistakes;	/* since power-on */
 };
 
-/* Only what features_offerable() lets through is offered: nothing internal (N17) or unknown. */
+/*
+ * A modern device.  Only what features_offerable() lets through is offered: nothing internal
+ * (N17) or unknown.
+ */
 void negotiation_init(struct negotiation *n, unsigned device_id, struct features offered,
 		      struct features required);
+
+/* What is offered at the legacy interface; bits above 31 cannot be and are dropped. */
+void negotiation_offer_legacy(struct negotiation *n, struct features offered);
 
 /* Half 'device_feature_select' of the offered bits; 0 for halves that do not exist. */
 uint32_t negotiation_read_offered(const struct negotiation *n);
@@ -80,15 +90,35 @@ void negotiation_write_driver(struct negotiation *n, uint32_t value);
  *
  * A bit that does not take effect does not read back: FEATURES_OK when refused (the driver may
  * write another set and try again), DRIVER_OK without FEATURES_OK, anything but a reset after
- * FAILED.
+ * FAILED, SUSPEND until the device is suspended.
  */
 enum negotiation_event negotiation_write_status(struct negotiation *n, uint8_t value);
+
+/*
+ * The same three for a driver at the legacy interface: all features at once, bits 32 and up are
+ * not accepted (N4); no FEATURES_OK.  A set that cannot be served seals nothing: NEG_REFUSED,
+ * although the status bits stand; the device needs reset then.
+ */
+uint32_t negotiation_read_offered_legacy(const struct negotiation *n);
+void negotiation_write_driver_legacy(struct negotiation *n, uint32_t value);
+enum negotiation_event negotiation_write_status_legacy(struct negotiation *n, uint8_t value);
+
+/*
+ * A legacy driver touches a queue: its features count from here.  Returns NEG_SEALED the first
+ * time, NEG_REFUSED for a set that cannot be served, else NEG_NOTHING.
+ */
+enum negotiation_event negotiation_seal_legacy(struct negotiation *n);
 
 /* The status as the driver reads it. */
 uint8_t negotiation_read_status(const struct negotiation *n);
 
 /* The device has stopped: everything as at power-on, offered and required kept. */
 void negotiation_reset_done(struct negotiation *n);
+
+/* The device is quiet / works again: the status says so.  virtio-v1.4 3.4 "Device Suspend" */
+void negotiation_suspended(struct negotiation *n);
+void negotiation_resumed(struct negotiation *n);
+bool negotiation_is_suspended(const struct negotiation *n);
 
 /*
  * N10: set DEVICE_NEEDS_RESET.  Returns true if a configuration interrupt must be sent

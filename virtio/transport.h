@@ -9,11 +9,29 @@
 #include "vmm/base/util.h"
 #include "vmm/machine/machine.h"
 
+/* The ways to put a device before a driver. */
+enum virtio_transport_kind {
+	VIRTIO_PCI,			/* modern only */
+	VIRTIO_PCI_TRANSITIONAL,	/* modern, and the legacy interface beside it */
+	VIRTIO_PCI_LEGACY,		/* nothing but the legacy interface */
+	VIRTIO_MMIO,			/* version 2 */
+	VIRTIO_MMIO_LEGACY,		/* version 1 */
+};
+
+static inline bool virtio_transport_is_mmio(enum virtio_transport_kind kind)
+{
+	return kind == VIRTIO_MMIO || kind == VIRTIO_MMIO_LEGACY;
+}
+
 struct virtio_transport_ops {
 	/* Where queue 'index' signals used buffers.  Asked at start. */
 	struct virtqueue_call (*queue_call)(struct virtio_transport *t, unsigned index);
 	/* Send the configuration change interrupt. */
 	void (*config_changed)(struct virtio_transport *t);
+	/* The device runs now: doorbells may be attached (virtio_device_wants_doorbell). */
+	void (*started)(struct virtio_transport *t);
+	/* Queue 'index' was reset: its doorbell and vector. */
+	void (*queue_reset)(struct virtio_transport *t, unsigned index);
 	/* The device was reset by status 0: vectors, ISR, selectors. */
 	void (*device_reset)(struct virtio_transport *t);
 	/* System reset, after device_reset: the transport's own state as at power-on. */
@@ -28,21 +46,24 @@ struct virtio_transport {
 };
 
 /*
- * Put 'dev' (consumed, also on failure) on the machine's PCI root as a modern virtio-pci
- * function: BAR 4 holds common configuration, ISR, device configuration, notification and (its
- * own page) MSI-X. virtio-v1.4 4.1 "Virtio Over PCI Bus"
+ * Put 'dev' (consumed, also on failure) on the machine's PCI root as a virtio-pci function of
+ * 'kind': BAR 4 holds common configuration, ISR, device configuration, notification and (its own
+ * page) MSI-X; BAR 0 the legacy interface (ports); BAR 2 shared memory regions.  virtio-v1.4 4.1
+ * "Virtio Over PCI Bus"
  *
- * Returns 0 and an owned transport, or -errno with an error chain.
+ * Returns 0 and an owned transport, or -errno with an error chain: -EINVAL if a device of this
+ * type has no legacy interface or cannot offer what was demanded.
  */
 MUST_USE int virtio_pci_create(struct virtio_transport **out, struct machine *m,
-			       struct virtio_device *dev);
+			       struct virtio_device *dev, enum virtio_transport_kind kind);
 
 /*
- * The same over virtio-mmio version 2, as device number 'index' (LAYOUT_VIRTIO_MMIO + index *
+ * The same over virtio-mmio of 'kind', as device number 'index' (LAYOUT_VIRTIO_MMIO + index *
  * stride, layout_virtio_mmio_gsi(index)).  virtio-v1.4 4.2 "Virtio Over MMIO"
  */
 MUST_USE int virtio_mmio_create(struct virtio_transport **out, struct machine *m,
-				struct virtio_device *dev, unsigned index);
+				struct virtio_device *dev, enum virtio_transport_kind kind,
+				unsigned index);
 
 /* System reset of the device and of its transport's registers.  NULL is fine.  Lock held. */
 void virtio_transport_reset(struct virtio_transport *t);

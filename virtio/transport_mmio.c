@@ -1,72 +1,27 @@
 /*
- * virtio-mmio, version 2.  virtio-v1.4 4.2 "Virtio Over MMIO".
+ * virtio-mmio: the page on the bus, its interrupt, and the registers that both versions have.
+ * virtio-v1.4 4.2 "Virtio Over MMIO".
  *
  * The interrupt is an edge, as the ACPI tables and the command line say it is: every signal of a
  * queue's or of the configuration's eventfd raises it, after the bit in InterruptStatus was set.
  * Where a level would stay up because a bit is left after an acknowledgement, another edge is
  * sent.
  */
+#include "virtio/transport_mmio.h"
+
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
-#include "virtio/transport.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/le.h"
 #include "vmm/machine/layout.h"
 
 enum {
-	REG_MAGIC = 0x000,
-	REG_VERSION = 0x004,
-	REG_DEVICE_ID = 0x008,
-	REG_VENDOR_ID = 0x00c,
-	REG_DEVICE_FEATURES = 0x010,
-	REG_DEVICE_FEATURES_SEL = 0x014,
-	REG_DRIVER_FEATURES = 0x020,
-	REG_DRIVER_FEATURES_SEL = 0x024,
-	REG_QUEUE_SEL = 0x030,
-	REG_QUEUE_SIZE_MAX = 0x034,
-	REG_QUEUE_SIZE = 0x038,
-	REG_QUEUE_READY = 0x044,
-	REG_QUEUE_NOTIFY = 0x050,
-	REG_INTERRUPT_STATUS = 0x060,
-	REG_INTERRUPT_ACK = 0x064,
-	REG_STATUS = 0x070,
-	REG_QUEUE_DESC_LOW = 0x080,
-	REG_QUEUE_DESC_HIGH = 0x084,
-	REG_QUEUE_DRIVER_LOW = 0x090,
-	REG_QUEUE_DRIVER_HIGH = 0x094,
-	REG_QUEUE_DEVICE_LOW = 0x0a0,
-	REG_QUEUE_DEVICE_HIGH = 0x0a4,
-	REG_SHM_LEN_LOW = 0x0b0,
-	REG_SHM_LEN_HIGH = 0x0b4,
-	REG_SHM_BASE_LOW = 0x0b8,
-	REG_SHM_BASE_HIGH = 0x0bc,
-	REG_CONFIG_GENERATION = 0x0fc,
-	REG_CONFIG = 0x100,
-
 	MAGIC = 0x74726976,		/* "virt" */
-	VERSION = 2,
 	VENDOR = 0x45524956,		/* "VIRE" */
 	INTERRUPT_QUEUE = 1,
 	INTERRUPT_CONFIG = 2,
-};
-
-struct virtio_mmio {
-	struct virtio_transport base;
-	struct machine *machine;
-	struct region region;
-	bool on_bus;
-	uint32_t gsi;
-	unsigned n_attached;		/* queues whose call fd is attached */
-	bool config_attached;
-	_Atomic uint32_t interrupt_status;	/* bits are set on I/O threads */
-	uint32_t queue_sel;
-	struct {
-		struct doorbell bell;
-		bool attached;
-	} *bell;			/* one for each queue */
 };
 
 static struct virtio_mmio *from_base(struct virtio_transport *base)
@@ -93,143 +48,121 @@ static struct virtqueue_call mmio_queue_call(struct virtio_transport *base, unsi
 
 static void acknowledge(struct virtio_mmio *t, uint32_t bits)
 {
-	uint32_t left = atomic_fetch_and(&t->interrupt_status, ~bits) & ~bits;
+	uint32_t before = atomic_fetch_and(&t->interrupt_status, ~bits);
 
+	if (bits & ~before)
+		virtio_device_mistake(t->base.device, MISTAKE_INTERRUPT_ACK);
 	/* An event whose edge the driver took for the acknowledged one. */
-	if (left)
+	if (before & ~bits)
 		fd_signal(t->base.device->config_call_fd);
 }
 
+/* --- doorbells ------------------------------------------------------------------------------- */
+
 static void detach_bell(struct virtio_mmio *t, unsigned index)
 {
-	if (t->bell[index].attached)
-		doorbell_detach(&t->machine->doorbells, &t->bell[index].bell);
-	t->bell[index].attached = false;
+	struct virtio_mmio_queue *q = &t->queue[index];
+
+	if (q->bell_attached)
+		doorbell_detach(&t->machine->doorbells, &q->bell);
+	q->bell_attached = false;
 }
 
-static void attach_bell(struct virtio_mmio *t, unsigned index)
+/* With NOTIFICATION_DATA the value is more than the queue's number, and every kick exits. */
+static bool wants_bell(const struct virtio_device *dev, unsigned index)
 {
-	if (t->bell[index].attached)
+	return virtio_device_wants_doorbell(dev, index) &&
+	       !features_has(&dev->negotiation.accepted, VIRTIO_F_NOTIFICATION_DATA);
+}
+
+static void update_bell(struct virtio_mmio *t, unsigned index)
+{
+	struct virtio_mmio_queue *q = &t->queue[index];
+	bool wanted = wants_bell(t->base.device, index);
+
+	if (!wanted)
+		detach_bell(t, index);
+	if (!wanted || q->bell_attached)
 		return;
-	t->bell[index].bell = (struct doorbell){
+	q->bell = (struct doorbell){
 		.space = DOORBELL_MMIO,
-		.addr = t->region.base + REG_QUEUE_NOTIFY,
+		.addr = t->region.base + MMIO_QUEUE_NOTIFY,
 		.len = 4,
 		.match = true,
 		.value = index,
 		.fd = t->base.device->queue[index].kick_fd,
 	};
-	/* If it cannot be had, the write exits and is handled in write_register. */
-	t->bell[index].attached =
-		doorbell_attach(&t->machine->doorbells, &t->bell[index].bell) == 0;
+	/* If it cannot be had, the write exits and is handled where the register is. */
+	q->bell_attached = doorbell_attach(&t->machine->doorbells, &q->bell) == 0;
 }
 
-/* Writing 0 stops the queue before the register reads 0: 4.2.2.1 "Device Requirements". */
-static void write_queue_ready(struct virtio_mmio *t, uint32_t value)
+void virtio_mmio_update_bells(struct virtio_mmio *t)
 {
-	struct virtio_device *dev = t->base.device;
-	const struct virtio_queue *q = virtio_device_queue(dev, t->queue_sel);
-
-	if (!q || value > 1)
-		return;
-	if (value == 1) {
-		virtio_device_enable_queue(dev, t->queue_sel);
-		if (q->enabled)
-			attach_bell(t, t->queue_sel);
-	} else {
-		detach_bell(t, t->queue_sel);
-		virtio_device_disable_queue(dev, t->queue_sel);
-	}
+	for (unsigned i = 0; i < t->base.device->n_queues; i++)
+		update_bell(t, i);
 }
+
+/* --- registers ------------------------------------------------------------------------------- */
 
 static uint32_t read_register(struct virtio_mmio *t, unsigned offset)
 {
 	struct virtio_device *dev = t->base.device;
 	const struct virtio_queue *q = virtio_device_queue(dev, t->queue_sel);
+	uint32_t value;
 
+	if (t->version->read(t, offset, &value))
+		return value;
 	switch (offset) {
-	case REG_MAGIC:
+	case MMIO_MAGIC:
 		return MAGIC;
-	case REG_VERSION:
-		return VERSION;
-	case REG_DEVICE_ID:
+	case MMIO_VERSION:
+		return t->version->number;
+	case MMIO_DEVICE_ID:
 		return dev->id;
-	case REG_VENDOR_ID:
+	case MMIO_VENDOR_ID:
 		return VENDOR;
-	case REG_DEVICE_FEATURES:
-		return negotiation_read_offered(&dev->negotiation);
-	case REG_QUEUE_SIZE_MAX:
+	case MMIO_QUEUE_SIZE_MAX:
 		return q ? q->size_max : 0;
-	case REG_QUEUE_READY:
-		return q && q->enabled;
-	case REG_INTERRUPT_STATUS:
+	case MMIO_INTERRUPT_STATUS:
 		return atomic_load(&t->interrupt_status);
-	case REG_STATUS:
+	case MMIO_STATUS:
 		return virtio_device_read_status(dev);
-	case REG_SHM_LEN_LOW:
-	case REG_SHM_LEN_HIGH:
-	case REG_SHM_BASE_LOW:
-	case REG_SHM_BASE_HIGH:
-		/* There is no shared memory region, whichever was selected. */
-		return UINT32_MAX;
-	case REG_CONFIG_GENERATION:
-		return virtio_device_config_generation(dev);
 	default:
-		/* QueueReset is among these: RING_RESET is not offered. */
 		return 0;
 	}
 }
 
-static void write_address(struct virtio_mmio *t, unsigned offset, uint32_t value)
+static bool is_read_only(unsigned offset)
 {
-	enum virtio_queue_area area = offset < REG_QUEUE_DRIVER_LOW ? VIRTIO_QUEUE_DESC :
-				      offset < REG_QUEUE_DEVICE_LOW ? VIRTIO_QUEUE_DRIVER :
-								      VIRTIO_QUEUE_DEVICE;
-
-	virtio_device_set_queue_address(t->base.device, t->queue_sel, area, offset & 4, value);
+	return offset <= MMIO_DEVICE_FEATURES || offset == MMIO_QUEUE_SIZE_MAX ||
+	       offset == MMIO_INTERRUPT_STATUS;
 }
 
 static void write_register(struct virtio_mmio *t, unsigned offset, uint32_t value)
 {
 	struct virtio_device *dev = t->base.device;
 
+	if (t->version->write(t, offset, value))
+		return;
 	switch (offset) {
-	case REG_DEVICE_FEATURES_SEL:
+	case MMIO_DEVICE_FEATURES_SEL:
 		dev->negotiation.device_feature_select = value;
 		break;
-	case REG_DRIVER_FEATURES:
-		negotiation_write_driver(&dev->negotiation, value);
-		break;
-	case REG_DRIVER_FEATURES_SEL:
+	case MMIO_DRIVER_FEATURES_SEL:
 		dev->negotiation.driver_feature_select = value;
 		break;
-	case REG_QUEUE_SEL:
+	case MMIO_QUEUE_SEL:
 		t->queue_sel = value;
 		break;
-	case REG_QUEUE_SIZE:
+	case MMIO_QUEUE_SIZE:
 		virtio_device_set_queue_size(dev, t->queue_sel, value);
 		break;
-	case REG_QUEUE_READY:
-		write_queue_ready(t, value);
-		break;
-	case REG_QUEUE_NOTIFY:
-		virtio_device_kick(dev, value);
-		break;
-	case REG_INTERRUPT_ACK:
+	case MMIO_INTERRUPT_ACK:
 		acknowledge(t, value);
 		break;
-	case REG_STATUS:
-		virtio_device_write_status(dev, (uint8_t)value);
-		break;
-	case REG_QUEUE_DESC_LOW:
-	case REG_QUEUE_DESC_HIGH:
-	case REG_QUEUE_DRIVER_LOW:
-	case REG_QUEUE_DRIVER_HIGH:
-	case REG_QUEUE_DEVICE_LOW:
-	case REG_QUEUE_DEVICE_HIGH:
-		write_address(t, offset, value);
-		break;
 	default:
+		virtio_device_mistake(dev, is_read_only(offset) ? MISTAKE_REGISTER_READ_ONLY :
+								  MISTAKE_REGISTER_UNKNOWN);
 		break;
 	}
 }
@@ -245,9 +178,13 @@ static uint64_t mmio_read(void *arg, uint64_t offset, unsigned size)
 	struct virtio_mmio *t = arg;
 	uint8_t buf[8];
 
-	if (offset < REG_CONFIG)
-		return is_control(offset, size) ? read_register(t, (unsigned)offset) : 0;
-	virtio_device_read_config(t->base.device, (unsigned)offset - REG_CONFIG, buf, size);
+	if (offset < MMIO_CONFIG && !is_control(offset, size)) {
+		virtio_device_mistake(t->base.device, MISTAKE_REGISTER_WIDTH);
+		return 0;
+	}
+	if (offset < MMIO_CONFIG)
+		return read_register(t, (unsigned)offset);
+	virtio_device_read_config(t->base.device, (unsigned)offset - MMIO_CONFIG, buf, size);
 	return load_le(buf, size);
 }
 
@@ -256,25 +193,42 @@ static void mmio_write(void *arg, uint64_t offset, unsigned size, uint64_t value
 	struct virtio_mmio *t = arg;
 	uint8_t buf[8];
 
-	if (offset < REG_CONFIG) {
-		if (is_control(offset, size))
-			write_register(t, (unsigned)offset, (uint32_t)value);
+	if (offset < MMIO_CONFIG && !is_control(offset, size)) {
+		virtio_device_mistake(t->base.device, MISTAKE_REGISTER_WIDTH);
+		return;
+	}
+	if (offset < MMIO_CONFIG) {
+		write_register(t, (unsigned)offset, (uint32_t)value);
 		return;
 	}
 	store_le(buf, size, value);
-	virtio_device_write_config(t->base.device, (unsigned)offset - REG_CONFIG, buf, size);
+	t->version->write_config(t->base.device, (unsigned)offset - MMIO_CONFIG, buf, size);
 }
 
 static const struct region_ops mmio_region_ops = { .read = mmio_read, .write = mmio_write };
 
+static void mmio_started(struct virtio_transport *base)
+{
+	virtio_mmio_update_bells(from_base(base));
+}
+
+static void mmio_queue_reset(struct virtio_transport *base, unsigned index)
+{
+	detach_bell(from_base(base), index);
+}
+
+/* The page size is the driver's, not the queue's; both are forgotten. */
 static void mmio_device_reset(struct virtio_transport *base)
 {
 	struct virtio_mmio *t = from_base(base);
 
-	for (unsigned i = 0; i < base->device->n_queues; i++)
+	for (unsigned i = 0; i < base->device->n_queues; i++) {
 		detach_bell(t, i);
+		t->queue[i].align = 0;
+	}
 	atomic_store(&t->interrupt_status, 0);
-	t->queue_sel = 0;
+	t->queue_sel = t->shm_sel = 0;
+	t->guest_page_size = 0;
 }
 
 static void mmio_system_reset(struct virtio_transport *base)
@@ -307,27 +261,90 @@ static int attach_interrupts(struct virtio_mmio *t)
 	return r < 0 ? error_set(r, "attach interrupts to GSI %u", t->gsi) : 0;
 }
 
+/* Shared memory has a place of its own for each device, beside its page. */
+static int add_shared_memory(struct virtio_mmio *t, unsigned index)
+{
+	const struct virtio_device *dev = t->base.device;
+	uint64_t base = LAYOUT_VIRTIO_SHM + index * LAYOUT_VIRTIO_SHM_STRIDE;
+	uint64_t end = base + LAYOUT_VIRTIO_SHM_STRIDE;
+
+	for (unsigned i = 0; i < dev->n_shm; i++) {
+		if (dev->shm[i].len > end - base)
+			return error_set(ENOSPC, "virtio-mmio has no room for 0x%llx bytes of "
+						 "shared memory; virtio-pci has",
+					 (unsigned long long)dev->shm[i].len);
+		t->shm[i] = (struct region){
+			.name = dev->name,
+			.base = base,
+			.size = dev->shm[i].len,
+			.ops = dev->shm[i].ops,
+			.arg = dev->shm[i].arg,
+		};
+		int r = bus_add(&t->machine->mmio, &t->shm[i]);
+		if (r < 0)
+			return r;
+		t->n_shm++;
+		base += dev->shm[i].len;
+	}
+	return 0;
+}
+
 static void mmio_destroy(struct virtio_transport *base)
 {
 	struct virtio_mmio *t = from_base(base);
 
+	while (t->n_shm > 0)
+		bus_remove(&t->machine->mmio, &t->shm[--t->n_shm]);
 	if (t->on_bus)
 		bus_remove(&t->machine->mmio, &t->region);
 	detach_interrupts(t);
-	free(t->bell);
+	free(t->queue);
 	free(t);
 }
 
 static const struct virtio_transport_ops mmio_ops = {
 	.queue_call = mmio_queue_call,
 	.config_changed = mmio_config_changed,
+	.started = mmio_started,
+	.queue_reset = mmio_queue_reset,
 	.device_reset = mmio_device_reset,
 	.system_reset = mmio_system_reset,
 	.destroy = mmio_destroy,
 };
 
+static int settle_features(struct virtio_mmio *t)
+{
+	struct features carried = FEATURES_EMPTY;
+
+	if (t->version == &virtio_mmio_modern)
+		features_add(&carried, VIRTIO_F_NOTIFICATION_DATA);
+	return virtio_device_settle_features(t->base.device, t->version->interface, carried);
+}
+
+static int put_on_bus(struct virtio_mmio *t, unsigned index)
+{
+	int r;
+
+	if (index >= LAYOUT_MAX_VIRTIO_MMIO)
+		return error_set(ENOSPC, "there are %d virtio-mmio places", LAYOUT_MAX_VIRTIO_MMIO);
+	t->gsi = layout_virtio_mmio_gsi(index);
+	r = attach_interrupts(t);
+	if (r < 0)
+		return r;
+	t->region = (struct region){
+		.name = t->base.device->name,
+		.base = LAYOUT_VIRTIO_MMIO + index * LAYOUT_VIRTIO_MMIO_STRIDE,
+		.size = LAYOUT_VIRTIO_MMIO_STRIDE,
+		.ops = &mmio_region_ops,
+		.arg = t,
+	};
+	r = bus_add(&t->machine->mmio, &t->region);
+	t->on_bus = r == 0;
+	return r < 0 ? r : add_shared_memory(t, index);
+}
+
 int virtio_mmio_create(struct virtio_transport **out, struct machine *m, struct virtio_device *dev,
-		       unsigned index)
+		       enum virtio_transport_kind kind, unsigned index)
 {
 	struct virtio_mmio *t = calloc(1, sizeof(*t));
 	int r = -ENOMEM;
@@ -337,29 +354,16 @@ int virtio_mmio_create(struct virtio_transport **out, struct machine *m, struct 
 		goto fail;
 	t->base.ops = &mmio_ops;
 	t->base.device = dev;
+	t->version = kind == VIRTIO_MMIO_LEGACY ? &virtio_mmio_legacy : &virtio_mmio_modern;
 	t->machine = m;
-	if (index >= LAYOUT_MAX_VIRTIO_MMIO) {
-		r = error_set(ENOSPC, "there are %d virtio-mmio places", LAYOUT_MAX_VIRTIO_MMIO);
+	t->queue = calloc(dev->n_queues, sizeof(*t->queue));
+	if (!t->queue)
 		goto fail;
-	}
-	t->gsi = layout_virtio_mmio_gsi(index);
-	t->bell = calloc(dev->n_queues, sizeof(*t->bell));
-	if (!t->bell)
-		goto fail;
-	r = attach_interrupts(t);
+	r = settle_features(t);
+	if (r == 0)
+		r = put_on_bus(t, index);
 	if (r < 0)
 		goto fail;
-	t->region = (struct region){
-		.name = dev->name,
-		.base = LAYOUT_VIRTIO_MMIO + index * LAYOUT_VIRTIO_MMIO_STRIDE,
-		.size = LAYOUT_VIRTIO_MMIO_STRIDE,
-		.ops = &mmio_region_ops,
-		.arg = t,
-	};
-	r = bus_add(&m->mmio, &t->region);
-	if (r < 0)
-		goto fail;
-	t->on_bus = true;
 	dev->transport = &t->base;
 	dev->machine = m;
 	*out = &t->base;

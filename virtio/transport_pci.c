@@ -1,6 +1,6 @@
 /*
- * virtio-pci, modern only: the function on the bus, its capabilities, interrupts and resets.
- * virtio-v1.4 4.1 "Virtio Over PCI Bus".
+ * virtio-pci: the function on the bus, its interrupts and resets.  virtio-v1.4 4.1 "Virtio Over
+ * PCI Bus".
  *
  * Bus Master Enable off: a start is put off, doorbells are detached and kicks do not arrive; they
  * are made up for when it is set (virtio_device_allow_dma).
@@ -12,16 +12,10 @@
 
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
-#include "vmm/base/le.h"
 
 enum {
 	VIRTIO_VENDOR = 0x1af4,
 	VIRTIO_DEVICE_BASE = 0x1040,
-	CAPABILITY_VENDOR = 0x09,
-	CFG_TYPE_COMMON = 1,
-	CFG_TYPE_NOTIFY = 2,
-	CFG_TYPE_ISR = 3,
-	CFG_TYPE_DEVICE = 4,
 	ISR_QUEUE = 1,
 	ISR_CONFIG = 2,
 };
@@ -92,6 +86,26 @@ static void pci_config_written(struct pci_device *pci, unsigned offset, unsigned
 	virtio_pci_window_written(t, offset, size);
 }
 
+static void pci_started(struct virtio_transport *base)
+{
+	virtio_pci_update_bells(from_base(base));
+}
+
+static void pci_queue_reset(struct virtio_transport *base, unsigned index)
+{
+	struct virtio_pci *t = from_base(base);
+
+	virtio_pci_detach_bell(t, &t->queue[index]);
+	msix_reset_source(&t->queue[index].source);
+}
+
+/* A refused vector reads back as none: virtio-v1.4 4.1.5.1.2 "MSI-X Vector Configuration". */
+void virtio_pci_set_vector(struct virtio_pci *t, struct msix_source *source, uint16_t vector)
+{
+	if (msix_set_vector(source, vector) < 0)
+		virtio_device_mistake(t->base.device, MISTAKE_VECTOR);
+}
+
 static void pci_device_reset(struct virtio_transport *base)
 {
 	struct virtio_pci *t = from_base(base);
@@ -145,54 +159,69 @@ static void pci_destroy(struct virtio_transport *base)
 static const struct virtio_transport_ops pci_transport_ops = {
 	.queue_call = pci_queue_call,
 	.config_changed = pci_config_changed,
+	.started = pci_started,
+	.queue_reset = pci_queue_reset,
 	.device_reset = pci_device_reset,
 	.system_reset = pci_system_reset,
 	.destroy = pci_destroy,
 };
 
+/* 4.1.2 "PCI Device Discovery": the types that have a transitional device ID, and which. */
+static uint16_t transitional_id(enum virtio_device_id id)
+{
+	switch (id) {
+	case VIRTIO_ID_NET: return 0x1000;
+	case VIRTIO_ID_BLOCK: return 0x1001;
+	case VIRTIO_ID_BALLOON: return 0x1002;
+	case VIRTIO_ID_CONSOLE: return 0x1003;
+	case VIRTIO_ID_SCSI: return 0x1004;
+	case VIRTIO_ID_RNG: return 0x1005;
+	default: return 0;
+	}
+}
+
 static void init_function(struct virtio_pci *t)
 {
 	const struct virtio_device *dev = t->base.device;
-	/* virtio-v1.4 4.1.2.1 "Device Requirements: PCI Device Discovery" */
+	/* 4.1.2.1 "Device Requirements: PCI Device Discovery", 4.1.2.3 "Legacy Interfaces" */
 	const struct pci_ids ids = {
 		.vendor = VIRTIO_VENDOR,
-		.device = (uint16_t)(VIRTIO_DEVICE_BASE + dev->id),
+		.device = t->is_legacy ? transitional_id(dev->id) :
+					 (uint16_t)(VIRTIO_DEVICE_BASE + dev->id),
 		.subsystem_vendor = VIRTIO_VENDOR,
-		.subsystem = (uint16_t)(VIRTIO_DEVICE_BASE + dev->id),
-		.revision = 1,
+		.subsystem = (uint16_t)(t->is_legacy ? dev->id : VIRTIO_DEVICE_BASE + dev->id),
+		.revision = t->is_legacy ? 0 : 1,
 		.class_code = dev->pci_class,
 		.has_intx = true,
 	};
 
 	pci_device_init(&t->pci, dev->name, &ids, &pci_ops);
+	if (t->is_legacy)
+		pci_device_set_bar(&t->pci, VIRTIO_PCI_LEGACY_BAR, PCI_BAR_IO,
+				   virtio_pci_legacy_size(dev), &virtio_pci_legacy_ops, t);
+	/* The MSI-X table is there in any case. */
 	pci_device_set_bar(&t->pci, VIRTIO_PCI_BAR, PCI_BAR_MEM64, VIRTIO_PCI_BAR_SIZE,
 			   &virtio_pci_bar_ops, t);
+	if (t->is_modern)
+		virtio_pci_add_structures(t);
 }
 
-/* virtio-v1.4 4.1.4 "Virtio Structure PCI Capabilities" */
-static void add_structure(struct virtio_pci *t, uint8_t cfg_type, uint32_t page,
-			  bool has_multiplier)
+static int settle_features(struct virtio_pci *t)
 {
-	uint8_t cap[20] = { 0 };
-	unsigned len = has_multiplier ? 20 : 16;
+	struct features carried = FEATURES_EMPTY;
+	unsigned interfaces = 0;
 
-	cap[2] = (uint8_t)len;
-	cap[3] = cfg_type;
-	cap[4] = VIRTIO_PCI_BAR;
-	store_le32(cap + 8, page);
-	store_le32(cap + 12, virtio_pci_structure_len(t, page));
-	store_le32(cap + 16, VIRTIO_PCI_NOTIFY_STRIDE);
-	pci_device_add_capability(&t->pci, CAPABILITY_VENDOR, cap + 2, len - 2);
-}
-
-static void add_structures(struct virtio_pci *t)
-{
-	add_structure(t, CFG_TYPE_COMMON, VIRTIO_PCI_COMMON, false);
-	add_structure(t, CFG_TYPE_ISR, VIRTIO_PCI_ISR, false);
-	if (t->base.device->config_len > 0)
-		add_structure(t, CFG_TYPE_DEVICE, VIRTIO_PCI_DEVICE, false);
-	add_structure(t, CFG_TYPE_NOTIFY, VIRTIO_PCI_NOTIFY, true);
-	virtio_pci_window_add(t);
+	if (t->is_modern) {
+		features_add(&carried, VIRTIO_F_NOTIFICATION_DATA);
+		features_add(&carried, VIRTIO_F_NOTIF_CONFIG_DATA);
+		interfaces |= FEATURE_ON_PCI;
+	}
+	if (t->is_legacy)
+		interfaces |= FEATURE_ON_PCI_LEGACY;
+	if (t->is_legacy && transitional_id(t->base.device->id) == 0)
+		return error_set(EINVAL, "devices of type %u have no legacy interface",
+				 t->base.device->id);
+	return virtio_device_settle_features(t->base.device, interfaces, carried);
 }
 
 static int add_interrupts(struct virtio_pci *t)
@@ -223,7 +252,8 @@ static int add_interrupts(struct virtio_pci *t)
 	return r;
 }
 
-int virtio_pci_create(struct virtio_transport **out, struct machine *m, struct virtio_device *dev)
+int virtio_pci_create(struct virtio_transport **out, struct machine *m, struct virtio_device *dev,
+		      enum virtio_transport_kind kind)
 {
 	struct virtio_pci *t = calloc(1, sizeof(*t));
 	int r = -ENOMEM;
@@ -234,11 +264,15 @@ int virtio_pci_create(struct virtio_transport **out, struct machine *m, struct v
 	t->base.ops = &pci_transport_ops;
 	t->base.device = dev;
 	t->machine = m;
+	t->is_modern = kind != VIRTIO_PCI_LEGACY;
+	t->is_legacy = kind != VIRTIO_PCI;
 	t->queue = calloc(dev->n_queues, sizeof(*t->queue));
 	if (!t->queue)
 		goto fail;
+	r = settle_features(t);
+	if (r < 0)
+		goto fail;
 	init_function(t);
-	add_structures(t);
 	r = add_interrupts(t);
 	if (r < 0)
 		goto fail;

@@ -1,70 +1,16 @@
 /*
- * BAR 4: which structure an access reaches, and the doorbells that take the place of the
- * notification structure while it decodes.  virtio-v1.4 4.1.4 "Virtio Structure PCI
+ * BAR 4: which structure an access reaches.  virtio-v1.4 4.1.4 "Virtio Structure PCI
  * Capabilities".
  */
 #include "virtio/transport_pci.h"
 #include "vmm/base/le.h"
 
-void virtio_pci_detach_bell(struct virtio_pci *t, struct virtio_pci_queue *q)
-{
-	if (q->bell_attached)
-		doorbell_detach(&t->machine->doorbells, &q->bell);
-	q->bell_attached = false;
-}
-
-static void update_bell(struct virtio_pci *t, unsigned index)
-{
-	struct virtio_pci_queue *q = &t->queue[index];
-	const struct virtio_queue *vq = &t->base.device->queue[index];
-	bool wanted = vq->enabled && t->notify_mapped && t->base.device->dma_allowed;
-
-	if (!wanted)
-		virtio_pci_detach_bell(t, q);
-	if (!wanted || q->bell_attached)
-		return;
-	/* Any width: the address alone names the queue, and KVM is fastest if it need not look. */
-	q->bell = (struct doorbell){
-		.space = DOORBELL_MMIO,
-		.addr = t->notify_addr + (uint64_t)index * VIRTIO_PCI_NOTIFY_STRIDE,
-		.fd = vq->kick_fd,
-	};
-	/* If it cannot be had, the write exits and is handled in virtio_pci_bar_write. */
-	q->bell_attached = doorbell_attach(&t->machine->doorbells, &q->bell) == 0;
-}
-
-void virtio_pci_update_bells(struct virtio_pci *t)
-{
-	for (unsigned i = 0; i < t->base.device->n_queues; i++)
-		update_bell(t, i);
-}
-
-void virtio_pci_bar_mapped(struct pci_device *pci, unsigned bar, uint64_t addr)
-{
-	struct virtio_pci *t = virtio_pci_from(pci);
-
-	if (bar != VIRTIO_PCI_BAR)
-		return;
-	t->notify_addr = addr + VIRTIO_PCI_NOTIFY;
-	t->notify_mapped = true;
-	virtio_pci_update_bells(t);
-}
-
-void virtio_pci_bar_unmapping(struct pci_device *pci, unsigned bar, uint64_t addr)
-{
-	struct virtio_pci *t = virtio_pci_from(pci);
-
-	(void)addr;
-	if (bar != VIRTIO_PCI_BAR)
-		return;
-	t->notify_mapped = false;
-	virtio_pci_update_bells(t);
-}
-
 unsigned virtio_pci_structure_len(const struct virtio_pci *t, uint64_t page)
 {
 	const struct virtio_device *dev = t->base.device;
 
+	if (!t->is_modern)
+		return 0;
 	switch (page) {
 	case VIRTIO_PCI_COMMON: return VIRTIO_PCI_COMMON_LEN;
 	case VIRTIO_PCI_ISR: return VIRTIO_PCI_ISR_LEN;
@@ -92,6 +38,26 @@ uint64_t virtio_pci_bar_read(struct virtio_pci *t, uint64_t offset, unsigned siz
 	}
 }
 
+/*
+ * The address alone names the queue.  The value repeats it, as the index or as what
+ * NOTIF_CONFIG_DATA gave (the same here), in 16 bits, or in 32 with NOTIFICATION_DATA, whose other
+ * bits say where the driver is: hints that the ring itself tells better.  4.1.5.2.
+ */
+static void notified(struct virtio_pci *t, unsigned at, unsigned size, uint64_t value)
+{
+	struct virtio_device *dev = t->base.device;
+	unsigned index = at / VIRTIO_PCI_NOTIFY_STRIDE;
+	bool data = features_has(&dev->negotiation.accepted, VIRTIO_F_NOTIFICATION_DATA);
+
+	if (at % VIRTIO_PCI_NOTIFY_STRIDE != 0) {
+		virtio_device_mistake(dev, MISTAKE_REGISTER_WIDTH);
+		return;
+	}
+	if (size != (data ? 4 : 2) || (value & 0xffff) != index)
+		virtio_device_mistake(dev, MISTAKE_KICK_VALUE);
+	virtio_device_kick(dev, index);
+}
+
 void virtio_pci_bar_write(struct virtio_pci *t, uint64_t offset, unsigned size, uint64_t value)
 {
 	unsigned at = offset % VIRTIO_PCI_PAGE;
@@ -101,14 +67,15 @@ void virtio_pci_bar_write(struct virtio_pci *t, uint64_t offset, unsigned size, 
 	case VIRTIO_PCI_COMMON:
 		virtio_pci_common_write(t, at, size, value);
 		break;
+	case VIRTIO_PCI_ISR:
+		virtio_device_mistake(t->base.device, MISTAKE_REGISTER_READ_ONLY);
+		break;
 	case VIRTIO_PCI_DEVICE:
 		store_le(buf, size, value);
 		virtio_device_write_config(t->base.device, at, buf, size);
 		break;
 	case VIRTIO_PCI_NOTIFY:
-		/* The value repeats the index; one that disagrees is not worth believing. */
-		if (at % VIRTIO_PCI_NOTIFY_STRIDE == 0)
-			virtio_device_kick(t->base.device, at / VIRTIO_PCI_NOTIFY_STRIDE);
+		notified(t, at, size, value);
 		break;
 	default:
 		break;
@@ -121,7 +88,7 @@ static uint64_t bar_read(void *arg, uint64_t offset, unsigned size)
 
 	if (offset >= VIRTIO_PCI_MSIX_TABLE)
 		return msix_read(t->msix, offset, size);
-	return virtio_pci_bar_read(t, offset, size);
+	return t->is_modern ? virtio_pci_bar_read(t, offset, size) : 0;
 }
 
 static void bar_write(void *arg, uint64_t offset, unsigned size, uint64_t value)
@@ -130,7 +97,7 @@ static void bar_write(void *arg, uint64_t offset, unsigned size, uint64_t value)
 
 	if (offset >= VIRTIO_PCI_MSIX_TABLE)
 		msix_write(t->msix, offset, size, value);
-	else
+	else if (t->is_modern)
 		virtio_pci_bar_write(t, offset, size, value);
 }
 

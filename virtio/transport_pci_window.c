@@ -35,7 +35,7 @@ static bool touches_data(const struct virtio_pci *t, unsigned offset, unsigned s
 {
 	unsigned data = t->window + WINDOW_DATA;
 
-	return offset < data + WINDOW_DATA_LEN && data < offset + size;
+	return t->window != 0 && offset < data + WINDOW_DATA_LEN && data < offset + size;
 }
 
 /* Where the window points; false if that is nowhere. */

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "virtio/datapath.h"
+#include "virtio/feature_offer.h"
 #include "virtio/negotiation.h"
 #include "vmm/base/event_loop.h"
 #include "vmm/base/log.h"
@@ -20,7 +21,12 @@
 struct virtio_device;
 struct virtio_transport;
 
-enum { VIRTIO_CONFIG_MAX = 256, VIRTIO_MAX_QUEUES = 256, VIRTIO_MAX_PARTS = 2 };
+enum {
+	VIRTIO_CONFIG_MAX = 256,
+	VIRTIO_MAX_QUEUES = 256,
+	VIRTIO_MAX_PARTS = 2,
+	VIRTIO_MAX_SHM = 4,
+};
 
 struct virtio_device_ops {
 	/* Optional: FEATURES_OK stands; fix what depends on the accepted set. */
@@ -38,7 +44,9 @@ struct virtio_queue {
 	uint16_t size_max;		/* 0: no such queue */
 	uint16_t size;			/* as the driver set it; size_max after reset; 0: refused */
 	bool enabled;
+	bool was_reset;			/* by a queue reset: it may be enabled after DRIVER_OK */
 	uint64_t desc, driver, device;
+	uint32_t pfn;			/* legacy: page number of the ring, while 'enabled' */
 	int kick_fd;			/* for life */
 	int call_fd;			/* for life */
 };
@@ -47,6 +55,15 @@ struct virtio_queue {
 struct virtio_part {
 	struct datapath *datapath;	/* owned by the device */
 	unsigned first_queue, n_queues;
+	struct features told;		/* what it was told at the last start */
+};
+
+/* Memory that device and driver share beside the queues.  virtio-v1.4 2.10 */
+struct virtio_shm {
+	uint8_t id;
+	uint64_t len;			/* a multiple of 4096 */
+	const struct region_ops *ops;	/* keeps; offsets are from the start of the region */
+	void *arg;
 };
 
 enum virtio_state { VIRTIO_STOPPED, VIRTIO_STARTED, VIRTIO_BROKEN };
@@ -56,20 +73,27 @@ struct virtio_device {
 	const char *name;		/* "disk0"; owned copy */
 	enum virtio_device_id id;
 	uint32_t pci_class;		/* 24 bits, for virtio-pci */
+	struct feature_offer offer;	/* who can do what; 'negotiation' offers what follows */
 	struct negotiation negotiation;
+	bool strict;			/* every kick is looked at, for the mistake counters */
 
 	uint8_t config[VIRTIO_CONFIG_MAX];
 	uint8_t config_initial[VIRTIO_CONFIG_MAX];	/* restored by reset where writable */
 	uint8_t config_writable[VIRTIO_CONFIG_MAX];	/* 0xff where the driver may write */
 	unsigned config_len;
+	bool config_early;		/* the driver may write before FEATURES_OK */
 	uint32_t config_generation;
 	bool config_dirty;		/* changed since the driver last read */
+	bool config_is_held;		/* a change waits in 'config_held' for the resume */
+	uint8_t config_held[VIRTIO_CONFIG_MAX];
 
 	struct virtio_queue *queue;	/* n_queues */
 	unsigned n_queues;
 	struct datapath_queue *start_queue;	/* n_queues; filled in at start */
 	struct virtio_part part[VIRTIO_MAX_PARTS];
 	unsigned n_parts;
+	struct virtio_shm shm[VIRTIO_MAX_SHM];
+	unsigned n_shm;
 	enum virtio_state state;
 	bool dma_allowed;		/* the transport lets the device touch memory */
 	int config_call_fd;		/* configuration change interrupt, for life */
@@ -81,7 +105,7 @@ struct virtio_device {
 	struct event_post fail_post;
 	atomic_bool fail_claimed;
 	_Atomic(const char *) fail_reason;	/* NULL: nothing to carry out */
-	_Atomic unsigned fail_queue;
+	_Atomic unsigned fail_queue, fail_fault;
 	struct log_limit log;		/* for what the driver can repeat */
 };
 
@@ -89,7 +113,7 @@ struct virtio_device_config {
 	const char *name;
 	enum virtio_device_id id;
 	uint32_t pci_class;
-	struct features features;	/* device-owned bits that the model offers */
+	struct features features;	/* bits of the device type that the model offers */
 	const void *config;
 	unsigned config_len;
 	unsigned n_queues;
@@ -97,9 +121,9 @@ struct virtio_device_config {
 };
 
 /*
- * Initialise the embedded device: queues with their eventfds, config bytes, offered features =
- * the model's bits + INDIRECT_DESC, EVENT_IDX, VERSION_1 and what else every device gets, as far
- * as each part's datapath has them (virtio_device_add_part).
+ * Initialise the embedded device: queues with their eventfds, config bytes, offered features = the
+ * model's bits and those of the ring (as far as each part's datapath has them) and of the
+ * transport, by feature_offer.h.
  *
  * Returns 0 or -errno with an error chain (virtio_device_fini is then still to be called).
  */
@@ -112,8 +136,27 @@ void virtio_device_fini(struct virtio_device *dev);
 void virtio_device_add_part(struct virtio_device *dev, struct datapath *datapath, unsigned first,
 			    unsigned n_queues);
 
-/* Status register. */
+/* What the configuration demands and forbids.  Before the transport is made. */
+void virtio_device_want_features(struct virtio_device *dev, struct features on,
+				 struct features off);
+
+/* Add a region of shared memory ('id' is not used yet).  Before the transport is made. */
+void virtio_device_add_shm(struct virtio_device *dev, const struct virtio_shm *shm);
+
+/*
+ * For the transport that carries it: 'interfaces' (FEATURE_ON_...) and the transport bits that it
+ * has.  Returns 0, or -EINVAL with an error chain when the device cannot offer what the
+ * configuration demands.
+ */
+MUST_USE int virtio_device_settle_features(struct virtio_device *dev, unsigned interfaces,
+					   struct features transport);
+
+/* The driver did something that it must not: count it. */
+void virtio_device_mistake(struct virtio_device *dev, enum driver_mistake kind);
+
+/* Status register; the second is a legacy driver's. */
 void virtio_device_write_status(struct virtio_device *dev, uint8_t value);
+void virtio_device_write_status_legacy(struct virtio_device *dev, uint8_t value);
 uint8_t virtio_device_read_status(struct virtio_device *dev);
 
 /* Reset as by writing status 0, complete on return.  Also for system reset and removal. */
@@ -141,29 +184,54 @@ void virtio_device_set_queue_address(struct virtio_device *dev, unsigned index,
 
 /*
  * Enable a configured queue (never disables).  Its features must be sealed and the device not
- * started; else ignored.
+ * started, unless the queue was reset; else ignored.
  */
 void virtio_device_enable_queue(struct virtio_device *dev, unsigned index);
 
 /* Stop one queue for good (until reset): on return nothing of it is in flight. */
 void virtio_device_disable_queue(struct virtio_device *dev, unsigned index);
 
+/*
+ * A queue reset, complete on return: stopped, all its registers as after a reset of the device,
+ * and it can be enabled again.  Ignored if RING_RESET was not negotiated.  virtio-v1.4 2.6.1
+ */
+void virtio_device_reset_queue(struct virtio_device *dev, unsigned index);
+
+/*
+ * A legacy driver gives the queue its memory: all three areas, contiguous from page 'pfn' of
+ * 'page_size' bytes on, the device's aligned to 'align'.  0 takes it back.  The queue is live at
+ * once; its size stays.  virtio-v1.4 2.7.2 "Legacy Interfaces: A Note on Virtqueue Layout"
+ */
+void virtio_device_set_queue_legacy(struct virtio_device *dev, unsigned index, uint32_t pfn,
+				    uint64_t page_size, uint64_t align);
+
 /* Config space access by the driver, any offset and length (N11): past the end reads 0, writes are
  * dropped outside of the writable mask. */
+/* Legacy drivers may write before FEATURES_OK, and have none. */
 void virtio_device_read_config(struct virtio_device *dev, unsigned offset, void *buf, unsigned len);
 void virtio_device_write_config(struct virtio_device *dev, unsigned offset, const void *buf,
 				unsigned len);
+void virtio_device_write_config_legacy(struct virtio_device *dev, unsigned offset,
+				       const void *buf, unsigned len);
 uint32_t virtio_device_config_generation(struct virtio_device *dev);
 
 /*
  * The device changes its own config bytes: copy, and if something visible changed, mark dirty and
- * notify the driver (after DRIVER_OK).  A reset keeps the change, except in writable bytes.
+ * notify the driver (after DRIVER_OK).  A reset keeps the change, except in writable bytes.  While
+ * the device is suspended the change waits for the resume.
  */
 void virtio_device_update_config(struct virtio_device *dev, unsigned offset, const void *buf,
 				 unsigned len);
 
-/* A kick that came through an exit to user space instead of an ioeventfd; any 'index'. */
+/*
+ * A kick that came through an exit to user space instead of an ioeventfd; any 'index'.  That of a
+ * legacy driver starts the device if DRIVER_OK did not.
+ */
 void virtio_device_kick(struct virtio_device *dev, unsigned index);
+void virtio_device_kick_legacy(struct virtio_device *dev, unsigned index);
+
+/* Should KVM take the kicks of queue 'index' itself?  Not what has to be looked at. */
+bool virtio_device_wants_doorbell(const struct virtio_device *dev, unsigned index);
 
 /*
  * N10: the device needs reset.  Stops its queues, sets the bit, interrupts, logs once.  'reason'

@@ -7,8 +7,7 @@
  */
 #include <string.h>
 
-#include "virtio/transport.h"
-#include "virtio/virtio_device.h"
+#include "virtio/virtio_device_impl.h"
 
 void virtio_device_read_config(struct virtio_device *dev, unsigned offset, void *buf, unsigned len)
 {
@@ -20,17 +19,20 @@ void virtio_device_read_config(struct virtio_device *dev, unsigned offset, void 
 	}
 	if (here > len)
 		here = len;
+	else if (here < len)
+		virtio_device_mistake(dev, MISTAKE_CONFIG_BEYOND);
 	memset(buf, 0, len);
 	if (here > 0)
 		memcpy(buf, dev->config + offset, here);
 }
 
-void virtio_device_write_config(struct virtio_device *dev, unsigned offset, const void *buf,
-				unsigned len)
+static void write_config(struct virtio_device *dev, unsigned offset, const uint8_t *bytes,
+			 unsigned len)
 {
-	const uint8_t *bytes = buf;
 	bool writable = false;
 
+	if (!range_inside(offset, len, dev->config_len))
+		virtio_device_mistake(dev, MISTAKE_CONFIG_BEYOND);
 	if (offset >= dev->config_len)
 		return;
 	if (len > dev->config_len - offset)
@@ -41,9 +43,29 @@ void virtio_device_write_config(struct virtio_device *dev, unsigned offset, cons
 		*byte = (uint8_t)((*byte & ~mask) | (bytes[i] & mask));
 		writable |= mask != 0;
 	}
+	if (!writable)
+		virtio_device_mistake(dev, MISTAKE_CONFIG_READ_ONLY);
 	/* Also when nothing changed: a character may be written twice to an emergency port. */
-	if (writable && dev->ops->config_written)
+	else if (dev->ops->config_written)
 		dev->ops->config_written(dev, offset, len);
+}
+
+void virtio_device_write_config(struct virtio_device *dev, unsigned offset, const void *buf,
+				unsigned len)
+{
+	if (negotiation_is_suspended(&dev->negotiation)) {
+		virtio_device_mistake(dev, MISTAKE_CONFIG_SUSPENDED);
+		return;
+	}
+	if (!dev->negotiation.sealed && !dev->config_early)
+		virtio_device_mistake(dev, MISTAKE_CONFIG_EARLY);
+	write_config(dev, offset, buf, len);
+}
+
+void virtio_device_write_config_legacy(struct virtio_device *dev, unsigned offset,
+				       const void *buf, unsigned len)
+{
+	write_config(dev, offset, buf, len);
 }
 
 uint32_t virtio_device_config_generation(struct virtio_device *dev)
@@ -54,12 +76,34 @@ uint32_t virtio_device_config_generation(struct virtio_device *dev)
 void virtio_device_update_config(struct virtio_device *dev, unsigned offset, const void *buf,
 				 unsigned len)
 {
-	if (!range_inside(offset, len, dev->config_len) ||
-	    memcmp(dev->config + offset, buf, len) == 0)
+	if (!range_inside(offset, len, dev->config_len))
+		return;
+	/* virtio-v1.4 3.4.2: no field changes while the device is suspended. */
+	if (negotiation_is_suspended(&dev->negotiation)) {
+		if (!dev->config_is_held)
+			memcpy(dev->config_held, dev->config, dev->config_len);
+		dev->config_is_held = true;
+		memcpy(dev->config_held + offset, buf, len);
+		return;
+	}
+	if (memcmp(dev->config + offset, buf, len) == 0)
 		return;
 	memcpy(dev->config + offset, buf, len);
 	dev->config_dirty = true;
 	/* First the change, then the word of it.  Before DRIVER_OK a driver reads it anyway. */
 	if (dev->transport && dev->negotiation.status & VIRTIO_STATUS_DRIVER_OK)
 		dev->transport->ops->config_changed(dev->transport);
+}
+
+void virtio_device_release_config(struct virtio_device *dev, bool notify)
+{
+	if (!dev->config_is_held)
+		return;
+	dev->config_is_held = false;
+	if (notify) {
+		virtio_device_update_config(dev, 0, dev->config_held, dev->config_len);
+		return;
+	}
+	memcpy(dev->config, dev->config_held, dev->config_len);
+	dev->config_dirty = true;
 }

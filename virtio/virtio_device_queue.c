@@ -2,7 +2,7 @@
  * The queue registers, the same behind both transports.  virtio-v1.4 4.1.4.3 "Common
  * configuration structure layout", 4.2.2 "MMIO Device Register Layout".
  */
-#include "virtio/virtio_device.h"
+#include "virtio/virtio_device_impl.h"
 #include "vmm/base/fd.h"
 
 struct virtio_queue *virtio_device_queue(struct virtio_device *dev, unsigned index)
@@ -12,21 +12,48 @@ struct virtio_queue *virtio_device_queue(struct virtio_device *dev, unsigned ind
 	return &dev->queue[index];
 }
 
-void virtio_device_set_queue_size(struct virtio_device *dev, unsigned index, uint32_t size)
+/* The queue, if a driver may configure it now; what it must not do is counted. */
+static struct virtio_queue *configurable(struct virtio_device *dev, unsigned index)
 {
 	struct virtio_queue *q = virtio_device_queue(dev, index);
 
-	if (!q || q->enabled)
+	if (!q)
+		virtio_device_mistake(dev, MISTAKE_QUEUE_NO_QUEUE);
+	else if (q->enabled)
+		virtio_device_mistake(dev, MISTAKE_QUEUE_ENABLED);
+	return q && !q->enabled ? q : NULL;
+}
+
+/* virtio-v1.4 2.7: a split queue's size is a power of two; 2.8: a packed one's need not be. */
+static bool size_is_possible(const struct virtio_device *dev, const struct virtio_queue *q,
+			     uint32_t size)
+{
+	bool packed = dev->negotiation.sealed &&
+		      features_has(&dev->negotiation.accepted, VIRTIO_F_RING_PACKED);
+
+	return size > 0 && size <= q->size_max && (packed || is_power_of_two(size));
+}
+
+void virtio_device_set_queue_size(struct virtio_device *dev, unsigned index, uint32_t size)
+{
+	struct virtio_queue *q = configurable(dev, index);
+
+	if (!q)
 		return;
-	q->size = size <= q->size_max && is_power_of_two(size) ? (uint16_t)size : 0;
+	if (size_is_possible(dev, q, size)) {
+		q->size = (uint16_t)size;
+		return;
+	}
+	q->size = 0;
+	virtio_device_mistake(dev, MISTAKE_QUEUE_SIZE);
 }
 
 void virtio_device_set_queue_address(struct virtio_device *dev, unsigned index,
 				     enum virtio_queue_area area, bool high_half, uint32_t value)
 {
-	struct virtio_queue *q = virtio_device_queue(dev, index);
+	struct virtio_queue *q = configurable(dev, index);
 
-	if (!q || q->enabled)
+	if (!q)
 		return;
 	uint64_t *field = area == VIRTIO_QUEUE_DESC ? &q->desc :
 			  area == VIRTIO_QUEUE_DRIVER ? &q->driver : &q->device;
@@ -34,25 +61,44 @@ void virtio_device_set_queue_address(struct virtio_device *dev, unsigned index,
 			     (*field & ~(uint64_t)UINT32_MAX) | value;
 }
 
+/* Why the driver may not enable this queue now; NULL if it may. */
+static const char *enable_refusal(const struct virtio_device *dev, const struct virtio_queue *q,
+				  enum driver_mistake *kind)
+{
+	const struct negotiation *n = &dev->negotiation;
+
+	*kind = MISTAKE_QUEUE_ENABLE_TIME;
+	if (!n->sealed || n->legacy)
+		return "before FEATURES_OK";
+	if (negotiation_is_suspended(n) || n->suspending)
+		return "while the device is suspended";
+	if (n->status & VIRTIO_STATUS_DRIVER_OK && !q->was_reset)
+		return "after DRIVER_OK";
+	*kind = MISTAKE_QUEUE_SIZE;
+	return q->size == 0 ? "with a wrong size" : NULL;
+}
+
 void virtio_device_enable_queue(struct virtio_device *dev, unsigned index)
 {
 	struct virtio_queue *q = virtio_device_queue(dev, index);
+	enum driver_mistake kind;
+	const char *refusal;
 
+	if (!q)
+		virtio_device_mistake(dev, MISTAKE_QUEUE_NO_QUEUE);
 	if (!q || q->enabled)
 		return;
-	if (!dev->negotiation.sealed || dev->negotiation.status & VIRTIO_STATUS_DRIVER_OK) {
-		const char *when = dev->negotiation.sealed ? "after DRIVER_OK" :
-							     "before FEATURES_OK";
+	refusal = enable_refusal(dev, q, &kind);
+	if (refusal) {
+		virtio_device_mistake(dev, kind);
 		log_guest(&dev->log, LOG_WARNING, "%s: queue %u was enabled %s: ignored", dev->name,
-			  index, when);
-		return;
-	}
-	if (q->size == 0) {
-		log_guest(&dev->log, LOG_WARNING,
-			  "%s: queue %u was enabled with a wrong size: ignored", dev->name, index);
+			  index, refusal);
 		return;
 	}
 	q->enabled = true;
+	q->was_reset = false;
+	if (dev->state == VIRTIO_STARTED)
+		virtio_device_start_queue(dev, index);
 }
 
 static void stop_in_part(struct virtio_device *dev, unsigned index)
@@ -73,14 +119,113 @@ void virtio_device_disable_queue(struct virtio_device *dev, unsigned index)
 	if (dev->state == VIRTIO_STARTED)
 		stop_in_part(dev, index);
 	q->enabled = false;
+	q->pfn = 0;
 	fd_drain(q->kick_fd);
 }
+
+void virtio_queue_reset(struct virtio_queue *q)
+{
+	q->size = q->size_max;
+	q->enabled = false;
+	q->was_reset = false;
+	q->desc = q->driver = q->device = 0;
+	q->pfn = 0;
+	/* A kick or call of the ended session must not reach the next one. */
+	fd_drain(q->kick_fd);
+	fd_drain(q->call_fd);
+}
+
+void virtio_device_reset_queue(struct virtio_device *dev, unsigned index)
+{
+	struct virtio_queue *q = virtio_device_queue(dev, index);
+	const struct negotiation *n = &dev->negotiation;
+
+	if (!n->sealed || !features_has(&n->accepted, VIRTIO_F_RING_RESET) ||
+	    negotiation_is_suspended(n) || n->suspending || !q || !q->enabled) {
+		virtio_device_mistake(dev, q ? MISTAKE_QUEUE_RESET : MISTAKE_QUEUE_NO_QUEUE);
+		return;
+	}
+	virtio_device_disable_queue(dev, index);
+	dev->transport->ops->queue_reset(dev->transport, index);
+	virtio_queue_reset(q);
+	q->was_reset = true;
+}
+
+/* --- legacy ---------------------------------------------------------------------------------- */
+
+void virtio_device_set_queue_legacy(struct virtio_device *dev, unsigned index, uint32_t pfn,
+				    uint64_t page_size, uint64_t align)
+{
+	struct virtio_queue *q = virtio_device_queue(dev, index);
+	uint64_t base, used;
+
+	if (!q)
+		virtio_device_mistake(dev, MISTAKE_QUEUE_NO_QUEUE);
+	if (!q || !virtio_device_seal_legacy(dev))
+		return;
+	if (pfn == 0) {
+		virtio_device_disable_queue(dev, index);
+		return;
+	}
+	if (q->enabled) {
+		virtio_device_mistake(dev, MISTAKE_QUEUE_ENABLED);
+		return;
+	}
+	/* Nothing of this is an address yet: what it comes to is judged by virtqueue_create. */
+	if (!is_power_of_two(page_size) || !is_power_of_two(align) || q->size == 0 ||
+	    __builtin_mul_overflow((uint64_t)pfn, page_size, &base) ||
+	    __builtin_add_overflow(base, 18ull * q->size + 6 + align - 1, &used)) {
+		virtio_device_mistake(dev, MISTAKE_RING_CONFIG);
+		log_guest(&dev->log, LOG_WARNING,
+			  "%s: queue %u: a ring of %u at page 0x%x of %llu bytes, aligned to %llu, "
+			  "cannot be: ignored",
+			  dev->name, index, q->size, pfn, (unsigned long long)page_size,
+			  (unsigned long long)align);
+		return;
+	}
+	q->pfn = pfn;
+	q->desc = base;
+	q->driver = base + 16ull * q->size;
+	q->device = used & ~(align - 1);
+	q->enabled = true;
+	if (dev->state == VIRTIO_STARTED)
+		virtio_device_start_queue(dev, index);
+}
+
+/* --- kicks ----------------------------------------------------------------------------------- */
 
 void virtio_device_kick(struct virtio_device *dev, unsigned index)
 {
 	struct virtio_queue *q = virtio_device_queue(dev, index);
 
+	if (!(dev->negotiation.status & VIRTIO_STATUS_DRIVER_OK))
+		virtio_device_mistake(dev, MISTAKE_KICK_BEFORE_DRIVER_OK);
+	else if (!q || !q->enabled)
+		virtio_device_mistake(dev, MISTAKE_KICK_NO_QUEUE);
 	/* Before the start nobody listens: every queue is looked at then without a kick. */
-	if (q && q->enabled && dev->state == VIRTIO_STARTED && dev->dma_allowed)
+	if (q && q->enabled && dev->state == VIRTIO_STARTED && dev->dma_allowed &&
+	    !negotiation_is_suspended(&dev->negotiation))
 		fd_signal(q->kick_fd);
+}
+
+void virtio_device_kick_legacy(struct virtio_device *dev, unsigned index)
+{
+	struct virtio_queue *q = virtio_device_queue(dev, index);
+
+	if (!q || !q->enabled) {
+		virtio_device_mistake(dev, MISTAKE_KICK_NO_QUEUE);
+		return;
+	}
+	/* Drivers of old use their queues while they probe: 3.1.2 "Legacy Interface". */
+	if (dev->negotiation.legacy &&
+	    !(dev->negotiation.status & (VIRTIO_STATUS_FAILED | VIRTIO_STATUS_NEEDS_RESET)))
+		virtio_device_start(dev);
+	if (dev->state == VIRTIO_STARTED && dev->dma_allowed)
+		fd_signal(q->kick_fd);
+}
+
+bool virtio_device_wants_doorbell(const struct virtio_device *dev, unsigned index)
+{
+	return dev->queue[index].enabled && dev->state == VIRTIO_STARTED && dev->dma_allowed &&
+	       !dev->strict;
 }

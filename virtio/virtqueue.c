@@ -97,6 +97,8 @@ enum vq_pop virtqueue_pop(struct virtqueue *q, struct chain *c)
 
 	if (q->fault != VQ_FAULT_NONE)
 		return VQ_BROKEN;
+	if (q->paused)
+		return VQ_EMPTY;
 	pop = split_peek(q, &head);
 	if (pop == VQ_EMPTY)
 		return VQ_EMPTY;
@@ -152,18 +154,23 @@ void virtqueue_flush(struct virtqueue *q)
 
 void virtqueue_suppress(struct virtqueue *q)
 {
-	if (q->fault == VQ_FAULT_NONE)
+	if (q->fault == VQ_FAULT_NONE && !q->paused)
 		split_suppress(q);
 }
 
 bool virtqueue_rearm(struct virtqueue *q)
 {
-	return q->fault == VQ_FAULT_NONE && split_rearm(q);
+	return q->fault == VQ_FAULT_NONE && !q->paused && split_rearm(q);
+}
+
+void virtqueue_pause(struct virtqueue *q, bool paused)
+{
+	q->paused = paused;
 }
 
 bool virtqueue_has_work(const struct virtqueue *q)
 {
-	return q->fault == VQ_FAULT_NONE && split_has_work(q);
+	return q->fault == VQ_FAULT_NONE && !q->paused && split_has_work(q);
 }
 
 unsigned virtqueue_in_flight(const struct virtqueue *q)

@@ -105,6 +105,12 @@ void virtqueue_flush(struct virtqueue *q);
 void virtqueue_suppress(struct virtqueue *q);
 bool virtqueue_rearm(struct virtqueue *q);
 
+/*
+ * While paused a pop finds nothing; what is out can be pushed and flushed.  For a device that is
+ * suspended.
+ */
+void virtqueue_pause(struct virtqueue *q, bool paused);
+
 /* A cheap look without barriers: may there be something to pop? For pollers. */
 bool virtqueue_has_work(const struct virtqueue *q);
 

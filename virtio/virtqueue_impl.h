@@ -30,6 +30,7 @@ struct virtqueue {
 	uint16_t size;
 	uint16_t mask;
 	bool event_idx, indirect;
+	bool paused;
 	enum vq_fault fault;
 
 	/* Free-running indexes; none is ever read back from what the driver could have changed. */

@@ -257,8 +257,8 @@ static int create_transports(struct vm *vm)
 		struct virtio_device *model = vm->model[i];
 		struct virtio_transport **out = &vm->transport[i];
 		vm->model[i] = NULL;
-		int r = pci ? virtio_pci_create(out, vm->machine, model)
-			    : virtio_mmio_create(out, vm->machine, model, i);
+		int r = pci ? virtio_pci_create(out, vm->machine, model, VIRTIO_PCI)
+			    : virtio_mmio_create(out, vm->machine, model, VIRTIO_MMIO, i);
 		if (r < 0)
 			return error_add(r, "put %u virtio devices on %s (number %u did not fit)",
 					 vm->n_models, pci ? "PCI" : "virtio-mmio", i + 1);

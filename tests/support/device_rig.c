@@ -18,18 +18,7 @@ void device_rig_create(struct device_rig *rig)
 
 void device_rig_plug(struct device_rig *rig, struct virtio_device *dev, enum fake_transport how)
 {
-	struct machine *m = &rig->machine->m;
-	int r;
-
-	if (how == FAKE_PCI)
-		r = virtio_pci_create(&rig->transport, m, dev);
-	else
-		r = virtio_mmio_create(&rig->transport, m, dev, 0);
-	cr_assert_eq(r, 0, "%s", error_text());
-	if (how == FAKE_PCI)
-		fake_driver_find_pci(&rig->driver, rig->machine, 1);
-	else
-		fake_driver_find_mmio(&rig->driver, rig->machine, 0);
+	rig->transport = fake_driver_plug(&rig->driver, rig->machine, dev, how, 0);
 }
 
 void device_rig_unplug(struct device_rig *rig)

@@ -14,22 +14,13 @@ enum { MESSAGE = 8, REPLY = 64 };
 struct echo_rig *echo_rig_create(enum fake_transport transport)
 {
 	struct echo_rig *rig = calloc(1, sizeof(*rig));
-	int r;
 
 	cr_assert_not_null(rig);
 	rig->machine = fake_machine_create();
 	cr_assert_eq(event_loop_create(&rig->loop, "io"), 0);
 	rig->echo = echo_device_create(rig->loop);
 	rig->dev = &rig->echo->dev;
-	if (transport == FAKE_PCI)
-		r = virtio_pci_create(&rig->transport, &rig->machine->m, rig->dev);
-	else
-		r = virtio_mmio_create(&rig->transport, &rig->machine->m, rig->dev, 2);
-	cr_assert_eq(r, 0, "%s", error_text());
-	if (transport == FAKE_PCI)
-		fake_driver_find_pci(&rig->driver, rig->machine, 1);
-	else
-		fake_driver_find_mmio(&rig->driver, rig->machine, 2);
+	rig->transport = fake_driver_plug(&rig->driver, rig->machine, rig->dev, transport, 2);
 	return rig;
 }
 

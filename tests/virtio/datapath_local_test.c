@@ -92,8 +92,9 @@ static const struct local_ops ops = {
 	.stop = model_stop,
 };
 
-static void on_fail(void *arg, unsigned index, const char *reason)
+static void on_fail(void *arg, unsigned index, enum vq_fault fault, const char *reason)
 {
+	(void)fault;
 	(void)arg;
 	n_fails++;
 	failed_queue = index;
@@ -189,9 +190,10 @@ Test(datapath_local, serves_the_bits_of_this_ring_and_no_others)
 	cr_assert(features_has(&f, VIRTIO_F_EVENT_IDX));
 	cr_assert(features_has(&f, VIRTIO_F_INDIRECT_DESC));
 	cr_assert(features_has(&f, VIRTIO_NET_F_MRG_RXBUF), "headers are the model's");
-	cr_assert_not(features_has(&f, VIRTIO_F_RING_PACKED));
-	cr_assert_not(features_has(&f, VIRTIO_F_ACCESS_PLATFORM));
-	cr_assert_not(features_has(&f, VIRTIO_F_RING_RESET));
+	cr_assert(features_has(&f, VIRTIO_F_RING_RESET));
+	cr_assert(features_has(&f, VIRTIO_F_SUSPEND));
+	cr_assert_not(features_has(&f, VIRTIO_F_SR_IOV));
+	cr_assert_not(features_has(&f, VIRTIO_F_NOTIFY_ON_EMPTY));
 }
 
 /* covers: CORE-VQ-10 */

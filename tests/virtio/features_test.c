@@ -85,13 +85,13 @@ Test(features, setting_a_half_replaces_it)
 Test(features, only_known_modern_bits_can_be_offered)
 {
 	struct features all = { { UINT64_MAX, UINT64_MAX } };
-	struct features blk = features_offerable(all, VIRTIO_ID_BLOCK);
+	struct features blk = features_offerable(all, VIRTIO_ID_BLOCK, FEATURE_MODERN);
 
 	for (unsigned bit = 0; bit < FEATURES_BITS; bit++) {
 		const struct feature_info *info =
 			feature_info((enum feature_bit)bit, VIRTIO_ID_BLOCK);
-		bool legacy = bit == 24 || bit == 27;
-		bool expected = info && info->owner != FEATURE_INTERNAL && !legacy;
+		bool expected = info && info->owner != FEATURE_INTERNAL &&
+				info->interfaces & FEATURE_MODERN;
 		cr_expect_eq(features_has(&blk, bit), expected, "bit %u", bit);
 	}
 	cr_assert_not(features_has(&blk, 26), "VHOST_F_LOG_ALL");
@@ -111,10 +111,10 @@ Test(features, what_cannot_be_used_is_not_offered)
 	features_add(&f, VIRTIO_NET_F_CTRL_VLAN);
 	features_add(&f, VIRTIO_NET_F_MTU);
 	/* TSO4 falls with the missing CSUM, ECN with TSO4. */
-	cr_assert(features_equal(features_offerable(f, VIRTIO_ID_NET), with(VIRTIO_NET_F_MTU)));
+	cr_assert(features_equal(features_offerable(f, VIRTIO_ID_NET, FEATURE_MODERN), with(VIRTIO_NET_F_MTU)));
 
 	features_add(&f, VIRTIO_NET_F_CSUM);
-	struct features ok = features_offerable(f, VIRTIO_ID_NET);
+	struct features ok = features_offerable(f, VIRTIO_ID_NET, FEATURE_MODERN);
 	cr_assert(features_has(&ok, VIRTIO_NET_F_HOST_TSO4));
 	cr_assert(features_has(&ok, VIRTIO_NET_F_HOST_ECN));
 	cr_assert_not(features_has(&ok, VIRTIO_NET_F_GUEST_UFO));
@@ -148,6 +148,6 @@ Test(features, owners_divide_the_bits)
 		sum.word[0] |= own.word[0];
 		sum.word[1] |= own.word[1];
 	}
-	cr_assert(features_equal(features_minus(features_offerable(all, VIRTIO_ID_BLOCK), sum),
+	cr_assert(features_equal(features_minus(features_offerable(all, VIRTIO_ID_BLOCK, FEATURE_MODERN), sum),
 				 FEATURES_EMPTY));
 }

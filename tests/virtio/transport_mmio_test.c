@@ -271,14 +271,14 @@ Test(transport_mmio, a_failed_creation_leaves_nothing)
 	struct echo_device *echo = echo_device_create(rig->loop);
 
 	echo->destroyed = &destroyed;
-	cr_assert_eq(virtio_mmio_create(&t, &rig->machine->m, &echo->dev, 2), -EEXIST);
+	cr_assert_eq(virtio_mmio_create(&t, &rig->machine->m, &echo->dev, VIRTIO_MMIO, 2), -EEXIST);
 	cr_assert(destroyed);
 	cr_assert_eq(rig->machine->irq.n_attached, attached);
 
 	destroyed = false;
 	echo = echo_device_create(rig->loop);
 	echo->destroyed = &destroyed;
-	cr_assert_eq(virtio_mmio_create(&t, &rig->machine->m, &echo->dev, LAYOUT_MAX_VIRTIO_MMIO),
+	cr_assert_eq(virtio_mmio_create(&t, &rig->machine->m, &echo->dev, VIRTIO_MMIO, LAYOUT_MAX_VIRTIO_MMIO),
 		     -ENOSPC);
 	cr_assert(destroyed);
 
@@ -286,7 +286,7 @@ Test(transport_mmio, a_failed_creation_leaves_nothing)
 	echo = echo_device_create(rig->loop);
 	echo->destroyed = &destroyed;
 	rig->machine->irq.refuse_attach = true;
-	cr_assert_eq(virtio_mmio_create(&t, &rig->machine->m, &echo->dev, 3), -ENOSPC);
+	cr_assert_eq(virtio_mmio_create(&t, &rig->machine->m, &echo->dev, VIRTIO_MMIO, 3), -ENOSPC);
 	cr_assert(destroyed);
 	cr_assert_null(bus_find(&rig->machine->m.mmio, LAYOUT_VIRTIO_MMIO + 0x3000, 4));
 }

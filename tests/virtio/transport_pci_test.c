@@ -472,13 +472,13 @@ Test(transport_pci, doorbells_follow_the_bar)
 	fake_driver_pci_write(d, COMMAND, 2, COMMAND_MASTER);
 	cr_assert_eq(rig->machine->n_bells, ECHO_QUEUES);
 	cr_assert_null(fake_machine_bell(rig->machine, DOORBELL_MMIO, old));
-	fake_driver_find_pci(d, rig->machine, 1);
+	fake_driver_find_pci(d, rig->machine, FAKE_PCI, 1);
 	cr_assert_eq(d->notify.addr, new + VIRTIO_PCI_NOTIFY);
 	echo_rig_round_trip(rig, 0);
 	/* And while it decodes. */
 	fake_driver_pci_write(d, 0x10 + 4 * VIRTIO_PCI_BAR, 4, (uint32_t)(new - 0x10000));
 	cr_assert_null(fake_machine_bell(rig->machine, DOORBELL_MMIO, new + VIRTIO_PCI_NOTIFY));
-	fake_driver_find_pci(d, rig->machine, 1);
+	fake_driver_find_pci(d, rig->machine, FAKE_PCI, 1);
 	echo_rig_round_trip(rig, 0);
 }
 
@@ -642,7 +642,7 @@ Test(transport_pci, system_reset_restores_everything)
 	cr_assert_eq(rig->echo->n_stops, 1);
 	for (unsigned i = 0; i < 256; i++)
 		cr_expect_eq(fake_driver_pci_read(d, i, 1), before[i], "byte 0x%x", i);
-	fake_driver_find_pci(d, rig->machine, 1);
+	fake_driver_find_pci(d, rig->machine, FAKE_PCI, 1);
 	cr_assert_eq(fake_driver_status(d), 0);
 	cr_assert_eq(fake_machine_mmio_read(rig->machine, msix_entry(1), 4), 0);
 	cr_assert_eq(fake_machine_mmio_read(rig->machine, msix_entry(1) + 12, 4), 1);
@@ -664,7 +664,7 @@ Test(transport_pci, a_failed_creation_leaves_nothing)
 	}
 	struct echo_device *echo = echo_device_create(rig->loop);
 	echo->destroyed = &destroyed;
-	cr_assert_eq(virtio_pci_create(&t, &rig->machine->m, &echo->dev), -ENOSPC);
+	cr_assert_eq(virtio_pci_create(&t, &rig->machine->m, &echo->dev, VIRTIO_PCI), -ENOSPC);
 	cr_assert(destroyed, "the device is consumed");
 	cr_assert_null(t);
 	for (unsigned slot = 1; slot < 32; slot++)

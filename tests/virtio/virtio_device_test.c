@@ -164,8 +164,8 @@ Test(virtio_device, parts_start_and_stop_together)
 	cr_assert_eq(virtio_device_init(&dev, &device_ops, &config), 0);
 	virtio_device_add_part(&dev, &a.base, 0, 1);
 	virtio_device_add_part(&dev, &b.base, 1, 1);
-	cr_assert_eq(virtio_mmio_create(&t, &machine->m, &dev, 0), 0);
-	fake_driver_find_mmio(&d, machine, 0);
+	cr_assert_eq(virtio_mmio_create(&t, &machine->m, &dev, VIRTIO_MMIO, 0), 0);
+	fake_driver_find_mmio(&d, machine, FAKE_MMIO, 0);
 
 	b.start_error = EIO;
 	cr_assert(fake_driver_negotiate(&d, limited));

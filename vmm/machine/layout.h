@@ -27,6 +27,8 @@
 #define LAYOUT_ECAM_SIZE 0x100000ull
 #define LAYOUT_VIRTIO_MMIO 0xfe000000ull	/* one 4 KiB page per device */
 #define LAYOUT_VIRTIO_MMIO_STRIDE 0x1000ull
+#define LAYOUT_VIRTIO_SHM 0xe8000000ull		/* shared memory of virtio-mmio devices */
+#define LAYOUT_VIRTIO_SHM_STRIDE 0x200000ull
 #define LAYOUT_IOAPIC 0xfec00000ull
 #define LAYOUT_LAPIC 0xfee00000ull
 #define LAYOUT_KVM_IDENTITY_MAP 0xfeffc000ull	/* 1 page, then 3 pages of TSS */

@@ -1,0 +1,40 @@
+/*
+ * The inside of a virtio device, shared by virtio_device.c (what it is), virtio_device_session.c
+ * (what a driver's session does to it), virtio_device_queue.c and virtio_device_config.c (its
+ * registers).  Nobody else includes it.
+ */
+#ifndef VIRTIO_VIRTIO_DEVICE_IMPL_H
+#define VIRTIO_VIRTIO_DEVICE_IMPL_H
+
+#include "virtio/transport.h"
+#include "virtio/virtio_device.h"
+
+enum { VIRTIO_NO_QUEUE = VIRTIO_MAX_QUEUES };
+
+/* Hand the rings over, if DRIVER_OK and the transport allow it and it was not done. */
+void virtio_device_start(struct virtio_device *dev);
+
+/* Start queue 'index' of a device that runs; a failure makes it need a reset. */
+void virtio_device_start_queue(struct virtio_device *dev, unsigned index);
+
+/* N10, carried out.  'queue' may be VIRTIO_NO_QUEUE. */
+void virtio_device_needs_reset(struct virtio_device *dev, unsigned queue, const char *reason);
+
+/* What virtio_device.c connects: the post of virtio_device_fail, and a datapath's own failure. */
+void virtio_device_fail_posted(struct event_post *post);
+void virtio_device_datapath_failed(void *arg, unsigned queue, enum vq_fault fault,
+				   const char *reason);
+
+/*
+ * A legacy driver's features count from here.  False if they cannot be served, or if a
+ * modern driver has the device.
+ */
+bool virtio_device_seal_legacy(struct virtio_device *dev);
+
+/* Registers of 'q' as after a reset, and nothing left of its last session. */
+void virtio_queue_reset(struct virtio_queue *q);
+
+/* The change that had to wait while the device was suspended. */
+void virtio_device_release_config(struct virtio_device *dev, bool notify);
+
+#endif

@@ -1,0 +1,331 @@
+/*
+ * A driver's session with a device, from reset to reset: what a status write does to its
+ * datapaths, how it fails, pauses and ends.
+ *
+ * virtio-v1.4 2.1 "Device Status Field", 2.4 "Device Reset", 3.4 "Device Suspend".
+ */
+#include <errno.h>
+
+#include "virtio/virtio_device_impl.h"
+#include "vmm/base/error.h"
+#include "vmm/base/fd.h"
+
+static void stop_parts(struct virtio_device *dev, unsigned n)
+{
+	while (n-- > 0)
+		dev->part[n].datapath->ops->stop(dev->part[n].datapath);
+}
+
+/* --- failure --------------------------------------------------------------------------------- */
+
+void virtio_device_needs_reset(struct virtio_device *dev, unsigned queue, const char *reason)
+{
+	if (dev->state == VIRTIO_BROKEN)
+		return;
+	if (dev->state == VIRTIO_STARTED)
+		stop_parts(dev, dev->n_parts);
+	dev->state = VIRTIO_BROKEN;
+	if (queue == VIRTIO_NO_QUEUE)
+		log_guest(&dev->log, LOG_WARNING, "%s: %s; it needs reset now", dev->name, reason);
+	else
+		log_guest(&dev->log, LOG_WARNING, "%s: queue %u: %s; it needs reset now", dev->name,
+			  queue, reason);
+	/* The bit first, then the interrupt: the driver finds it set. */
+	if (negotiation_needs_reset(&dev->negotiation))
+		dev->transport->ops->config_changed(dev->transport);
+}
+
+static enum driver_mistake mistake_of(enum vq_fault fault)
+{
+	switch (fault) {
+	case VQ_FAULT_AVAIL_INDEX: return MISTAKE_RING_AVAIL_INDEX;
+	case VQ_FAULT_HEAD: return MISTAKE_RING_HEAD;
+	case VQ_FAULT_HEAD_IN_FLIGHT: return MISTAKE_RING_HEAD_IN_FLIGHT;
+	case VQ_FAULT_NEXT: return MISTAKE_RING_NEXT;
+	case VQ_FAULT_LOOP: return MISTAKE_RING_LOOP;
+	case VQ_FAULT_ADDRESS: return MISTAKE_RING_ADDRESS;
+	case VQ_FAULT_ORDER: return MISTAKE_RING_ORDER;
+	case VQ_FAULT_INDIRECT: return MISTAKE_RING_INDIRECT;
+	case VQ_FAULT_LENGTH: return MISTAKE_RING_LENGTH;
+	default: return MISTAKE_RING_OTHER;
+	}
+}
+
+void virtio_device_fail_posted(struct event_post *post)
+{
+	struct virtio_device *dev = container_of(post, struct virtio_device, fail_post);
+
+	machine_lock(dev->machine);
+	const char *reason = atomic_exchange(&dev->fail_reason, NULL);
+	/* NULL: a reset came first, and the failure was of the session that it ended. */
+	if (reason) {
+		enum vq_fault fault = (enum vq_fault)atomic_load(&dev->fail_fault);
+
+		if (fault != VQ_FAULT_NONE)
+			virtio_device_mistake(dev, mistake_of(fault));
+		virtio_device_needs_reset(dev, atomic_load(&dev->fail_queue), reason);
+	}
+	machine_unlock(dev->machine);
+}
+
+static void fail(struct virtio_device *dev, unsigned queue, enum vq_fault fault,
+		 const char *reason)
+{
+	/* The first failure says what is wrong; later ones are its consequences. */
+	if (atomic_exchange(&dev->fail_claimed, true))
+		return;
+	atomic_store(&dev->fail_queue, queue);
+	atomic_store(&dev->fail_fault, (unsigned)fault);
+	atomic_store(&dev->fail_reason, reason);
+	event_loop_post(dev->machine->main_loop, &dev->fail_post);
+}
+
+void virtio_device_fail(struct virtio_device *dev, unsigned queue, const char *reason)
+{
+	fail(dev, queue, VQ_FAULT_NONE, reason);
+}
+
+void virtio_device_datapath_failed(void *arg, unsigned queue, enum vq_fault fault,
+				   const char *reason)
+{
+	fail(arg, queue, fault, reason);
+}
+
+/* --- start ----------------------------------------------------------------------------------- */
+
+static struct datapath_start describe_part(struct virtio_device *dev, struct virtio_part *part)
+{
+	for (unsigned i = 0; i < part->n_queues; i++) {
+		unsigned index = part->first_queue + i;
+		const struct virtio_queue *q = &dev->queue[index];
+		dev->start_queue[index] = (struct datapath_queue){
+			.index = index,
+			.enabled = q->enabled,
+			.size = q->size,
+			.desc = q->desc,
+			.driver = q->driver,
+			.device = q->device,
+			.kick_fd = q->kick_fd,
+			.call = dev->transport->ops->queue_call(dev->transport, index),
+		};
+	}
+	part->told = dev->negotiation.accepted;
+	return (struct datapath_start){
+		.features = part->told,
+		.dma = &dev->machine->dma,
+		.queue = dev->start_queue + part->first_queue,
+		.n_queues = part->n_queues,
+	};
+}
+
+static int start_part(struct virtio_device *dev, struct virtio_part *part)
+{
+	const struct datapath_start start = describe_part(dev, part);
+
+	return part->datapath->ops->start(part->datapath, &start);
+}
+
+/* The reasons of a failed start, for the log: the driver brought most of them about. */
+static void start_failed(struct virtio_device *dev, int r)
+{
+	struct error_chain chain;
+
+	if (r == -EINVAL)
+		virtio_device_mistake(dev, MISTAKE_RING_CONFIG);
+	error_save(&chain);
+	for (unsigned i = chain.n; i-- > 0;)
+		log_guest(&dev->log, LOG_WARNING, "%s: %s", dev->name, chain.line[i]);
+	error_clear();
+}
+
+void virtio_device_start(struct virtio_device *dev)
+{
+	/* Also called when a transport allows DMA again. */
+	if (dev->state != VIRTIO_STOPPED || !dev->dma_allowed)
+		return;
+	for (unsigned i = 0; i < dev->n_parts; i++) {
+		int r = start_part(dev, &dev->part[i]);
+
+		if (r < 0) {
+			start_failed(dev, r);
+			stop_parts(dev, i);
+			virtio_device_needs_reset(dev, VIRTIO_NO_QUEUE, "it cannot start");
+			return;
+		}
+	}
+	dev->state = VIRTIO_STARTED;
+	dev->transport->ops->started(dev->transport);
+}
+
+void virtio_device_start_queue(struct virtio_device *dev, unsigned index)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < dev->n_parts && r == 0; i++) {
+		struct virtio_part *part = &dev->part[i];
+		if (index < part->first_queue || index - part->first_queue >= part->n_queues)
+			continue;
+		const struct datapath_start start = describe_part(dev, part);
+		r = part->datapath->ops->start_queue(part->datapath, &start,
+						     index - part->first_queue);
+	}
+	if (r < 0) {
+		start_failed(dev, r);
+		virtio_device_needs_reset(dev, index, "it cannot start");
+	}
+}
+
+void virtio_device_allow_dma(struct virtio_device *dev, bool allowed)
+{
+	bool was = dev->dma_allowed;
+
+	dev->dma_allowed = allowed;
+	if (!allowed || was)
+		return;
+	if (dev->negotiation.status & VIRTIO_STATUS_DRIVER_OK)
+		virtio_device_start(dev);
+	for (unsigned i = 0; i < dev->n_queues; i++)
+		if (dev->queue[i].enabled && dev->state == VIRTIO_STARTED)
+			fd_signal(dev->queue[i].kick_fd);
+}
+
+/* --- suspend --------------------------------------------------------------------------------- */
+
+static bool is_quiet(const struct virtio_device *dev)
+{
+	for (unsigned i = 0; i < dev->n_parts && dev->state == VIRTIO_STARTED; i++)
+		if (!dev->part[i].datapath->ops->is_quiet(dev->part[i].datapath))
+			return false;
+	return true;
+}
+
+static void suspend(struct virtio_device *dev)
+{
+	for (unsigned i = 0; i < dev->n_parts && dev->state == VIRTIO_STARTED; i++)
+		dev->part[i].datapath->ops->suspend(dev->part[i].datapath);
+}
+
+static void resume(struct virtio_device *dev)
+{
+	negotiation_resumed(&dev->negotiation);
+	for (unsigned i = 0; i < dev->n_parts && dev->state == VIRTIO_STARTED; i++)
+		dev->part[i].datapath->ops->resume(dev->part[i].datapath);
+	virtio_device_start(dev);
+	virtio_device_release_config(dev, true);
+}
+
+/* --- status ---------------------------------------------------------------------------------- */
+
+static void refused(struct virtio_device *dev)
+{
+	char why[128];
+
+	negotiation_describe_refusal(&dev->negotiation, why, sizeof(why));
+	log_guest(&dev->log, LOG_WARNING, "%s: the driver's features are refused: %s", dev->name,
+		  why);
+}
+
+static void act(struct virtio_device *dev, enum negotiation_event event)
+{
+	switch (event) {
+	case NEG_NOTHING:
+	case NEG_SEALED:
+		break;
+	case NEG_REFUSED:
+		refused(dev);
+		break;
+	case NEG_DRIVER_OK:
+		virtio_device_start(dev);
+		break;
+	case NEG_RESET:
+		virtio_device_reset(dev);
+		break;
+	case NEG_FAILED:
+		if (dev->state == VIRTIO_STARTED)
+			stop_parts(dev, dev->n_parts);
+		dev->state = VIRTIO_BROKEN;
+		log_guest(&dev->log, LOG_WARNING, "%s: the driver gave up", dev->name);
+		break;
+	case NEG_SUSPEND:
+		suspend(dev);
+		break;
+	case NEG_RESUME:
+		resume(dev);
+		break;
+	}
+}
+
+static void sealed(struct virtio_device *dev, bool was_sealed)
+{
+	if (dev->negotiation.sealed && !was_sealed && dev->ops->sealed)
+		dev->ops->sealed(dev);
+}
+
+void virtio_device_write_status(struct virtio_device *dev, uint8_t value)
+{
+	bool was_sealed = dev->negotiation.sealed;
+	enum negotiation_event event = negotiation_write_status(&dev->negotiation, value);
+
+	sealed(dev, was_sealed);
+	act(dev, event);
+}
+
+void virtio_device_write_status_legacy(struct virtio_device *dev, uint8_t value)
+{
+	bool was_sealed = dev->negotiation.sealed;
+	enum negotiation_event event = negotiation_write_status_legacy(&dev->negotiation, value);
+
+	sealed(dev, was_sealed);
+	act(dev, event);
+	/* A legacy driver does not ask whether its features were taken. */
+	if (event == NEG_REFUSED)
+		virtio_device_needs_reset(dev, VIRTIO_NO_QUEUE, "its driver cannot be served");
+}
+
+bool virtio_device_seal_legacy(struct virtio_device *dev)
+{
+	bool was_sealed = dev->negotiation.sealed;
+
+	if (negotiation_seal_legacy(&dev->negotiation) == NEG_REFUSED) {
+		refused(dev);
+		virtio_device_needs_reset(dev, VIRTIO_NO_QUEUE, "its driver cannot be served");
+		return false;
+	}
+	sealed(dev, was_sealed);
+	return dev->negotiation.legacy;
+}
+
+uint8_t virtio_device_read_status(struct virtio_device *dev)
+{
+	/* N6: the answer says suspended once that is complete, and not before. */
+	if (dev->negotiation.suspending && is_quiet(dev))
+		negotiation_suspended(&dev->negotiation);
+	return negotiation_read_status(&dev->negotiation);
+}
+
+/* --- reset ----------------------------------------------------------------------------------- */
+
+void virtio_device_reset(struct virtio_device *dev)
+{
+	if (dev->state == VIRTIO_STARTED)
+		stop_parts(dev, dev->n_parts);
+	dev->state = VIRTIO_STOPPED;
+	/* Nobody can report a failure any more; one that is under way is of the past. */
+	atomic_store(&dev->fail_reason, NULL);
+	atomic_store(&dev->fail_claimed, false);
+
+	if (dev->transport)
+		dev->transport->ops->device_reset(dev->transport);
+	for (unsigned i = 0; i < dev->n_queues; i++)
+		virtio_queue_reset(&dev->queue[i]);
+	fd_drain(dev->config_call_fd);
+	virtio_device_release_config(dev, false);
+	for (unsigned i = 0; i < dev->config_len; i++) {
+		uint8_t mask = dev->config_writable[i];
+		dev->config[i] = (uint8_t)((dev->config[i] & ~mask) |
+					   (dev->config_initial[i] & mask));
+	}
+	negotiation_reset_done(&dev->negotiation);
+	if (dev->ops->reset)
+		dev->ops->reset(dev);
+}
