@@ -209,6 +209,15 @@ static void blk_queue_stopping(void *model, unsigned index, struct virtqueue *q)
 	blk_queue_detach(&blk->queue[index]);
 }
 
+/* What was popped is with the disk until it is answered. */
+static bool blk_waits(void *model, unsigned index)
+{
+	const struct virtio_blk *blk = model;
+	const struct blk_queue *bq = &blk->queue[index];
+
+	return bq->vq && virtqueue_in_flight(bq->vq) > 0;
+}
+
 static const struct local_ops blk_local_ops = {
 	.start = blk_start,
 	.queue_open = blk_queue_open,
@@ -216,6 +225,7 @@ static const struct local_ops blk_local_ops = {
 	.handle = blk_handle,
 	.queue_stop = blk_queue_stopping,
 	.queue_close = blk_queue_close,
+	.waits = blk_waits,
 };
 
 /* --- life ----------------------------------------------------------------- */

@@ -39,9 +39,17 @@ struct datapath_ops {
 	int (*start)(struct datapath *dp, const struct datapath_start *start);
 	/*
 	 * Give the rings back: on return nothing is in flight and no memory of the guest is
-	 * touched any more.  Fine when not started.  Machine lock held; bounded in time.
+	 * touched any more.  Fine when not started.  Machine lock held.  It waits for what the
+	 * host has in progress, unless that was seen to end before:
 	 */
 	void (*stop)(struct datapath *dp);
+	/*
+	 * Optional, both, for one queue of a datapath that was started: a stop is wanted: take no
+	 * more buffers, ask the host to give up what is in progress / would a stop not have to
+	 * wait now?
+	 */
+	void (*prepare_stop)(struct datapath *dp, unsigned queue);
+	bool (*can_stop)(struct datapath *dp, unsigned queue);
 	/*
 	 * The same for one queue ('queue' counts from the datapath's first), while the others go
 	 * on.  start_queue is for one that does not run, in a datapath that does; 'start' is as

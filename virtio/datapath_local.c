@@ -319,18 +319,50 @@ static void local_stop_queue(struct datapath *dp, unsigned queue)
 	queue_close(&local->queue[queue]);
 }
 
-/* --- VIRTIO_F_SUSPEND ------------------------------------------------------------------------ */
+/* --- pausing, for VIRTIO_F_SUSPEND and before a stop ----------------------------------------*/
+
+/* A question or an order to each queue that runs, on its loop. */
+struct queue_call {
+	struct local_queue *lq;
+	bool yes;
+};
+
+static bool ask_queue(struct local *local, unsigned queue, void (*fn)(void *arg))
+{
+	struct queue_call call = { .lq = &local->queue[queue], .yes = true };
+
+	if (queue < local->n_queues && call.lq->vq)
+		event_loop_call(call.lq->loop, fn, &call);
+	return call.yes;
+}
+
+static bool ask_queues(struct local *local, void (*fn)(void *arg))
+{
+	for (unsigned i = 0; i < local->n_queues; i++)
+		if (!ask_queue(local, i, fn))
+			return false;
+	return true;
+}
 
 static void queue_suspend(void *arg)
 {
-	struct local_queue *lq = arg;
+	struct queue_call *call = arg;
 
-	virtqueue_pause(lq->vq, true);
+	virtqueue_pause(call->lq->vq, true);
+}
+
+static void queue_is_quiet(void *arg)
+{
+	struct queue_call *call = arg;
+	const struct local *local = call->lq->local;
+	unsigned held = local->ops->held ? local->ops->held(local->model, call->lq->index) : 0;
+
+	call->yes = virtqueue_in_flight(call->lq->vq) <= held;
 }
 
 static void queue_resume(void *arg)
 {
-	struct local_queue *lq = arg;
+	struct local_queue *lq = ((struct queue_call *)arg)->lq;
 
 	virtqueue_pause(lq->vq, false);
 	lq->stalled = false;
@@ -338,52 +370,47 @@ static void queue_resume(void *arg)
 	fd_signal(lq->kick.fd);
 }
 
-struct quiet_call {
-	struct local_queue *lq;
-	bool quiet;
-};
-
-static void queue_look(void *arg)
+static void queue_prepare_stop(void *arg)
 {
-	struct quiet_call *call = arg;
+	struct queue_call *call = arg;
 	const struct local *local = call->lq->local;
-	unsigned held = local->ops->held ? local->ops->held(local->model, call->lq->index) : 0;
 
-	call->quiet = virtqueue_in_flight(call->lq->vq) <= held;
+	virtqueue_pause(call->lq->vq, true);
+	if (local->ops->cancel)
+		local->ops->cancel(local->model, call->lq->index);
+}
+
+static void queue_can_stop(void *arg)
+{
+	struct queue_call *call = arg;
+	const struct local *local = call->lq->local;
+
+	call->yes = !local->ops->waits || !local->ops->waits(local->model, call->lq->index);
 }
 
 static void local_suspend(struct datapath *dp)
 {
-	struct local *local = to_local(dp);
-
-	for (unsigned i = 0; i < local->n_queues; i++)
-		if (local->queue[i].vq)
-			event_loop_call(local->queue[i].loop, queue_suspend, &local->queue[i]);
+	ask_queues(to_local(dp), queue_suspend);
 }
 
 static bool local_is_quiet(struct datapath *dp)
 {
-	struct local *local = to_local(dp);
-
-	for (unsigned i = 0; i < local->n_queues; i++) {
-		struct quiet_call call = { .lq = &local->queue[i] };
-
-		if (!call.lq->vq)
-			continue;
-		event_loop_call(call.lq->loop, queue_look, &call);
-		if (!call.quiet)
-			return false;
-	}
-	return true;
+	return ask_queues(to_local(dp), queue_is_quiet);
 }
 
 static void local_resume(struct datapath *dp)
 {
-	struct local *local = to_local(dp);
+	ask_queues(to_local(dp), queue_resume);
+}
 
-	for (unsigned i = 0; i < local->n_queues; i++)
-		if (local->queue[i].vq)
-			event_loop_call(local->queue[i].loop, queue_resume, &local->queue[i]);
+static void local_prepare_stop(struct datapath *dp, unsigned queue)
+{
+	ask_queue(to_local(dp), queue, queue_prepare_stop);
+}
+
+static bool local_can_stop(struct datapath *dp, unsigned queue)
+{
+	return ask_queue(to_local(dp), queue, queue_can_stop);
 }
 
 static void local_destroy(struct datapath *dp)
@@ -396,6 +423,8 @@ static const struct datapath_ops local_datapath_ops = {
 	.features = local_features,
 	.start = local_start,
 	.stop = local_stop,
+	.prepare_stop = local_prepare_stop,
+	.can_stop = local_can_stop,
 	.start_queue = local_start_queue,
 	.stop_queue = local_stop_queue,
 	.suspend = local_suspend,

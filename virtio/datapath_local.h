@@ -27,6 +27,9 @@
  *   queue_stop   owner loop: finish or cancel everything in flight; after it no chain is out (those
  *            that were never answered are simply dropped) and no guest memory is touched.
  *   queue_close  machine lock held, after the ring stopped: free what queue_open allocated.
+ *   cancel   owner loop: the queue will be stopped: ask the host to give up what it has in
+ *            progress.
+ *   waits    owner loop: would queue_stop have to wait for the host now?  NULL: it never does.
  *   held     owner loop: how many chains the model keeps without working on them (a device that is
  *            suspended need not wait for those).  NULL: none.
  *   stop     machine lock held, after all queues stopped: undo start.
@@ -38,6 +41,8 @@ struct local_ops {
 	void (*handle)(void *model, unsigned index, struct virtqueue *q);
 	void (*queue_stop)(void *model, unsigned index, struct virtqueue *q);	/* may be NULL */
 	void (*queue_close)(void *model, unsigned index);			/* may be NULL */
+	void (*cancel)(void *model, unsigned index);				/* may be NULL */
+	bool (*waits)(void *model, unsigned index);				/* may be NULL */
 	unsigned (*held)(void *model, unsigned index);				/* may be NULL */
 	void (*stop)(void *model);						/* may be NULL */
 };

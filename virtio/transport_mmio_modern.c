@@ -64,7 +64,7 @@ static uint32_t read_shm(const struct virtio_mmio *t, unsigned offset)
 static bool modern_read(struct virtio_mmio *t, unsigned offset, uint32_t *value)
 {
 	struct virtio_device *dev = t->base.device;
-	const struct virtio_queue *q = virtio_device_queue(dev, t->queue_sel);
+	const struct virtio_queue *q = virtio_device_queue_state(dev, t->queue_sel);
 
 	switch (offset) {
 	case MMIO_DEVICE_FEATURES:
@@ -80,7 +80,7 @@ static bool modern_read(struct virtio_mmio *t, unsigned offset, uint32_t *value)
 		*value = read_shm(t, offset);
 		return true;
 	case QUEUE_RESET:
-		*value = 0;	/* a reset is complete when the write is */
+		*value = q && q->ending == VIRTIO_QUEUE_RESETTING;
 		return true;
 	case CONFIG_GENERATION:
 		*value = virtio_device_config_generation(dev);

@@ -76,10 +76,10 @@ static const struct common_register *find_register(unsigned offset, unsigned siz
 }
 
 /* The registers of the selected queue; for one that does not exist: 0, and no vector. */
-static void fill_queue(const struct virtio_pci *t, uint8_t *image)
+static void fill_queue(struct virtio_pci *t, uint8_t *image)
 {
 	struct virtio_device *dev = t->base.device;
-	const struct virtio_queue *q = virtio_device_queue(dev, t->queue_select);
+	const struct virtio_queue *q = virtio_device_queue_state(dev, t->queue_select);
 
 	if (!q) {
 		store_le16(image + QUEUE_MSIX_VECTOR, MSIX_NO_VECTOR);
@@ -92,7 +92,7 @@ static void fill_queue(const struct virtio_pci *t, uint8_t *image)
 	store_le64(image + QUEUE_DESC, q->desc);
 	store_le64(image + QUEUE_DRIVER, q->driver);
 	store_le64(image + QUEUE_DEVICE, q->device);
-	/* queue_reset reads 0: a reset is complete when the write is. */
+	store_le16(image + QUEUE_RESET, q->ending == VIRTIO_QUEUE_RESETTING);
 	if (features_has(&dev->negotiation.offered, VIRTIO_F_NOTIF_CONFIG_DATA))
 		store_le16(image + QUEUE_NOTIF_CONFIG_DATA, t->queue_select);
 }

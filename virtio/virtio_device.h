@@ -39,11 +39,15 @@ struct virtio_device_ops {
 	void (*destroy)(struct virtio_device *dev);
 };
 
+/* What a queue is on the way to while the host still has something of it in progress. */
+enum virtio_queue_ending { VIRTIO_QUEUE_STAYS, VIRTIO_QUEUE_DISABLING, VIRTIO_QUEUE_RESETTING };
+
 /* A queue's registers.  Addresses and size are frozen while 'enabled'. */
 struct virtio_queue {
 	uint16_t size_max;		/* 0: no such queue */
 	uint16_t size;			/* as the driver set it; size_max after reset; 0: refused */
 	bool enabled;
+	enum virtio_queue_ending ending;
 	bool was_reset;			/* by a queue reset: it may be enabled after DRIVER_OK */
 	uint64_t desc, driver, device;
 	uint32_t pfn;			/* legacy: page number of the ring, while 'enabled' */
@@ -188,14 +192,17 @@ void virtio_device_set_queue_address(struct virtio_device *dev, unsigned index,
  */
 void virtio_device_enable_queue(struct virtio_device *dev, unsigned index);
 
-/* Stop one queue for good (until reset): on return nothing of it is in flight. */
-void virtio_device_disable_queue(struct virtio_device *dev, unsigned index);
-
 /*
- * A queue reset, complete on return: stopped, all its registers as after a reset of the device,
- * and it can be enabled again.  Ignored if RING_RESET was not negotiated.  virtio-v1.4 2.6.1
+ * Stop one queue for good (until reset) / reset it: stopped, all its registers as after a reset of
+ * the device, and it can be enabled again (RING_RESET; ignored if that was not negotiated).  It
+ * stays 'enabled', with an 'ending', while the host has something of it in progress;
+ * virtio_device_queue_state() looks whether that is over.  Then nothing of it is in flight.
+ * virtio-v1.4 2.6.1 "Virtqueue Reset"
  */
+void virtio_device_disable_queue(struct virtio_device *dev, unsigned index);
 void virtio_device_reset_queue(struct virtio_device *dev, unsigned index);
+/* The queue as its registers must read now; NULL if there is none. */
+const struct virtio_queue *virtio_device_queue_state(struct virtio_device *dev, unsigned index);
 
 /*
  * A legacy driver gives the queue its memory: all three areas, contiguous from page 'pfn' of

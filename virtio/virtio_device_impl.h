@@ -31,6 +31,13 @@ void virtio_device_datapath_failed(void *arg, unsigned queue, enum vq_fault faul
  */
 bool virtio_device_seal_legacy(struct virtio_device *dev);
 
+/*
+ * Have queues [first, first + n) of a device that runs stop soon, and wait a moment for it.
+ * Returns whether a stop would not have to wait for the host any more.
+ */
+bool virtio_device_prepare_stop(struct virtio_device *dev, unsigned first, unsigned n);
+bool virtio_device_can_stop(const struct virtio_device *dev, unsigned first, unsigned n);
+
 /* Registers of 'q' as after a reset, and nothing left of its last session. */
 void virtio_queue_reset(struct virtio_queue *q);
 

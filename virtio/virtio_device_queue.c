@@ -2,6 +2,8 @@
  * The queue registers, the same behind both transports.  virtio-v1.4 4.1.4.3 "Common
  * configuration structure layout", 4.2.2 "MMIO Device Register Layout".
  */
+#include <unistd.h>
+
 #include "virtio/virtio_device_impl.h"
 #include "vmm/base/fd.h"
 
@@ -70,8 +72,8 @@ static const char *enable_refusal(const struct virtio_device *dev, const struct 
 	*kind = MISTAKE_QUEUE_ENABLE_TIME;
 	if (!n->sealed || n->legacy)
 		return "before FEATURES_OK";
-	if (negotiation_is_suspended(n) || n->suspending)
-		return "while the device is suspended";
+	if (negotiation_is_suspended(n) || n->suspending || n->resetting)
+		return "while the device is suspended or resetting";
 	if (n->status & VIRTIO_STATUS_DRIVER_OK && !q->was_reset)
 		return "after DRIVER_OK";
 	*kind = MISTAKE_QUEUE_SIZE;
@@ -101,32 +103,98 @@ void virtio_device_enable_queue(struct virtio_device *dev, unsigned index)
 		virtio_device_start_queue(dev, index);
 }
 
-static void stop_in_part(struct virtio_device *dev, unsigned index)
+/* --- the end of a queue ---------------------------------------------------------------------- */
+
+/* How long an ending keeps the vCPU that asked for it. */
+enum { STOP_PATIENCE_MS = 100 };
+
+static const struct virtio_part *part_of(const struct virtio_device *dev, unsigned index)
 {
 	for (unsigned i = 0; i < dev->n_parts; i++) {
 		const struct virtio_part *part = &dev->part[i];
 		if (index >= part->first_queue && index - part->first_queue < part->n_queues)
-			part->datapath->ops->stop_queue(part->datapath, index - part->first_queue);
+			return part;
 	}
+	return NULL;
+}
+
+bool virtio_device_can_stop(const struct virtio_device *dev, unsigned first, unsigned n)
+{
+	for (unsigned i = first; i < first + n && dev->state == VIRTIO_STARTED; i++) {
+		const struct virtio_part *part = part_of(dev, i);
+		if (part && part->datapath->ops->can_stop &&
+		    !part->datapath->ops->can_stop(part->datapath, i - part->first_queue))
+			return false;
+	}
+	return true;
+}
+
+bool virtio_device_prepare_stop(struct virtio_device *dev, unsigned first, unsigned n)
+{
+	for (unsigned i = first; i < first + n && dev->state == VIRTIO_STARTED; i++) {
+		const struct virtio_part *part = part_of(dev, i);
+		if (part && part->datapath->ops->prepare_stop)
+			part->datapath->ops->prepare_stop(part->datapath, i - part->first_queue);
+	}
+	for (unsigned ms = 0; ms < STOP_PATIENCE_MS; ms++) {
+		if (virtio_device_can_stop(dev, first, n))
+			return true;
+		usleep(1000);
+	}
+	return virtio_device_can_stop(dev, first, n);
+}
+
+static void finish(struct virtio_device *dev, unsigned index)
+{
+	struct virtio_queue *q = &dev->queue[index];
+	const struct virtio_part *part = part_of(dev, index);
+	enum virtio_queue_ending ending = q->ending;
+
+	if (dev->state == VIRTIO_STARTED && part)
+		part->datapath->ops->stop_queue(part->datapath, index - part->first_queue);
+	q->ending = VIRTIO_QUEUE_STAYS;
+	q->enabled = false;
+	q->pfn = 0;
+	fd_drain(q->kick_fd);
+	if (ending != VIRTIO_QUEUE_RESETTING)
+		return;
+	dev->transport->ops->queue_reset(dev->transport, index);
+	virtio_queue_reset(q);
+	q->was_reset = true;
+}
+
+static void end_queue(struct virtio_device *dev, unsigned index, enum virtio_queue_ending ending)
+{
+	struct virtio_queue *q = &dev->queue[index];
+
+	q->ending = ending;
+	/* A legacy driver does not look whether it is over. */
+	if (virtio_device_prepare_stop(dev, index, 1) || dev->negotiation.legacy)
+		finish(dev, index);
+}
+
+const struct virtio_queue *virtio_device_queue_state(struct virtio_device *dev, unsigned index)
+{
+	const struct virtio_queue *q = virtio_device_queue(dev, index);
+
+	if (q && q->ending != VIRTIO_QUEUE_STAYS && virtio_device_can_stop(dev, index, 1))
+		finish(dev, index);
+	return q;
 }
 
 void virtio_device_disable_queue(struct virtio_device *dev, unsigned index)
 {
-	struct virtio_queue *q = virtio_device_queue(dev, index);
+	const struct virtio_queue *q = virtio_device_queue(dev, index);
 
-	if (!q || !q->enabled)
-		return;
-	if (dev->state == VIRTIO_STARTED)
-		stop_in_part(dev, index);
-	q->enabled = false;
-	q->pfn = 0;
-	fd_drain(q->kick_fd);
+	if (q && q->enabled && q->ending == VIRTIO_QUEUE_STAYS && !dev->negotiation.resetting)
+		end_queue(dev, index, VIRTIO_QUEUE_DISABLING);
 }
 
 void virtio_queue_reset(struct virtio_queue *q)
 {
 	q->size = q->size_max;
 	q->enabled = false;
+	q->ending = VIRTIO_QUEUE_STAYS;
 	q->was_reset = false;
 	q->desc = q->driver = q->device = 0;
 	q->pfn = 0;
@@ -137,18 +205,16 @@ void virtio_queue_reset(struct virtio_queue *q)
 
 void virtio_device_reset_queue(struct virtio_device *dev, unsigned index)
 {
-	struct virtio_queue *q = virtio_device_queue(dev, index);
+	const struct virtio_queue *q = virtio_device_queue(dev, index);
 	const struct negotiation *n = &dev->negotiation;
 
-	if (!n->sealed || !features_has(&n->accepted, VIRTIO_F_RING_RESET) ||
+	if (!n->sealed || !features_has(&n->accepted, VIRTIO_F_RING_RESET) || n->resetting ||
 	    negotiation_is_suspended(n) || n->suspending || !q || !q->enabled) {
 		virtio_device_mistake(dev, q ? MISTAKE_QUEUE_RESET : MISTAKE_QUEUE_NO_QUEUE);
 		return;
 	}
-	virtio_device_disable_queue(dev, index);
-	dev->transport->ops->queue_reset(dev->transport, index);
-	virtio_queue_reset(q);
-	q->was_reset = true;
+	if (q->ending == VIRTIO_QUEUE_STAYS)
+		end_queue(dev, index, VIRTIO_QUEUE_RESETTING);
 }
 
 /* --- legacy ---------------------------------------------------------------------------------- */

@@ -214,6 +214,44 @@ static void resume(struct virtio_device *dev)
 	virtio_device_release_config(dev, true);
 }
 
+/* --- reset ----------------------------------------------------------------------------------- */
+
+void virtio_device_reset(struct virtio_device *dev)
+{
+	if (dev->state == VIRTIO_STARTED)
+		stop_parts(dev, dev->n_parts);
+	dev->state = VIRTIO_STOPPED;
+	/* Nobody can report a failure any more; one that is under way is of the past. */
+	atomic_store(&dev->fail_reason, NULL);
+	atomic_store(&dev->fail_claimed, false);
+
+	if (dev->transport)
+		dev->transport->ops->device_reset(dev->transport);
+	for (unsigned i = 0; i < dev->n_queues; i++)
+		virtio_queue_reset(&dev->queue[i]);
+	fd_drain(dev->config_call_fd);
+	virtio_device_release_config(dev, false);
+	for (unsigned i = 0; i < dev->config_len; i++) {
+		uint8_t mask = dev->config_writable[i];
+		dev->config[i] = (uint8_t)((dev->config[i] & ~mask) |
+					   (dev->config_initial[i] & mask));
+	}
+	negotiation_reset_done(&dev->negotiation);
+	if (dev->ops->reset)
+		dev->ops->reset(dev);
+}
+
+/*
+ * The driver wrote 0.  What the host has in progress can take as long as it likes: the driver is
+ * kept waiting here for a moment only, which is enough for every host that is well.  If it is not,
+ * the status tells when the reset is complete (N6).  A legacy driver does not look.
+ */
+static void begin_reset(struct virtio_device *dev)
+{
+	if (virtio_device_prepare_stop(dev, 0, dev->n_queues) || dev->negotiation.legacy)
+		virtio_device_reset(dev);
+}
+
 /* --- status ---------------------------------------------------------------------------------- */
 
 static void refused(struct virtio_device *dev)
@@ -238,7 +276,7 @@ static void act(struct virtio_device *dev, enum negotiation_event event)
 		virtio_device_start(dev);
 		break;
 	case NEG_RESET:
-		virtio_device_reset(dev);
+		begin_reset(dev);
 		break;
 	case NEG_FAILED:
 		if (dev->state == VIRTIO_STARTED)
@@ -297,35 +335,11 @@ bool virtio_device_seal_legacy(struct virtio_device *dev)
 
 uint8_t virtio_device_read_status(struct virtio_device *dev)
 {
+	/* N6: 0 once the reset is complete, and not before. */
+	if (dev->negotiation.resetting && virtio_device_can_stop(dev, 0, dev->n_queues))
+		virtio_device_reset(dev);
 	/* N6: the answer says suspended once that is complete, and not before. */
 	if (dev->negotiation.suspending && is_quiet(dev))
 		negotiation_suspended(&dev->negotiation);
 	return negotiation_read_status(&dev->negotiation);
-}
-
-/* --- reset ----------------------------------------------------------------------------------- */
-
-void virtio_device_reset(struct virtio_device *dev)
-{
-	if (dev->state == VIRTIO_STARTED)
-		stop_parts(dev, dev->n_parts);
-	dev->state = VIRTIO_STOPPED;
-	/* Nobody can report a failure any more; one that is under way is of the past. */
-	atomic_store(&dev->fail_reason, NULL);
-	atomic_store(&dev->fail_claimed, false);
-
-	if (dev->transport)
-		dev->transport->ops->device_reset(dev->transport);
-	for (unsigned i = 0; i < dev->n_queues; i++)
-		virtio_queue_reset(&dev->queue[i]);
-	fd_drain(dev->config_call_fd);
-	virtio_device_release_config(dev, false);
-	for (unsigned i = 0; i < dev->config_len; i++) {
-		uint8_t mask = dev->config_writable[i];
-		dev->config[i] = (uint8_t)((dev->config[i] & ~mask) |
-					   (dev->config_initial[i] & mask));
-	}
-	negotiation_reset_done(&dev->negotiation);
-	if (dev->ops->reset)
-		dev->ops->reset(dev);
 }

@@ -67,11 +67,28 @@ static void echo_stop(void *model)
 	echo->n_stops++;
 }
 
+static void echo_cancel(void *model, unsigned index)
+{
+	struct echo_device *echo = model;
+
+	(void)index;
+	echo->n_cancels++;
+}
+
+static bool echo_waits(void *model, unsigned index)
+{
+	const struct echo_device *echo = model;
+
+	return echo->slow && echo->queue[index].n_held > 0;
+}
+
 static const struct local_ops echo_local_ops = {
 	.start = echo_start,
 	.queue_start = echo_queue_start,
 	.handle = echo_handle,
 	.queue_stop = echo_queue_stop,
+	.cancel = echo_cancel,
+	.waits = echo_waits,
 	.stop = echo_stop,
 };
 

@@ -33,9 +33,11 @@ struct echo_device {
 	bool hold;			/* keep chains instead of answering */
 	unsigned max_held;		/* take no more than these; 0: any number */
 	bool refuse_start;		/* start fails */
+	bool slow;			/* what is held cannot be given up: a stop must wait */
 
 	/* What happened. */
 	unsigned n_starts, n_stops, n_queue_starts, n_queue_stops, n_sealed, n_resets;
+	unsigned n_cancels;
 	unsigned n_handled;		/* calls of handle */
 	unsigned n_config_written;
 	struct features started_with;

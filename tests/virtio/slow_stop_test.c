@@ -1,0 +1,131 @@
+/*
+ * A host that does not finish what it has in progress: resets of the device and of a queue are not
+ * complete before it does, and say so; nobody waits for it longer than a moment.
+ */
+#include <criterion/criterion.h>
+
+#include "tests/support/echo_rig.h"
+#include "virtio/virtqueue.h"
+
+static struct echo_rig *rig;
+
+/* A device that works, with one chain of queue 0 in the host's hands. */
+static void begin(enum fake_transport transport)
+{
+	struct features f = echo_rig_ring_features();
+
+	rig = echo_rig_create(transport);
+	features_add(&f, VIRTIO_F_RING_RESET);
+	echo_rig_prepare(rig, f);
+	echo_rig_driver_ok(rig);
+	rig->echo->hold = true;
+	rig->echo->slow = true;
+	echo_rig_ask(rig, 0);
+	fake_driver_kick(&rig->driver, 0);
+	echo_rig_pump(rig);
+	cr_assert_eq(rig->echo->queue[0].n_held, 1);
+}
+
+static void host_answers(void)
+{
+	rig->echo->hold = false;
+	echo_device_release(rig->echo, 0);
+}
+
+static void expect_it_works(void)
+{
+	struct features f = echo_rig_ring_features();
+
+	rig->echo->hold = false;
+	rig->echo->slow = false;
+	echo_rig_prepare(rig, f);
+	echo_rig_driver_ok(rig);
+	for (unsigned i = 0; i < ECHO_QUEUES; i++)
+		echo_rig_round_trip(rig, i);
+	echo_rig_destroy(rig);
+}
+
+/* N6.  covers: CORE-RESET-03 */
+static void reset_reads_0_when_it_is_complete(enum fake_transport transport)
+{
+	begin(transport);
+	fake_driver_set_status(&rig->driver, 0);
+	cr_assert_neq(fake_driver_status(&rig->driver), 0);
+	cr_assert_eq(rig->echo->n_cancels, ECHO_QUEUES, "the host was asked to give up");
+	/* Meanwhile nothing can be started, and nothing new is taken. */
+	fake_driver_set_status(&rig->driver, 0xf);
+	echo_rig_ask(rig, 1);
+	fake_driver_kick(&rig->driver, 1);
+	echo_rig_pump(rig);
+	cr_assert_eq(fake_ring_used_idx(&rig->ring[1]), 0);
+	cr_assert_neq(fake_driver_status(&rig->driver), 0);
+	cr_assert_eq(rig->echo->n_stops, 0);
+
+	host_answers();
+	cr_assert_eq(fake_driver_status(&rig->driver), 0);
+	cr_assert_eq(rig->echo->n_stops, 1);
+	expect_it_works();
+}
+
+Test(slow_stop, n6_reset_reads_0_when_it_is_complete_pci)
+{
+	reset_reads_0_when_it_is_complete(FAKE_PCI);
+}
+
+Test(slow_stop, n6_reset_reads_0_when_it_is_complete_mmio)
+{
+	reset_reads_0_when_it_is_complete(FAKE_MMIO);
+}
+
+/* covers: PCI-COMMON-12, PCI-COMMON-13, MMIO-REG-12, MMIO-REG-13, CORE-QRESET-06 */
+static void queue_reset_reads_1_until_it_is_complete(enum fake_transport transport)
+{
+	struct fake_driver *d;
+
+	begin(transport);
+	d = &rig->driver;
+	fake_driver_reset_queue(d, 0);
+	cr_assert(fake_driver_queue_in_reset(d, 0));
+	cr_assert(fake_driver_queue_enabled(d, 0));
+	fake_driver_enable_queue(d, 0);
+	cr_assert_eq(rig->echo->n_queue_stops, 0);
+	/* The others go on. */
+	rig->echo->hold = false;
+	echo_rig_round_trip(rig, 1);
+	cr_assert(fake_driver_queue_in_reset(d, 0));
+
+	host_answers();
+	cr_assert_not(fake_driver_queue_in_reset(d, 0));
+	cr_assert_not(fake_driver_queue_enabled(d, 0));
+	cr_assert_eq(rig->echo->n_queue_stops, 1);
+	/* Enabled again it begins anew. */
+	fake_driver_init_ring(d, &rig->ring[0], ECHO_QUEUE_SIZE, RIG_RINGS);
+	fake_driver_set_queue(d, 0, &rig->ring[0]);
+	fake_driver_enable_queue(d, 0);
+	cr_assert(fake_driver_queue_enabled(d, 0));
+	echo_rig_round_trip(rig, 0);
+	expect_it_works();
+}
+
+Test(slow_stop, queue_reset_reads_1_until_it_is_complete_pci)
+{
+	queue_reset_reads_1_until_it_is_complete(FAKE_PCI);
+}
+
+Test(slow_stop, queue_reset_reads_1_until_it_is_complete_mmio)
+{
+	queue_reset_reads_1_until_it_is_complete(FAKE_MMIO);
+}
+
+/* A queue that is on its way out is not waited for by a reset of the device, either. */
+Test(slow_stop, a_device_reset_ends_a_queue_reset)
+{
+	begin(FAKE_PCI);
+	fake_driver_reset_queue(&rig->driver, 0);
+	fake_driver_set_status(&rig->driver, 0);
+	cr_assert_neq(fake_driver_status(&rig->driver), 0);
+	host_answers();
+	cr_assert_eq(fake_driver_status(&rig->driver), 0);
+	cr_assert_not(fake_driver_queue_in_reset(&rig->driver, 0));
+	expect_it_works();
+}
