@@ -1,6 +1,6 @@
 /*
- * The verbs of a queue: bookkeeping that every ring layout needs, around the ring (split.c) and
- * the descriptors (chain.c).
+ * The verbs of a queue: bookkeeping that every ring layout needs, around the ring (split.c,
+ * packed.c) and the descriptors (chain.c).
  */
 #include "virtio/virtqueue.h"
 
@@ -25,10 +25,16 @@ static size_t long_iov_bytes(const struct virtqueue *q)
  */
 static int allocate(struct virtqueue *q)
 {
+	uint16_t *free_head = NULL;
+
 	q->head = calloc(q->size, sizeof(*q->head));
 	q->short_iov = calloc((size_t)q->size * CHAIN_SHORT, sizeof(*q->short_iov));
-	if (!q->head || !q->short_iov)
+	if (q->packed_layout)
+		q->packed.free_head = free_head = calloc(q->size, sizeof(*free_head));
+	if (!q->head || !q->short_iov || (q->packed_layout && !free_head))
 		return error_set(ENOMEM, "allocate a queue of %u", q->size);
+	for (unsigned i = 0; free_head && i < q->size; i++)
+		free_head[q->packed.n_free++] = (uint16_t)(q->size - 1u - i);
 	if (q->size > CHAIN_SHORT) {
 		void *p = mmap(NULL, long_iov_bytes(q), PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -40,6 +46,19 @@ static int allocate(struct virtqueue *q)
 	return 0;
 }
 
+int virtqueue_map_area(void **out, const char *name, const struct virtqueue_config *config,
+		       uint64_t addr, uint64_t len, uint64_t align, enum dma_dir dir)
+{
+	if (addr % align != 0)
+		return error_set(EINVAL, "%s at 0x%llx is not aligned to %llu", name,
+				 (unsigned long long)addr, (unsigned long long)align);
+	*out = dma_map(config->dma, addr, len, dir);
+	if (!*out)
+		return error_set(EINVAL, "%s at 0x%llx, %llu bytes, is not in memory", name,
+				 (unsigned long long)addr, (unsigned long long)len);
+	return 0;
+}
+
 int virtqueue_create(struct virtqueue **out, const struct virtqueue_config *config)
 {
 	struct virtqueue *q = calloc(1, sizeof(*q));
@@ -48,18 +67,17 @@ int virtqueue_create(struct virtqueue **out, const struct virtqueue_config *conf
 	*out = NULL;
 	if (!q)
 		return error_set(ENOMEM, "allocate a queue");
+	q->packed_layout = features_has(&config->features, VIRTIO_F_RING_PACKED);
+	q->ops = q->packed_layout ? &packed_ring_ops : &split_ring_ops;
 	q->size = config->size;
-	q->mask = (uint16_t)(config->size - 1);
 	q->event_idx = features_has(&config->features, VIRTIO_F_EVENT_IDX);
 	q->indirect = features_has(&config->features, VIRTIO_F_INDIRECT_DESC);
-	q->avail_next = q->avail_seen = config->avail_base;
-	q->used_next = q->used_published = config->used_base;
 	q->dma = config->dma;
 	q->call = config->call;
 	q->broken = config->broken;
 	q->broken_arg = config->broken_arg;
 
-	r = split_init(q, config);
+	r = q->ops->init(q, config);
 	if (r == 0)
 		r = allocate(q);
 	if (r < 0) {
@@ -76,45 +94,31 @@ void virtqueue_destroy(struct virtqueue *q)
 		return;
 	if (q->long_iov)
 		munmap(q->long_iov, long_iov_bytes(q));
+	if (q->packed_layout)
+		free(q->packed.free_head);
 	free(q->short_iov);
 	free(q->head);
 	free(q);
 }
 
-static enum vq_pop break_queue(struct virtqueue *q, enum vq_fault fault)
-{
-	q->fault = fault;
-	if (q->broken)
-		q->broken(q->broken_arg, fault);
-	return VQ_BROKEN;
-}
-
 enum vq_pop virtqueue_pop(struct virtqueue *q, struct chain *c)
 {
-	enum vq_fault fault;
+	struct virtqueue_head *h;
 	enum vq_pop pop;
-	uint16_t head;
 
 	if (q->fault != VQ_FAULT_NONE)
 		return VQ_BROKEN;
 	if (q->paused)
 		return VQ_EMPTY;
-	pop = split_peek(q, &head);
-	if (pop == VQ_EMPTY)
-		return VQ_EMPTY;
-	if (pop == VQ_BROKEN)
-		return break_queue(q, q->fault);
-	if (q->head[head].in_flight)
-		return break_queue(q, VQ_FAULT_HEAD_IN_FLIGHT);
-	fault = chain_load(q, head, c);
-	if (fault != VQ_FAULT_NONE)
-		return break_queue(q, fault);
-
-	q->head[head] = (struct virtqueue_head){
-		.writable = (uint32_t)c->in_len,
-		.in_flight = true,
-	};
-	q->avail_next++;
+	pop = q->ops->take(q, c);
+	if (pop != VQ_CHAIN) {
+		if (pop == VQ_BROKEN && q->broken)
+			q->broken(q->broken_arg, q->fault);
+		return pop;
+	}
+	h = &q->head[c->head];
+	h->writable = (uint32_t)c->in_len;
+	h->state = HEAD_OUT;
 	q->in_flight++;
 	q->stats.chains++;
 	return VQ_CHAIN;
@@ -122,9 +126,9 @@ enum vq_pop virtqueue_pop(struct virtqueue *q, struct chain *c)
 
 void virtqueue_unpop(struct virtqueue *q, const struct chain *c)
 {
-	assert(q->head[c->head].in_flight);
-	q->head[c->head].in_flight = false;
-	q->avail_next--;
+	assert(q->head[c->head].state == HEAD_OUT);
+	q->head[c->head].state = HEAD_FREE;
+	q->ops->untake(q, c->head);
 	q->in_flight--;
 	q->stats.chains--;
 }
@@ -133,18 +137,18 @@ void virtqueue_push(struct virtqueue *q, uint16_t head, uint32_t written)
 {
 	struct virtqueue_head *h = &q->head[head];
 
-	assert(head < q->size && h->in_flight);
-	h->in_flight = false;
+	assert(head < q->size && h->state == HEAD_OUT);
+	h->state = HEAD_FREE;
 	q->in_flight--;
 	if (q->fault != VQ_FAULT_NONE)
 		return;
 	/* Never claim more than there was: a driver would take stale memory for data. */
-	split_push(q, head, written < h->writable ? written : h->writable);
+	q->ops->use(q, head, written < h->writable ? written : h->writable);
 }
 
 void virtqueue_flush(struct virtqueue *q)
 {
-	if (q->fault != VQ_FAULT_NONE || !split_publish(q))
+	if (q->fault != VQ_FAULT_NONE || !q->ops->publish(q))
 		return;
 	q->stats.calls++;
 	if (q->call.isr)
@@ -155,12 +159,12 @@ void virtqueue_flush(struct virtqueue *q)
 void virtqueue_suppress(struct virtqueue *q)
 {
 	if (q->fault == VQ_FAULT_NONE && !q->paused)
-		split_suppress(q);
+		q->ops->suppress(q);
 }
 
 bool virtqueue_rearm(struct virtqueue *q)
 {
-	return q->fault == VQ_FAULT_NONE && !q->paused && split_rearm(q);
+	return q->fault == VQ_FAULT_NONE && !q->paused && q->ops->rearm(q);
 }
 
 void virtqueue_pause(struct virtqueue *q, bool paused)
@@ -170,7 +174,7 @@ void virtqueue_pause(struct virtqueue *q, bool paused)
 
 bool virtqueue_has_work(const struct virtqueue *q)
 {
-	return q->fault == VQ_FAULT_NONE && !q->paused && split_has_work(q);
+	return q->fault == VQ_FAULT_NONE && !q->paused && q->ops->has_work(q);
 }
 
 unsigned virtqueue_in_flight(const struct virtqueue *q)
@@ -185,7 +189,12 @@ unsigned virtqueue_size(const struct virtqueue *q)
 
 uint16_t virtqueue_avail_index(const struct virtqueue *q)
 {
-	return q->avail_next;
+	return (uint16_t)q->stats.chains;
+}
+
+struct virtqueue_position virtqueue_position(const struct virtqueue *q)
+{
+	return q->ops->position(q);
 }
 
 enum vq_fault virtqueue_fault(const struct virtqueue *q)
@@ -205,6 +214,7 @@ const char *vq_fault_text(enum vq_fault fault)
 	case VQ_FAULT_ADDRESS: return "a buffer or table is not in memory";
 	case VQ_FAULT_ORDER: return "a readable buffer follows a writable one";
 	case VQ_FAULT_INDIRECT: return "an indirect descriptor breaks the rules";
+	case VQ_FAULT_NOT_AVAILABLE: return "a list goes on where nothing is available";
 	case VQ_FAULT_LENGTH: return "a chain is longer than 4 GiB";
 	}
 	return "unknown fault";

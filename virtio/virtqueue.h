@@ -1,9 +1,9 @@
 /*
  * A virtqueue as the device side works with it: pop chains, push them back, flush.  The verbs
- * hide the ring's layout (split today, packed beside it).  Everything here belongs to the loop
- * that owns the ring between start and stop; no lock is taken.
+ * hide the ring's layout (split or packed).  Everything here belongs to the loop that owns
+ * the ring between start and stop; no lock is taken.
  *
- * virtio-v1.4 2.6 "Virtqueues", 2.7 "Split Virtqueues".
+ * virtio-v1.4 2.6 "Virtqueues", 2.7 "Split Virtqueues", 2.8 "Packed Virtqueues".
  */
 #ifndef VIRTIO_VIRTQUEUE_H
 #define VIRTIO_VIRTQUEUE_H
@@ -32,7 +32,8 @@ enum vq_pop { VQ_EMPTY, VQ_CHAIN, VQ_BROKEN };
 /* What a driver did wrong with the ring; the first one is kept. */
 enum vq_fault {
 	VQ_FAULT_NONE,
-	VQ_FAULT_AVAIL_INDEX,		/* more chains than the queue is long, or backwards */
+	VQ_FAULT_AVAIL_INDEX,		/* more is available than the queue is long, or less
+					 * than before */
 	VQ_FAULT_HEAD,			/* head index >= queue size */
 	VQ_FAULT_HEAD_IN_FLIGHT,	/* the same head made available twice */
 	VQ_FAULT_NEXT,			/* next index >= table size */
@@ -41,20 +42,32 @@ enum vq_fault {
 	VQ_FAULT_ORDER,			/* device-readable after device-writable */
 	VQ_FAULT_INDIRECT,		/* nested, bad length, not negotiated, NEXT beside it */
 	VQ_FAULT_LENGTH,		/* more than 2^32 - 1 bytes in all */
+	VQ_FAULT_NOT_AVAILABLE,		/* packed: a list goes on into a slot that is not */
 };
 
 /* What the driver configured.  Judged by virtqueue_create. */
 struct virtqueue_config {
 	uint16_t size;
 	uint64_t desc, driver, device;	/* guest addresses of the three areas */
-	struct features features;	/* accepted */
+	struct features features;	/* accepted: RING_PACKED and others decide here */
 	const struct dma *dma;		/* keeps */
 	struct virtqueue_call call;
-	uint16_t avail_base;		/* index to begin with: 0 for a fresh start */
-	uint16_t used_base;
+	/*
+	 * Where to begin if 'resume' is set, as the vhost interface encodes it: split, the two
+	 * free-running indexes; packed, slots with the wrap counter in bit 15.  A fresh ring
+	 * begins where its layout says.
+	 */
+	bool resume;
+	uint16_t avail_base, used_base;
 	/* Optional: called once, by the virtqueue_pop that finds the queue broken. */
 	void (*broken)(void *arg, enum vq_fault fault);
 	void *broken_arg;
+};
+
+/* Where a ring stands: what 'resume' wants to go on there. */
+struct virtqueue_position {
+	uint16_t avail;			/* of the next chain to pop */
+	uint16_t used;			/* of the next used entry that the driver will see */
 };
 
 struct virtqueue_stats {
@@ -92,9 +105,9 @@ void virtqueue_unpop(struct virtqueue *q, const struct chain *c);
 void virtqueue_push(struct virtqueue *q, uint16_t head, uint32_t written);
 
 /*
- * Publish what was pushed and notify the driver if it asked for that.  Between two flushes at
- * most 'size' chains can be popped, whatever the driver does.  A broken queue publishes nothing
- * any more.
+ * Publish what was pushed, all of it at once in the driver's eyes, and notify the driver if it
+ * asked for that.  Between two flushes at most 'size' chains can be popped, whatever the driver
+ * does.  A broken queue publishes nothing any more.
  */
 void virtqueue_flush(struct virtqueue *q);
 
@@ -118,7 +131,11 @@ bool virtqueue_has_work(const struct virtqueue *q);
 unsigned virtqueue_in_flight(const struct virtqueue *q);
 
 unsigned virtqueue_size(const struct virtqueue *q);
-uint16_t virtqueue_avail_index(const struct virtqueue *q);	/* of the next chain to pop */
+uint16_t virtqueue_avail_index(const struct virtqueue *q);	/* chains popped, modulo 2^16 */
+
+/* When no chain is out and all is flushed: where another datapath may go on. */
+struct virtqueue_position virtqueue_position(const struct virtqueue *q);
+
 enum vq_fault virtqueue_fault(const struct virtqueue *q);
 const char *vq_fault_text(enum vq_fault fault);
 struct virtqueue_stats *virtqueue_stats(struct virtqueue *q);

@@ -1,6 +1,6 @@
 /*
- * The inside of a virtqueue, shared by virtqueue.c (the verbs), split.c (the ring) and chain.c
- * (the descriptors).  Nobody else includes it.
+ * The inside of a virtqueue, shared by virtqueue.c (the verbs), split.c and packed.c (the rings)
+ * and chain.c (the descriptors).  Nobody else includes it.
  */
 #ifndef VIRTIO_VIRTQUEUE_IMPL_H
 #define VIRTIO_VIRTQUEUE_IMPL_H
@@ -12,67 +12,137 @@
 /* Chains of up to CHAIN_SHORT segments use the dense storage; most chains are shorter. */
 enum { CHAIN_SHORT = 8 };
 
-struct virtqueue_head {
-	uint32_t writable;		/* bytes that may be reported as written */
-	bool in_flight;
+/* virtio-v1.4 2.8.13 "The Virtqueue Descriptor Format" (packed); split has the first three */
+enum {
+	DESC_SIZE = 16,
+	DESC_F_NEXT = 1,
+	DESC_F_WRITE = 2,
+	DESC_F_INDIRECT = 4,
+	DESC_F_AVAIL = 1 << 7,
+	DESC_F_USED = 1 << 15,
+	DESC_F_LAP = DESC_F_AVAIL | DESC_F_USED,	/* what a wrap counter flips */
 };
 
-/* virtio-v1.4 2.7 "Split Virtqueues": the fields of the two rings, in guest memory. */
+enum head_state {
+	HEAD_FREE,
+	HEAD_OUT,			/* popped */
+};
+
+/* One per chain that may be out; chain.head is the index. */
+struct virtqueue_head {
+	uint32_t writable;		/* bytes that may be reported as written */
+	uint16_t id;			/* packed: the driver's name of the buffer */
+	uint16_t slots;			/* packed: how many descriptors of the ring it took */
+	uint8_t state;
+};
+
+/*
+ * virtio-v1.4 2.7 "Split Virtqueues": the fields of the two rings, in guest memory, and our
+ * free-running indexes; none is ever read back from what the driver could have changed.
+ */
 struct split_ring {
 	const uint8_t *desc;
 	_Atomic uint16_t *avail_flags, *avail_idx, *used_event;
 	_Atomic uint16_t *used_flags, *used_idx, *avail_event;
 	const uint8_t *avail_entry;
 	uint8_t *used_entry;
-};
-
-struct virtqueue {
-	uint16_t size;
 	uint16_t mask;
-	bool event_idx, indirect;
-	bool paused;
-	enum vq_fault fault;
-
-	/* Free-running indexes; none is ever read back from what the driver could have changed. */
 	uint16_t avail_next;		/* the next entry to pop */
 	uint16_t avail_seen;		/* the driver's index as last loaded and judged */
 	uint16_t used_next;		/* the next entry to push */
 	uint16_t used_published;	/* the index that the driver can see */
 	uint16_t armed_at;		/* avail_event as last written, while 'armed' */
-	bool armed, suppressed;
-	uint16_t in_flight;
+};
 
-	struct split_ring split;
-	const struct dma *dma;
-	struct virtqueue_call call;
-	void (*broken)(void *arg, enum vq_fault fault);
-	void *broken_arg;
+/*
+ * virtio-v1.4 2.8 "Packed Virtqueues": one ring of slots, which both sides go round.  What a flag
+ * means depends on the lap, so the flags to compare with and to write are kept instead of the
+ * wrap counters.
+ */
+struct packed_ring {
+	uint8_t *desc;
+	_Atomic uint32_t *driver_event, *device_event;
+	uint16_t avail_slot;		/* of the next list to pop */
+	uint16_t avail_flags;		/* AVAIL and USED of an available slot there */
+	uint16_t used_slot;		/* of the next used descriptor */
+	uint16_t used_flags;		/* AVAIL and USED of a used slot there */
+	uint16_t slots_out;		/* popped, and not given back in the driver's eyes */
+	uint16_t slots_unpublished;	/* of these: pushed since the last publish */
+	_Atomic uint64_t *first;	/* of the unpublished ones: where its second half belongs */
+	uint64_t first_half;		/* and what will be there */
+	uint32_t armed_with;		/* device_event as last written, while 'armed' */
+	uint16_t *free_head;		/* a stack of the heads that are HEAD_FREE */
+	uint16_t n_free;
+};
+
+/*
+ * What a layout of the ring does.  The queue is not broken when these are called.
+ *
+ *   init      judge and map the areas and the position to begin at: 0 or -EINVAL with a chain.
+ *   take      fill 'c' with the next available chain, mark nothing in head[]; VQ_BROKEN with
+ *             q->fault set.  The head is free.
+ *   untake    the opposite of the last take.
+ *   use       write the used entry of 'head', not yet visible; the head is free now.
+ *   publish   make used entries visible.  Returns true if the driver wants to hear of them.
+ *   position  where it stands, as the vhost interface encodes it.
+ */
+struct ring_ops {
+	int (*init)(struct virtqueue *q, const struct virtqueue_config *config);
+	enum vq_pop (*take)(struct virtqueue *q, struct chain *c);
+	void (*untake)(struct virtqueue *q, uint16_t head);
+	void (*use)(struct virtqueue *q, uint16_t head, uint32_t written);
+	bool (*publish)(struct virtqueue *q);
+	void (*suppress)(struct virtqueue *q);
+	bool (*rearm)(struct virtqueue *q);
+	bool (*has_work)(const struct virtqueue *q);
+	struct virtqueue_position (*position)(const struct virtqueue *q);
+};
+
+extern const struct ring_ops split_ring_ops, packed_ring_ops;
+
+struct virtqueue {
+	const struct ring_ops *ops;
+	bool paused;
+	enum vq_fault fault;
+	uint16_t size;
+	uint16_t in_flight;
+	bool packed_layout, event_idx, indirect;
+	bool armed, suppressed;
+	union {
+		struct split_ring split;
+		struct packed_ring packed;
+	};
 
 	struct virtqueue_head *head;	/* 'size' entries */
 	struct iovec *short_iov;	/* CHAIN_SHORT entries for each head */
 	struct iovec *long_iov;		/* 'size' entries for each head, untouched until needed */
+	const struct dma *dma;
 	struct virtqueue_stats stats;
+
+	struct virtqueue_call call;
+	void (*broken)(void *arg, enum vq_fault fault);
+	void *broken_arg;
 };
 
-/* Map and judge the three areas.  Returns 0 or -EINVAL with an error chain. */
-MUST_USE int split_init(struct virtqueue *q, const struct virtqueue_config *config);
-
-/* The head of the next available chain, without taking it. */
-enum vq_pop split_peek(struct virtqueue *q, uint16_t *head);
-
-void split_push(struct virtqueue *q, uint16_t head, uint32_t written);
-
-/* Make pushed entries visible.  Returns true if the driver wants to be notified of them. */
-bool split_publish(struct virtqueue *q);
-
-void split_suppress(struct virtqueue *q);
-bool split_rearm(struct virtqueue *q);
-bool split_has_work(const struct virtqueue *q);
+/*
+ * Map one area of a ring; 'name' is for the error chain.  Returns 0 or -EINVAL with an error chain.
+ */
+MUST_USE int virtqueue_map_area(void **out, const char *name,
+				const struct virtqueue_config *config, uint64_t addr,
+				uint64_t len, uint64_t align, enum dma_dir dir);
 
 /*
- * Walk the chain that begins at 'head' and fill in 'c'.  Returns VQ_FAULT_NONE, or what is wrong
- * with the chain; 'c' is not to be used then.
+ * Walk the chain that begins at descriptor 'head' of a split ring and fill in 'c'.  Returns
+ * VQ_FAULT_NONE, or what is wrong with the chain; 'c' is not to be used then.
  */
-enum vq_fault chain_load(struct virtqueue *q, uint16_t head, struct chain *c);
+enum vq_fault chain_load_split(struct virtqueue *q, uint16_t head, struct chain *c);
+
+/*
+ * The same for the list at the next available slot of a packed ring, stored under 'head', whose
+ * 'id' and 'slots' are filled in.  'half' is the second half of its first descriptor as it was
+ * when found to be available (little-endian).
+ */
+enum vq_fault chain_load_packed(struct virtqueue *q, uint16_t head, uint64_t half,
+				struct chain *c);
 
 #endif

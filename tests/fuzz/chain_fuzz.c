@@ -165,6 +165,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		.size = (uint16_t)(1u << data[0] % 7),
 		.dma = &w.dma,
 		.call = { .fd = FD_NONE },
+		.resume = true,
 		.avail_base = load_le16(data + 2),
 		.used_base = load_le16(data + 2),
 	};

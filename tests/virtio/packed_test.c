@@ -1,0 +1,637 @@
+/* The packed ring: lists and laps, used descriptors byte by byte, and who notifies whom. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+
+#include "tests/support/fake_ring.h"
+#include "vmm/base/error.h"
+#include "vmm/base/fd.h"
+#include "vmm/base/iov.h"
+#include "vmm/base/le.h"
+
+enum { SIZE = 8, RING = 0x100000, TABLE = 0x20000, DATA = 0x30000 };
+
+static struct fake_machine *machine;
+static struct fake_ring ring;
+static struct virtqueue *q;
+static int call_fd = FD_NONE;
+
+static struct features packed_features(bool event_idx)
+{
+	struct features f = FEATURES_EMPTY;
+
+	features_add(&f, VIRTIO_F_VERSION_1);
+	features_add(&f, VIRTIO_F_RING_PACKED);
+	features_add(&f, VIRTIO_F_INDIRECT_DESC);
+	if (event_idx)
+		features_add(&f, VIRTIO_F_EVENT_IDX);
+	return f;
+}
+
+static void make_queue(uint16_t size, bool event_idx)
+{
+	virtqueue_destroy(q);
+	fake_ring_init_as(&ring, FAKE_PACKED, machine, size, RING);
+	ring.event_idx = event_idx;
+	struct virtqueue_config config =
+		fake_ring_config(&ring, packed_features(event_idx), call_fd);
+	cr_assert_eq(virtqueue_create(&q, &config), 0, "%s", error_text());
+	fd_drain(call_fd);
+}
+
+static void setup(void)
+{
+	machine = fake_machine_create();
+	cr_assert_eq(fd_create_event(&call_fd), 0);
+	make_queue(SIZE, false);
+}
+
+static void teardown(void)
+{
+	virtqueue_destroy(q);
+	q = NULL;
+	fd_close(&call_fd);
+	fake_machine_destroy(machine);
+}
+
+TestSuite(packed, .init = setup, .fini = teardown);
+
+/* A descriptor as it lies in memory, and its fields. */
+static uint8_t *slot(unsigned i)
+{
+	return fake_machine_driver_at(machine, ring.desc + 16ull * i, 16);
+}
+
+static uint16_t flags(unsigned i)
+{
+	return load_le16(slot(i) + 14);
+}
+
+static uint16_t add(unsigned n, bool write)
+{
+	struct fake_buf buf[SIZE];
+
+	for (unsigned i = 0; i < n; i++)
+		buf[i] = (struct fake_buf){ DATA + 64 * i, 16, write };
+	return fake_ring_add(&ring, buf, n);
+}
+
+static struct chain pop_one(void)
+{
+	struct chain c;
+
+	cr_assert_eq(virtqueue_pop(q, &c), VQ_CHAIN, "%s", vq_fault_text(virtqueue_fault(q)));
+	return c;
+}
+
+static void expect_empty(void)
+{
+	struct chain c;
+
+	cr_assert_eq(virtqueue_pop(q, &c), VQ_EMPTY, "%s", vq_fault_text(virtqueue_fault(q)));
+}
+
+static void use(const struct chain *c, uint32_t written)
+{
+	virtqueue_push(q, c->head, written);
+	virtqueue_flush(q);
+}
+
+static void expect_used(uint16_t name, uint32_t written)
+{
+	uint32_t id, len;
+
+	cr_assert(fake_ring_reap(&ring, &id, &len));
+	cr_assert_eq(id, name);
+	cr_assert_eq(len, written);
+}
+
+/* Add, take, answer and reap a list of 'n'. */
+static void round_trip(unsigned n)
+{
+	uint16_t name = add(n, true);
+	struct chain c = pop_one();
+
+	use(&c, n);
+	expect_used(name, n);
+}
+
+static int create_with(const struct virtqueue_config *config)
+{
+	struct virtqueue *other = NULL;
+	int r = virtqueue_create(&other, config);
+
+	virtqueue_destroy(other);
+	return r;
+}
+
+/* covers: RING-PACKED-12 CORE-VQ-05 */
+Test(packed, size_may_be_anything_up_to_32768)
+{
+	static const uint16_t sizes[] = { 1, 2, 3, 5, 7, 100, 255, 256 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+		make_queue(sizes[i], i & 1);
+		for (unsigned k = 0; k < 5u * sizes[i]; k++)
+			round_trip(1);
+		expect_empty();
+	}
+	for (unsigned size = 32767; size <= 32768; size++) {
+		make_queue((uint16_t)size, true);
+		for (unsigned k = 0; k < 2 * size + 5; k++)
+			round_trip(1);
+	}
+}
+
+Test(packed, size_0_and_more_than_32768_are_refused)
+{
+	struct virtqueue_config config = fake_ring_config(&ring, packed_features(false), call_fd);
+
+	config.size = 0;
+	cr_assert_eq(create_with(&config), -EINVAL);
+	config.size = 32769;
+	cr_assert_eq(create_with(&config), -EINVAL);
+	cr_assert_str_eq(error_text(), "queue size 32769 is not within 1 and 32768");
+}
+
+/* covers: RING-PACKED-32 CORE-VQ-05 */
+Test(packed, areas_have_their_alignment_and_end_within_memory)
+{
+	static const uint64_t bytes[] = { 16 * SIZE, 4, 4 }, align[] = { 16, 4, 4 };
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct virtqueue_config config =
+			fake_ring_config(&ring, packed_features(true), call_fd);
+		uint64_t *area = i == 0 ? &config.desc : i == 1 ? &config.driver : &config.device;
+
+		*area = FAKE_LOW_RAM_SIZE - bytes[i];
+		cr_expect_eq(create_with(&config), 0, "area %u: %s", i, error_text());
+		*area += align[i];
+		cr_expect_eq(create_with(&config), -EINVAL, "area %u", i);
+		*area = 0x200000 + align[i] / 2;
+		cr_expect_eq(create_with(&config), -EINVAL, "area %u", i);
+		*area = 0x200000 + align[i];
+		cr_expect_eq(create_with(&config), 0, "area %u: %s", i, error_text());
+		*area = 0xc0000000;
+		cr_expect_eq(create_with(&config), -EINVAL, "area %u", i);
+	}
+}
+
+/* covers: RING-PACKED-01 RING-PACKED-02 RING-PACKED-13 RING-PACKED-40 */
+Test(packed, lists_start_in_ring_order_and_end_in_theirs)
+{
+	uint16_t name[4] = { add(3, true), add(1, true), add(2, true), add(2, true) };
+	struct chain c[4];
+
+	for (unsigned i = 0; i < 4; i++) {
+		c[i] = pop_one();
+		cr_assert_eq(c[i].n_in, i == 0 ? 3 : i == 1 ? 1 : 2);
+	}
+	/* Answered in the order 1, 3, 0, 2: used entries lie at 0, 0 + 1, 1 + 2, 3 + 3. */
+	use(&c[1], 1);
+	use(&c[3], 3);
+	use(&c[0], 10);
+	use(&c[2], 2);
+	static const unsigned at[] = { 0, 1, 3, 6 }, who[] = { 1, 3, 0, 2 };
+	for (unsigned i = 0; i < 4; i++) {
+		cr_assert_eq(load_le16(slot(at[i]) + 12), name[who[i]]);
+		cr_assert_eq(flags(at[i]), DESC_AVAIL | DESC_USED | DESC_WRITE);
+	}
+	expect_used(name[1], 1);
+	expect_used(name[3], 3);
+	expect_used(name[0], 10);
+	expect_used(name[2], 2);
+	cr_assert_eq(fake_ring_room(&ring), SIZE);
+}
+
+/* covers: RING-PACKED-13 */
+Test(packed, used_entries_skip_by_the_length_of_the_list)
+{
+	static const unsigned at[] = { 0, 3, 6, 1, 4, 7, 2, 5 };
+
+	for (unsigned i = 0; i < 3 * ARRAY_SIZE(at); i++) {
+		cr_assert_eq(ring.used.at, at[i % ARRAY_SIZE(at)]);
+		round_trip(3);
+	}
+}
+
+/* covers: RING-PACKED-10 RING-PACKED-11 */
+Test(packed, used_flags_follow_the_lap)
+{
+	static const uint16_t sizes[] = { 4, 5, 256 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+		make_queue(sizes[i], false);
+		for (unsigned k = 0; k < 3u * sizes[i]; k++) {
+			bool odd = k / sizes[i] % 2;
+			round_trip(1);
+			cr_assert_eq(flags(k % sizes[i]),
+				     DESC_WRITE | (odd ? 0 : DESC_AVAIL | DESC_USED));
+		}
+	}
+}
+
+/* covers: RING-PACKED-06 */
+Test(packed, only_avail_without_used_means_available)
+{
+	expect_empty();
+	cr_assert_not(virtqueue_has_work(q));
+	for (unsigned lap = 0; lap < 4; lap++) {
+		/* Bits 7 and 15 by hand, for this lap and the next one. */
+		static const uint16_t not_yet[2][3] = { { 0, 0x8000, 0x8080 }, { 0, 0x80, 0x8080 } };
+
+		for (unsigned k = 0; k < 3; k++) {
+			store_le16(slot(0) + 14, not_yet[lap % 2][k]);
+			cr_assert_not(virtqueue_has_work(q));
+			expect_empty();
+		}
+		for (unsigned k = 0; k < SIZE; k++)
+			round_trip(1);
+	}
+}
+
+/* covers: RING-PACKED-14 RING-PACKED-15 */
+Test(packed, write_flag_and_length_tell_what_was_written)
+{
+	uint16_t tx = add(2, false), rx = add(2, true), none = add(1, true);
+	struct chain c;
+
+	c = pop_one();
+	use(&c, 100);		/* there is nothing to write to */
+	c = pop_one();
+	use(&c, 1000);		/* no more than there was */
+	c = pop_one();
+	use(&c, 0);
+	cr_assert_eq(flags(0), DESC_AVAIL | DESC_USED);
+	cr_assert_eq(flags(2), DESC_AVAIL | DESC_USED | DESC_WRITE);
+	cr_assert_eq(load_le32(slot(2) + 8), 32);
+	cr_assert_eq(flags(4), DESC_AVAIL | DESC_USED);
+	expect_used(tx, 0);
+	expect_used(rx, 32);
+	expect_used(none, 0);
+}
+
+/* covers: RING-PACKED-33 RING-PACKED-18 */
+Test(packed, descriptors_are_sixteen_bytes_as_specified)
+{
+	static const uint8_t list[] = {
+		0x00, 0x00, 0x03, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0x11, 0x11, 0x81, 0x00,
+		0x00, 0x01, 0x03, 0, 0, 0, 0, 0, 0x02, 0x01, 0, 0, 0x34, 0x12, 0x82, 0x00,
+	};
+	static const uint8_t used[] = { 0x07, 0, 0, 0, 0x34, 0x12, 0x82, 0x80 };
+
+	memcpy(slot(0), list, sizeof(list));
+	struct chain c = pop_one();
+	cr_assert(c.n_out == 1 && c.n_in == 1);
+	cr_assert_eq(c.out[0].iov_base, guest_memory_at(&machine->m.memory, 0x30000, 1));
+	cr_assert_eq(c.in[0].iov_base, guest_memory_at(&machine->m.memory, 0x30100, 1));
+	cr_assert(c.out_len == 0x10 && c.in_len == 0x102);
+	use(&c, 7);
+	cr_assert_eq(memcmp(slot(0) + 8, used, 8), 0);
+	cr_assert_eq(memcmp(slot(1), list + 16, 16), 0, "only the first slot is written");
+}
+
+/* covers: RING-PACKED-38 */
+Test(packed, ids_are_echoed_whatever_they_are)
+{
+	static const uint16_t ids[] = { 0xffff, 0x8000, 0, 0xffff, SIZE, 1, 1, 0x7fff };
+
+	for (unsigned i = 0; i < SIZE; i++)
+		fake_ring_put(&ring, i, DATA, 16, ids[i], DESC_WRITE);
+	for (unsigned i = 0; i < SIZE; i++) {
+		struct chain c = pop_one();
+		cr_assert_lt(c.head, SIZE);
+		use(&c, 1);
+		cr_assert_eq(load_le16(slot(i) + 12), ids[i]);
+	}
+}
+
+/* covers: RING-PACKED-17 RING-PACKED-08 */
+Test(packed, a_list_may_be_as_long_as_the_queue)
+{
+	for (unsigned size = 1; size < 40; size++) {
+		struct fake_buf buf[40];
+
+		make_queue((uint16_t)size, false);
+		for (unsigned i = 0; i < size; i++)
+			buf[i] = (struct fake_buf){ DATA + 64 * i, 16, i >= size / 2 };
+		for (unsigned lap = 0; lap < 4; lap++) {
+			uint16_t name = fake_ring_add(&ring, buf, size);
+			struct chain c = pop_one();
+
+			cr_assert_eq(c.n_out + c.n_in, size);
+			for (unsigned i = 0; i < size; i++)
+				cr_assert_eq(c.out[i].iov_base,
+					     guest_memory_at(&machine->m.memory, buf[i].addr, 1));
+			expect_empty();
+			use(&c, 1);
+			expect_used(name, 1);
+			if (lap == 1 && size > 1) {
+				/* From now on lists go over the end of the ring. */
+				round_trip(1);
+			}
+		}
+	}
+}
+
+/* covers: RING-PACKED-16 RING-PACKED-20 RING-PACKED-21 RING-PACKED-22 */
+Test(packed, indirect_tables_are_consecutive_and_mix_with_lists)
+{
+	struct fake_buf buf[] = {
+		{ DATA, 16, false }, { DATA + 64, 1, true }, { DATA + 128, 3, true },
+	};
+
+	for (unsigned n = 1; n <= 3; n++) {
+		uint16_t direct = fake_ring_add(&ring, buf, n);
+		uint16_t indirect = fake_ring_add_indirect(&ring, TABLE, buf, n);
+		if (n == 2)	/* WRITE beside INDIRECT means nothing */
+			store_le16(slot((ring.avail.at + SIZE - 1u) % SIZE) + 14,
+				   (uint16_t)(DESC_INDIRECT | DESC_WRITE | DESC_AVAIL));
+		struct chain a = pop_one(), b = pop_one();
+
+		cr_assert(a.n_out == b.n_out && a.n_in == b.n_in && b.n_out == 1);
+		cr_assert(a.out_len == b.out_len && a.in_len == b.in_len);
+		for (unsigned i = 0; i < n; i++)
+			cr_assert_eq(a.out[i].iov_base, b.out[i].iov_base);
+		use(&a, n - 1);
+		use(&b, n - 1);
+		expect_used(direct, n - 1);
+		expect_used(indirect, n - 1);
+		if (n == 2)
+			make_queue(SIZE, false);
+	}
+}
+
+/* covers: RING-PACKED-26 */
+Test(packed, the_first_of_a_batch_becomes_visible_last)
+{
+	uint16_t name[3] = { add(2, true), add(1, true), add(1, true) };
+	struct chain c[3] = { pop_one(), pop_one(), pop_one() };
+
+	for (unsigned i = 0; i < 3; i++) {
+		virtqueue_push(q, c[i].head, 16);
+		cr_assert_not(fake_ring_has_used(&ring), "after push %u", i);
+	}
+	/* The rest is there already when the first one appears. */
+	cr_assert_eq(flags(2), DESC_AVAIL | DESC_USED | DESC_WRITE);
+	cr_assert_eq(flags(3), DESC_AVAIL | DESC_USED | DESC_WRITE);
+	virtqueue_flush(q);
+	for (unsigned i = 0; i < 3; i++)
+		expect_used(name[i], 16);
+	cr_assert_not(fake_ring_has_used(&ring));
+}
+
+/* covers: RING-PACKED-07 */
+Test(packed, a_used_slot_is_left_alone)
+{
+	for (unsigned i = 0; i < SIZE; i++)
+		add(1, true);
+	for (unsigned i = 0; i < SIZE; i++) {
+		uint32_t id, len;
+		uint8_t before[16];
+		struct chain c = pop_one();
+
+		use(&c, 1);
+		cr_assert(fake_ring_reap(&ring, &id, &len));
+		add(1, true);
+		memcpy(before, slot(i), 16);
+		virtqueue_suppress(q);
+		virtqueue_rearm(q);
+		virtqueue_flush(q);
+		cr_assert_eq(memcmp(before, slot(i), 16), 0);
+	}
+	for (unsigned i = 0; i < SIZE; i++)
+		pop_one();
+}
+
+/* covers: RING-PACKED-04 RING-PACKED-29 */
+Test(packed, the_device_writes_used_descriptors_and_its_own_event_only)
+{
+	size_t len = 64 * SIZE;
+	uint8_t before[512];
+	struct chain c;
+
+	cr_assert_leq(len, sizeof(before));
+	memset(fake_machine_driver_at(machine, DATA, len), 0x5a, len);
+	memcpy(before, fake_machine_driver_at(machine, DATA, len), len);
+	make_queue(SIZE, true);
+	fake_ring_set_driver_event(&ring, 0x8003, EVENT_AT);
+	add(SIZE, false);
+	virtqueue_suppress(q);
+	c = pop_one();
+	use(&c, 100);
+	virtqueue_rearm(q);
+	cr_assert_eq(memcmp(before, fake_machine_driver_at(machine, DATA, len), len), 0);
+	cr_assert_eq(fake_ring_driver_event(&ring), EVENT_AT << 16 | 0x8003);
+	for (unsigned i = 1; i < SIZE; i++)
+		cr_assert_eq(flags(i), DESC_AVAIL | (i + 1 < SIZE ? DESC_NEXT : 0));
+}
+
+/*
+ * What lies between two flushes is bounded: what the driver makes available before it sees the
+ * slot used is a fault.
+ */
+Test(packed, a_slot_that_is_out_cannot_be_available)
+{
+	struct chain c[SIZE], another;
+
+	for (unsigned i = 0; i < SIZE; i++) {
+		add(1, true);
+		c[i] = pop_one();
+	}
+	for (unsigned i = 0; i < SIZE / 2; i++)
+		virtqueue_push(q, c[i].head, 0);
+	expect_empty();
+	fake_ring_put(&ring, 0, DATA, 16, 1, 0);
+	cr_assert(virtqueue_has_work(q));
+	cr_assert_eq(virtqueue_pop(q, &another), VQ_BROKEN);
+	cr_assert_eq(virtqueue_fault(q), VQ_FAULT_AVAIL_INDEX);
+}
+
+/* Slot 0 is out; the driver makes it available once more, as the end of a list. */
+Test(packed, a_list_cannot_run_into_slots_that_are_out)
+{
+	struct chain first, c;
+
+	add(1, true);
+	first = pop_one();
+	for (unsigned i = 0; i < SIZE; i++)
+		fake_ring_put(&ring, i, DATA, 16, 1, i + 1 < SIZE ? DESC_NEXT : 0);
+	cr_assert_eq(virtqueue_pop(q, &c), VQ_BROKEN);
+	cr_assert_eq(virtqueue_fault(q), VQ_FAULT_NOT_AVAILABLE);
+	virtqueue_push(q, first.head, 0);
+}
+
+Test(packed, unpop_gives_the_list_again)
+{
+	for (unsigned i = 0; i < 5 * SIZE; i++) {
+		uint16_t name[2] = { add(3, true), add(2, true) };
+		struct virtqueue_position before = virtqueue_position(q);
+		struct chain a = pop_one(), b;
+
+		virtqueue_unpop(q, &a);
+		cr_assert_eq(virtqueue_in_flight(q), 0);
+		cr_assert_eq(virtqueue_position(q).avail, before.avail);
+		a = pop_one();
+		b = pop_one();
+		cr_assert_eq(a.n_in, 3);
+		virtqueue_unpop(q, &b);
+		use(&a, 3);
+		b = pop_one();
+		cr_assert_eq(b.n_in, 2);
+		use(&b, 2);
+		expect_used(name[0], 3);
+		expect_used(name[1], 2);
+	}
+}
+
+/* covers: RING-PACKED-27 RING-PACKED-30 */
+Test(packed, event_flags_mean_all_none_or_one_slot)
+{
+	static const struct {
+		uint16_t at, flags;
+		bool event_idx, call;
+	} cases[] = {
+		{ 0, EVENT_ALL, false, true }, { 0, EVENT_ALL, true, true },
+		{ 0x8000, EVENT_NONE, false, false }, { 0x8000, EVENT_NONE, true, false },
+		{ 0x8000, EVENT_AT, true, true }, { 0x8001, EVENT_AT, true, false },
+		/* What has no meaning is a wish for all. */
+		{ 0x8001, EVENT_AT, false, true }, { 0x8001, EVENT_RESERVED, true, true },
+		{ 0x8000 + SIZE, EVENT_AT, true, true }, { 0xffff, EVENT_AT, true, true },
+		{ SIZE, EVENT_AT, true, true }, { 0x7fff, EVENT_AT, true, true },
+		/* Bits above the two are nobody's. */
+		{ 0x8000, 0xfffc | EVENT_NONE, true, false }, { 3, 0xfffc, true, true },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		make_queue(SIZE, cases[i].event_idx);
+		fake_ring_set_driver_event(&ring, cases[i].at, cases[i].flags);
+		round_trip(1);
+		cr_expect_eq(fd_drain(call_fd), cases[i].call, "case %u", i);
+		virtqueue_flush(q);
+		cr_expect_not(fd_drain(call_fd), "nothing new, no interrupt");
+	}
+}
+
+/*
+ * Every slot that can be named, every batch length, every place of the batch: a call if and only if
+ * the batch holds the slot in that lap.  covers: RING-PACKED-28
+ */
+Test(packed, one_slot_in_one_lap_triggers_the_call)
+{
+	enum { N = 5 };
+
+	for (unsigned start = 0; start < 2 * N; start++) {
+		for (unsigned batch = 1; batch <= N; batch++) {
+			for (unsigned named = 0; named < 2 * N; named++) {
+				make_queue(N, true);
+				for (unsigned i = 0; i < start; i++)
+					round_trip(1);
+				fd_drain(call_fd);
+				/* Positions count from 0 over two laps, of which the first has wrap 1. */
+				fake_ring_set_driver_event(
+					&ring, (uint16_t)(named % N | (named < N ? 0x8000 : 0)),
+					EVENT_AT);
+				/* One list and the rest single ones, all in one batch. */
+				unsigned list = 1 + (batch - 1) / 2;
+				add(list, true);
+				for (unsigned i = list; i < batch; i++)
+					add(1, true);
+				for (unsigned i = list; i <= batch; i++)
+					virtqueue_push(q, pop_one().head, 1);
+				virtqueue_flush(q);
+				bool holds = false;
+				for (unsigned i = start; i < start + batch; i++)
+					holds = holds || i % (2 * N) == named;
+				cr_assert_eq(fd_drain(call_fd), holds, "%u slots from %u on, %u",
+					     batch, start, named);
+			}
+		}
+	}
+}
+
+/* covers: RING-PACKED-34 */
+Test(packed, kicks_are_suppressed_in_the_device_area)
+{
+	virtqueue_suppress(q);
+	cr_assert_eq(fake_ring_device_event(&ring), EVENT_NONE << 16);
+	cr_assert_not(virtqueue_rearm(q));
+	cr_assert_eq(fake_ring_device_event(&ring), EVENT_ALL << 16);
+
+	make_queue(SIZE, true);
+	for (unsigned i = 0; i < 3 * SIZE; i++) {
+		bool odd = i / SIZE % 2;
+
+		cr_assert_not(virtqueue_rearm(q));
+		cr_assert_eq(fake_ring_device_event(&ring),
+			     EVENT_AT << 16 | (odd ? 0u : 0x8000u) | i % SIZE);
+		virtqueue_suppress(q);
+		cr_assert_eq(fake_ring_device_event(&ring), EVENT_NONE << 16);
+		add(1, true);
+		cr_assert_not(fake_ring_must_kick(&ring));
+		cr_assert(virtqueue_rearm(q), "something came meanwhile");
+		cr_assert(virtqueue_rearm(q), "as long as it is there");
+		struct chain c = pop_one();
+		use(&c, 0);
+		uint32_t id, len;
+		cr_assert(fake_ring_reap(&ring, &id, &len));
+	}
+}
+
+/* The area may hold anything from before: the first rearm writes it. */
+Test(packed, the_first_rearm_overwrites_what_was_there)
+{
+	for (int event_idx = 0; event_idx < 2; event_idx++) {
+		make_queue(SIZE, event_idx);
+		store_le32(fake_machine_driver_at(machine, ring.device, 4), EVENT_NONE << 16);
+		cr_assert_not(virtqueue_rearm(q));
+		add(1, true);
+		cr_assert(fake_ring_must_kick(&ring));
+	}
+}
+
+/* Positions are the vhost interface's: slot, and wrap counter in bit 15. */
+Test(packed, can_go_on_where_another_one_stopped)
+{
+	for (unsigned n = 0; n < 4 * SIZE; n++) {
+		struct virtqueue_config config =
+			fake_ring_config(&ring, packed_features(false), call_fd);
+
+		make_queue(SIZE, false);
+		for (unsigned i = 0; i < n; i++)
+			round_trip(1 + i % 3);
+		struct virtqueue_position at = virtqueue_position(q);
+		cr_assert_eq(at.avail, ring.avail.at | (ring.avail.wrap ? 0x8000 : 0));
+		cr_assert_eq(at.used, at.avail);
+		virtqueue_destroy(q);
+		config.resume = true;
+		config.avail_base = at.avail;
+		config.used_base = at.used;
+		cr_assert_eq(virtqueue_create(&q, &config), 0);
+		for (unsigned i = 0; i < 3 * SIZE; i++)
+			round_trip(1 + i % 3);
+	}
+}
+
+Test(packed, positions_that_cannot_be_are_refused)
+{
+	static const struct {
+		uint16_t avail, used;
+		int r;
+	} cases[] = {
+		{ 0x8003, 0x8003, 0 }, { 0x0003, 0x8003, 0 }, { 0x8003, 0x8000, 0 },
+		{ 0x0000, 0x8007, 0 }, { 0x8000, 0x0001, 0 },
+		{ 0x8008, 0x8000, -EINVAL }, { 0x8000, 0x8008, -EINVAL }, { 0xffff, 0, -EINVAL },
+		{ 0x8003, 0x8004, -EINVAL }, { 0x0004, 0x8003, -EINVAL },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct virtqueue_config config =
+			fake_ring_config(&ring, packed_features(false), call_fd);
+
+		config.resume = true;
+		config.avail_base = cases[i].avail;
+		config.used_base = cases[i].used;
+		cr_expect_eq(create_with(&config), cases[i].r, "case %u", i);
+	}
+}
