@@ -1,6 +1,6 @@
 /*
  * The verbs of a queue: bookkeeping that every ring layout needs, around the ring (split.c,
- * packed.c) and the descriptors (chain.c).
+ * packed.c), the descriptors (chain.c) and the order of answers (in_order.c).
  */
 #include "virtio/virtqueue.h"
 
@@ -23,15 +23,18 @@ static size_t long_iov_bytes(const struct virtqueue *q)
  * nothing is allocated later.  The large area is address space only: a page is used when a chain
  * needs it.
  */
-static int allocate(struct virtqueue *q)
+static int allocate(struct virtqueue *q, bool in_order)
 {
 	uint16_t *free_head = NULL;
 
 	q->head = calloc(q->size, sizeof(*q->head));
 	q->short_iov = calloc((size_t)q->size * CHAIN_SHORT, sizeof(*q->short_iov));
+	if (in_order)
+		q->order.head = calloc(q->size, sizeof(*q->order.head));
 	if (q->packed_layout)
 		q->packed.free_head = free_head = calloc(q->size, sizeof(*free_head));
-	if (!q->head || !q->short_iov || (q->packed_layout && !free_head))
+	if (!q->head || !q->short_iov || (in_order && !q->order.head) ||
+	    (q->packed_layout && !free_head))
 		return error_set(ENOMEM, "allocate a queue of %u", q->size);
 	for (unsigned i = 0; free_head && i < q->size; i++)
 		free_head[q->packed.n_free++] = (uint16_t)(q->size - 1u - i);
@@ -79,7 +82,7 @@ int virtqueue_create(struct virtqueue **out, const struct virtqueue_config *conf
 
 	r = q->ops->init(q, config);
 	if (r == 0)
-		r = allocate(q);
+		r = allocate(q, features_has(&config->features, VIRTIO_F_IN_ORDER));
 	if (r < 0) {
 		virtqueue_destroy(q);
 		return r;
@@ -96,6 +99,7 @@ void virtqueue_destroy(struct virtqueue *q)
 		munmap(q->long_iov, long_iov_bytes(q));
 	if (q->packed_layout)
 		free(q->packed.free_head);
+	free(q->order.head);
 	free(q->short_iov);
 	free(q->head);
 	free(q);
@@ -119,6 +123,8 @@ enum vq_pop virtqueue_pop(struct virtqueue *q, struct chain *c)
 	h = &q->head[c->head];
 	h->writable = (uint32_t)c->in_len;
 	h->state = HEAD_OUT;
+	if (q->order.head)
+		head_order_add(q, c->head);
 	q->in_flight++;
 	q->stats.chains++;
 	return VQ_CHAIN;
@@ -128,6 +134,8 @@ void virtqueue_unpop(struct virtqueue *q, const struct chain *c)
 {
 	assert(q->head[c->head].state == HEAD_OUT);
 	q->head[c->head].state = HEAD_FREE;
+	if (q->order.head)
+		head_order_take_back(q, c->head);
 	q->ops->untake(q, c->head);
 	q->in_flight--;
 	q->stats.chains--;
@@ -143,7 +151,12 @@ void virtqueue_push(struct virtqueue *q, uint16_t head, uint32_t written)
 	if (q->fault != VQ_FAULT_NONE)
 		return;
 	/* Never claim more than there was: a driver would take stale memory for data. */
-	q->ops->use(q, head, written < h->writable ? written : h->writable);
+	if (written > h->writable)
+		written = h->writable;
+	if (q->order.head)
+		head_order_complete(q, head, written);
+	else
+		q->ops->use(q, head, written);
 }
 
 void virtqueue_flush(struct virtqueue *q)

@@ -1,7 +1,7 @@
 /*
  * A virtqueue as the device side works with it: pop chains, push them back, flush.  The verbs
- * hide the ring's layout (split or packed).  Everything here belongs to the loop that owns
- * the ring between start and stop; no lock is taken.
+ * hide the ring's layout (split or packed) and whether the driver wants its buffers back in order.
+ * Everything here belongs to the loop that owns the ring between start and stop; no lock is taken.
  *
  * virtio-v1.4 2.6 "Virtqueues", 2.7 "Split Virtqueues", 2.8 "Packed Virtqueues".
  */
@@ -49,7 +49,7 @@ enum vq_fault {
 struct virtqueue_config {
 	uint16_t size;
 	uint64_t desc, driver, device;	/* guest addresses of the three areas */
-	struct features features;	/* accepted: RING_PACKED and others decide here */
+	struct features features;	/* accepted: RING_PACKED, IN_ORDER, ... decide here */
 	const struct dma *dma;		/* keeps */
 	struct virtqueue_call call;
 	/*
@@ -100,7 +100,8 @@ void virtqueue_unpop(struct virtqueue *q, const struct chain *c);
 
 /*
  * Give a chain back with 'written' bytes written from the start of its writable part.  Not
- * visible to the driver before virtqueue_flush().  virtio-v1.4 2.7.8 "The Virtqueue Used Ring"
+ * visible to the driver before virtqueue_flush(); with VIRTIO_F_IN_ORDER not before all chains
+ * popped earlier were pushed, either.  virtio-v1.4 2.7.8 "The Virtqueue Used Ring"
  */
 void virtqueue_push(struct virtqueue *q, uint16_t head, uint32_t written);
 

@@ -1,6 +1,6 @@
 /*
- * The inside of a virtqueue, shared by virtqueue.c (the verbs), split.c and packed.c (the rings)
- * and chain.c (the descriptors).  Nobody else includes it.
+ * The inside of a virtqueue, shared by virtqueue.c (the verbs), split.c and packed.c (the rings),
+ * in_order.c and chain.c (the descriptors).  Nobody else includes it.
  */
 #ifndef VIRTIO_VIRTQUEUE_IMPL_H
 #define VIRTIO_VIRTQUEUE_IMPL_H
@@ -26,11 +26,13 @@ enum {
 enum head_state {
 	HEAD_FREE,
 	HEAD_OUT,			/* popped */
+	HEAD_DONE,			/* pushed, but an older one is not: in order only */
 };
 
 /* One per chain that may be out; chain.head is the index. */
 struct virtqueue_head {
 	uint32_t writable;		/* bytes that may be reported as written */
+	uint32_t written;		/* what the push said, while HEAD_DONE */
 	uint16_t id;			/* packed: the driver's name of the buffer */
 	uint16_t slots;			/* packed: how many descriptors of the ring it took */
 	uint8_t state;
@@ -75,6 +77,12 @@ struct packed_ring {
 	uint16_t n_free;
 };
 
+/* VIRTIO_F_IN_ORDER: the heads that are out, oldest first. */
+struct head_order {
+	uint16_t *head;			/* 'size' entries, used as a ring; NULL: any order goes */
+	uint16_t first, n;
+};
+
 /*
  * What a layout of the ring does.  The queue is not broken when these are called.
  *
@@ -116,6 +124,7 @@ struct virtqueue {
 	struct virtqueue_head *head;	/* 'size' entries */
 	struct iovec *short_iov;	/* CHAIN_SHORT entries for each head */
 	struct iovec *long_iov;		/* 'size' entries for each head, untouched until needed */
+	struct head_order order;
 	const struct dma *dma;
 	struct virtqueue_stats stats;
 
@@ -130,6 +139,13 @@ struct virtqueue {
 MUST_USE int virtqueue_map_area(void **out, const char *name,
 				const struct virtqueue_config *config, uint64_t addr,
 				uint64_t len, uint64_t align, enum dma_dir dir);
+
+/* Remember that 'head' was popped / that the last one popped was not, after all. */
+void head_order_add(struct virtqueue *q, uint16_t head);
+void head_order_take_back(struct virtqueue *q, uint16_t head);
+
+/* 'head' is done: use it and what waited for it, or have it wait for an older one. */
+void head_order_complete(struct virtqueue *q, uint16_t head, uint32_t written);
 
 /*
  * Walk the chain that begins at descriptor 'head' of a split ring and fill in 'c'.  Returns
