@@ -47,6 +47,8 @@ static struct features local_features(struct datapath *dp)
 	features_add(&f, VIRTIO_F_INDIRECT_DESC);
 	features_add(&f, VIRTIO_F_EVENT_IDX);
 	features_add(&f, VIRTIO_F_VERSION_1);
+	features_add(&f, VIRTIO_F_RING_PACKED);
+	features_add(&f, VIRTIO_F_IN_ORDER);
 	features_add(&f, VIRTIO_F_ANY_LAYOUT);
 	features_add(&f, VIRTIO_F_RING_RESET);
 	features_add(&f, VIRTIO_F_SUSPEND);
