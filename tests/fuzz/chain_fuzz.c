@@ -1,8 +1,9 @@
 /*
- * A ring full of anything.  The input is the guest's memory (descriptors, available ring,
- * indirect tables) and a list of what the device does; the oracle are the promises of
- * virtqueue.h, not only the absence of a crash: every iovec lies in guest memory, sums agree,
- * nothing is out twice, nothing but the used ring is written, and the work is bounded.
+ * A ring full of anything, split or packed.  The input is the guest's memory (descriptors,
+ * available ring, indirect tables) and a list of what the device does; the oracle are the promises
+ * of virtqueue.h, not only the absence of a crash: every iovec lies in guest memory, sums agree,
+ * nothing is out twice, nothing but what is the device's to write is written, and the work is
+ * bounded.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@ struct world {
 	struct dma dma;
 	struct virtqueue_config config;
 	struct virtqueue *q;
+	bool packed, in_order;
 	struct chain out[MAX_SIZE];
 	unsigned n_out;
 	bool is_out[MAX_SIZE];
@@ -99,7 +101,7 @@ static void flush(struct world *w)
 	virtqueue_flush(w->q);
 	/* Answers that are held back now may be followed by as many again. */
 	w->n_popped_since_flush = w->n_out;
-	if (virtqueue_fault(w->q) == VQ_FAULT_NONE && w->n_pushed > 0)
+	if (virtqueue_fault(w->q) == VQ_FAULT_NONE && w->n_pushed > 0 && !w->packed && !w->in_order)
 		CHECK(load_le16(w->ram + (w->config.device - RAM_BASE) + 2) ==
 		      (uint16_t)(w->config.used_base + w->n_pushed));
 }
@@ -135,14 +137,68 @@ static void run(struct world *w, const uint8_t *op, size_t n)
 	CHECK(virtqueue_in_flight(w->q) == 0);
 }
 
-/* Everything but the used ring is as it was. */
+/* Is the byte at 'i' one that the device may write? */
+static bool is_ours(const struct world *w, size_t i)
+{
+	size_t device = w->config.device - RAM_BASE, desc = w->config.desc - RAM_BASE;
+
+	if (!w->packed)
+		return i >= device && i < device + 6 + 8ull * w->config.size;
+	/* Of a descriptor everything but the address. */
+	if (i >= desc && i < desc + 16ull * w->config.size)
+		return (i - desc) % 16 >= 8;
+	return i >= device && i < device + 4;
+}
+
 static void check_ram(const struct world *w)
 {
-	size_t used = w->config.device - RAM_BASE, used_len = 6 + 8ull * w->config.size;
+	for (size_t i = 0; i < RAM_SIZE; i++)
+		CHECK(w->ram[i] == w->before[i] || is_ours(w, i));
+}
 
-	CHECK(memcmp(w->ram, w->before, used) == 0);
-	CHECK(memcmp(w->ram + used + used_len, w->before + used + used_len,
-		     RAM_SIZE - used - used_len) == 0);
+/*
+ * The device's area stands first, so that the rest of the input is what the driver writes.  What
+ * that published is given relative to the base, or no input would ever fit.
+ */
+static void lay_out_split(struct world *w)
+{
+	w->config.size = (uint16_t)(1u << w->config.size % 7);
+	w->config.device = RAM_BASE;
+	w->config.driver = align_up(RAM_BASE + 6 + 8ull * w->config.size, 16);
+	w->config.desc = align_up(w->config.driver + 6 + 2ull * w->config.size, 16);
+}
+
+static void lay_out_packed(struct world *w)
+{
+	uint16_t size = (uint16_t)(1 + w->config.size % MAX_SIZE);
+
+	w->config.size = size;
+	w->config.device = RAM_BASE;
+	w->config.driver = RAM_BASE + 16;
+	w->config.desc = RAM_BASE + 32;
+	/* A slot of the ring, and any lap. */
+	w->config.avail_base = (uint16_t)((w->config.avail_base & 0x8000) |
+					  (w->config.avail_base & 0x7fff) % size);
+	w->config.used_base = w->config.avail_base;
+}
+
+/* Half of the flags are random; the other half get their AVAIL and USED right. */
+static void make_available(struct world *w, unsigned choice)
+{
+	bool wrap = w->config.avail_base & 0x8000;
+	unsigned slot = w->config.avail_base & 0x7fff;
+
+	for (unsigned i = 0; i < w->config.size; i++) {
+		uint8_t *flags = w->ram + (w->config.desc - RAM_BASE) + 16ull * slot + 14;
+
+		if (choice >> i % 8 & 1)
+			store_le16(flags, (uint16_t)((load_le16(flags) & 0x7f7f) |
+						     (wrap ? 0x80 : 0x8000)));
+		if (++slot == w->config.size) {
+			slot = 0;
+			wrap = !wrap;
+		}
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -162,7 +218,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	w.dma.memory = &w.memory;
 
 	w.config = (struct virtqueue_config){
-		.size = (uint16_t)(1u << data[0] % 7),
+		.size = data[0],
 		.dma = &w.dma,
 		.call = { .fd = FD_NONE },
 		.resume = true,
@@ -173,22 +229,31 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		features_add(&w.config.features, VIRTIO_F_INDIRECT_DESC);
 	if (data[1] & 2)
 		features_add(&w.config.features, VIRTIO_F_EVENT_IDX);
-	/* The used ring stands first, so that the rest of the input is what the driver writes. */
-	w.config.device = RAM_BASE;
-	w.config.driver = align_up(RAM_BASE + 6 + 8ull * w.config.size, 16);
-	w.config.desc = align_up(w.config.driver + 6 + 2ull * w.config.size, 16);
+	w.in_order = data[1] & 4;
+	w.packed = data[1] & 8;
+	if (w.in_order)
+		features_add(&w.config.features, VIRTIO_F_IN_ORDER);
+	if (w.packed)
+		features_add(&w.config.features, VIRTIO_F_RING_PACKED);
+	if (w.packed)
+		lay_out_packed(&w);
+	else
+		lay_out_split(&w);
 
 	n_ops = data[4];
-	data += 5;
-	len -= 5;
+	unsigned choice = data[5];
+	data += 6;
+	len -= 6;
 	if (n_ops > len)
 		n_ops = len;
 	size_t room = RAM_SIZE - (w.config.driver - RAM_BASE);
 	size_t rest = min_u64(len - n_ops, room);
 	memcpy(w.ram + (w.config.driver - RAM_BASE), data + n_ops, rest);
-	/* What the driver published is given relative to the base, or no input would ever fit. */
 	uint8_t *idx = w.ram + (w.config.driver - RAM_BASE) + 2;
-	store_le16(idx, (uint16_t)(load_le16(idx) + w.config.avail_base));
+	if (w.packed)
+		make_available(&w, choice);
+	else
+		store_le16(idx, (uint16_t)(load_le16(idx) + w.config.avail_base));
 	memcpy(w.before, w.ram, RAM_SIZE);
 
 	CHECK(virtqueue_create(&w.q, &w.config) == 0);
