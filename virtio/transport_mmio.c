@@ -217,7 +217,6 @@ static void mmio_queue_reset(struct virtio_transport *base, unsigned index)
 	detach_bell(from_base(base), index);
 }
 
-/* The page size is the driver's, not the queue's; both are forgotten. */
 static void mmio_device_reset(struct virtio_transport *base)
 {
 	struct virtio_mmio *t = from_base(base);
@@ -228,12 +227,12 @@ static void mmio_device_reset(struct virtio_transport *base)
 	}
 	atomic_store(&t->interrupt_status, 0);
 	t->queue_sel = t->shm_sel = 0;
-	t->guest_page_size = 0;
 }
 
 static void mmio_system_reset(struct virtio_transport *base)
 {
-	(void)base;	/* nothing here survives the reset of the device */
+	/* A driver sets it once and resets the device then, as Linux does. */
+	from_base(base)->guest_page_size = 0;
 }
 
 static void detach_interrupts(struct virtio_mmio *t)

@@ -302,6 +302,12 @@ static void sealed(struct virtio_device *dev, bool was_sealed)
 void virtio_device_write_status(struct virtio_device *dev, uint8_t value)
 {
 	bool was_sealed = dev->negotiation.sealed;
+
+	/* Whoever writes 0 again does not wait again. */
+	if (dev->negotiation.resetting) {
+		(void)virtio_device_read_status(dev);
+		return;
+	}
 	enum negotiation_event event = negotiation_write_status(&dev->negotiation, value);
 
 	sealed(dev, was_sealed);
@@ -311,6 +317,11 @@ void virtio_device_write_status(struct virtio_device *dev, uint8_t value)
 void virtio_device_write_status_legacy(struct virtio_device *dev, uint8_t value)
 {
 	bool was_sealed = dev->negotiation.sealed;
+
+	if (dev->negotiation.resetting) {
+		(void)virtio_device_read_status(dev);
+		return;
+	}
 	enum negotiation_event event = negotiation_write_status_legacy(&dev->negotiation, value);
 
 	sealed(dev, was_sealed);
