@@ -13,6 +13,13 @@ enum { MESSAGE = 8, REPLY = 64 };
 
 struct echo_rig *echo_rig_create(enum fake_transport transport)
 {
+	const struct echo_rig_options options = { .transport = transport };
+
+	return echo_rig_create_with(&options);
+}
+
+struct echo_rig *echo_rig_create_with(const struct echo_rig_options *options)
+{
 	struct echo_rig *rig = calloc(1, sizeof(*rig));
 
 	cr_assert_not_null(rig);
@@ -20,7 +27,11 @@ struct echo_rig *echo_rig_create(enum fake_transport transport)
 	cr_assert_eq(event_loop_create(&rig->loop, "io"), 0);
 	rig->echo = echo_device_create(rig->loop);
 	rig->dev = &rig->echo->dev;
-	rig->transport = fake_driver_plug(&rig->driver, rig->machine, rig->dev, transport, 2);
+	virtio_device_want_features(rig->dev, options->on, FEATURES_EMPTY);
+	for (unsigned i = 0; i < options->n_shm; i++)
+		virtio_device_add_shm(rig->dev, &options->shm[i]);
+	rig->transport = fake_driver_plug(&rig->driver, rig->machine, rig->dev,
+					  options->transport, 2);
 	return rig;
 }
 
@@ -56,18 +67,35 @@ void echo_rig_prepare(struct echo_rig *rig, struct features f)
 
 	cr_assert(fake_driver_negotiate(d, f));
 	for (unsigned i = 0; i < ECHO_QUEUES; i++) {
-		fake_ring_init(&rig->ring[i], rig->machine, ECHO_QUEUE_SIZE,
-			       RIG_RINGS + 0x10000ull * i);
+		fake_driver_init_ring(d, &rig->ring[i], ECHO_QUEUE_SIZE,
+				      RIG_RINGS + 0x10000ull * i);
 		fake_driver_set_queue(d, i, &rig->ring[i]);
 		fake_driver_enable_queue(d, i);
 		cr_assert(fake_driver_queue_enabled(d, i));
 	}
 }
 
+uint8_t echo_rig_negotiated(const struct echo_rig *rig)
+{
+	return fake_transport_is_legacy(rig->driver.transport) ? 3 : 0xb;
+}
+
+uint8_t echo_rig_running(const struct echo_rig *rig)
+{
+	return echo_rig_negotiated(rig) | VIRTIO_STATUS_DRIVER_OK;
+}
+
 void echo_rig_driver_ok(struct echo_rig *rig)
 {
-	fake_driver_set_status(&rig->driver, 0xf);
-	cr_assert_eq(fake_driver_status(&rig->driver), 0xf);
+	fake_driver_set_status(&rig->driver, echo_rig_running(rig));
+	cr_assert_eq(fake_driver_status(&rig->driver), echo_rig_running(rig));
+}
+
+void echo_rig_start(struct echo_rig *rig)
+{
+	echo_rig_prepare(rig, echo_rig_ring_features());
+	echo_rig_driver_ok(rig);
+	echo_rig_pump(rig);
 }
 
 void echo_rig_ask(struct echo_rig *rig, unsigned index)
@@ -107,6 +135,14 @@ void echo_rig_round_trip(struct echo_rig *rig, unsigned index)
 	echo_rig_expect_answer(rig, index);
 }
 
+void echo_rig_break_ring(struct echo_rig *rig, unsigned index)
+{
+	fake_ring_offer(&rig->ring[index], 0xffff);
+	fake_ring_publish(&rig->ring[index]);
+	fake_driver_kick(&rig->driver, index);
+	echo_rig_pump(rig);
+}
+
 unsigned echo_rig_take_interrupts(struct echo_rig *rig)
 {
 	struct fake_irq_chip *irq = &rig->machine->irq;
@@ -121,4 +157,15 @@ unsigned echo_rig_take_interrupts(struct echo_rig *rig)
 	n += irq->n_messages;
 	irq->n_messages = 0;
 	return n;
+}
+
+void echo_rig_over(enum fake_transport first, enum fake_transport last,
+		   void (*test)(struct echo_rig *rig))
+{
+	for (int t = (int)first; t <= (int)last; t++) {
+		struct echo_rig *rig = echo_rig_create((enum fake_transport)t);
+
+		test(rig);
+		echo_rig_destroy(rig);
+	}
 }
