@@ -188,6 +188,7 @@ static unsigned add_status(struct negotiation *n, uint8_t value, unsigned writab
 		return 0;
 	if (added & VIRTIO_STATUS_FAILED) {
 		n->status |= VIRTIO_STATUS_FAILED;
+		n->suspending = false;
 		*event = NEG_FAILED;
 		return 0;
 	}
@@ -224,8 +225,12 @@ enum negotiation_event negotiation_seal_legacy(struct negotiation *n)
 enum negotiation_event negotiation_write_status_legacy(struct negotiation *n, uint8_t value)
 {
 	enum negotiation_event event;
-	unsigned added = add_status(n, value, LEGACY_WRITABLE, &event);
+	unsigned added;
 
+	/* Suspended through the other window: DRIVER_OK has only one meaning. */
+	if (value != 0 && negotiation_is_suspended(n) && is_about_suspend(n, value))
+		return write_suspend(n, value);
+	added = add_status(n, value, LEGACY_WRITABLE, &event);
 	if (!(added & VIRTIO_STATUS_DRIVER_OK))
 		return event;
 	event = negotiation_seal_legacy(n);
@@ -277,6 +282,8 @@ bool negotiation_needs_reset(struct negotiation *n)
 	if (n->status & VIRTIO_STATUS_NEEDS_RESET)
 		return false;
 	n->status |= VIRTIO_STATUS_NEEDS_RESET;
+	/* virtio-v1.4 3.4.2: suspended or in need of a reset, not both for one wish. */
+	n->suspending = false;
 	return n->status & VIRTIO_STATUS_DRIVER_OK;
 }
 

@@ -117,6 +117,12 @@ static void write_register(struct virtio_pci *t, unsigned offset, uint32_t value
 	}
 }
 
+/* virtio-v1.4 3.4.2: of a device that was suspended at the other window only the status. */
+static bool is_for_suspended(unsigned offset)
+{
+	return offset == DEVICE_STATUS || offset == QUEUE_SELECT;
+}
+
 static void legacy_write(void *arg, uint64_t offset, unsigned size, uint64_t value)
 {
 	struct virtio_pci *t = arg;
@@ -135,6 +141,8 @@ static void legacy_write(void *arg, uint64_t offset, unsigned size, uint64_t val
 			continue;
 		if (r->read_only)
 			virtio_device_mistake(dev, MISTAKE_REGISTER_READ_ONLY);
+		else if (negotiation_is_suspended(&dev->negotiation) && !is_for_suspended(at))
+			virtio_device_mistake(dev, MISTAKE_CONFIG_SUSPENDED);
 		else
 			write_register(t, at, (uint32_t)value);
 		return;

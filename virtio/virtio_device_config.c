@@ -31,6 +31,10 @@ static void write_config(struct virtio_device *dev, unsigned offset, const uint8
 {
 	bool writable = false;
 
+	if (negotiation_is_suspended(&dev->negotiation)) {
+		virtio_device_mistake(dev, MISTAKE_CONFIG_SUSPENDED);
+		return;
+	}
 	if (!range_inside(offset, len, dev->config_len))
 		virtio_device_mistake(dev, MISTAKE_CONFIG_BEYOND);
 	if (offset >= dev->config_len)
@@ -53,10 +57,6 @@ static void write_config(struct virtio_device *dev, unsigned offset, const uint8
 void virtio_device_write_config(struct virtio_device *dev, unsigned offset, const void *buf,
 				unsigned len)
 {
-	if (negotiation_is_suspended(&dev->negotiation)) {
-		virtio_device_mistake(dev, MISTAKE_CONFIG_SUSPENDED);
-		return;
-	}
 	if (!dev->negotiation.sealed && !dev->config_early)
 		virtio_device_mistake(dev, MISTAKE_CONFIG_EARLY);
 	write_config(dev, offset, buf, len);

@@ -75,6 +75,14 @@ void echo_rig_prepare(struct echo_rig *rig, struct features f)
 	}
 }
 
+struct features echo_rig_features_with(unsigned bit)
+{
+	struct features f = echo_rig_ring_features();
+
+	features_add(&f, bit);
+	return f;
+}
+
 uint8_t echo_rig_negotiated(const struct echo_rig *rig)
 {
 	return fake_transport_is_legacy(rig->driver.transport) ? 3 : 0xb;
@@ -159,13 +167,28 @@ unsigned echo_rig_take_interrupts(struct echo_rig *rig)
 	return n;
 }
 
-void echo_rig_over(enum fake_transport first, enum fake_transport last,
-		   void (*test)(struct echo_rig *rig))
+void echo_rig_over_with(enum fake_transport first, enum fake_transport last, struct features on,
+			void (*test)(struct echo_rig *rig))
 {
 	for (int t = (int)first; t <= (int)last; t++) {
-		struct echo_rig *rig = echo_rig_create((enum fake_transport)t);
+		const struct echo_rig_options options = {
+			.transport = (enum fake_transport)t,
+			.on = on,
+		};
+		struct echo_rig *rig = echo_rig_create_with(&options);
 
 		test(rig);
 		echo_rig_destroy(rig);
 	}
+}
+
+void echo_rig_over(enum fake_transport first, enum fake_transport last,
+		   void (*test)(struct echo_rig *rig))
+{
+	echo_rig_over_with(first, last, FEATURES_EMPTY, test);
+}
+
+void echo_rig_find_legacy(struct echo_rig *rig, struct fake_driver *legacy)
+{
+	fake_driver_find_pci(legacy, rig->machine, FAKE_TRANSITIONAL_LEGACY, 1);
 }

@@ -70,9 +70,18 @@ void echo_rig_break_ring(struct echo_rig *rig, unsigned index);
 /* How many interrupts of any kind were sent since the last call. */
 unsigned echo_rig_take_interrupts(struct echo_rig *rig);
 
-/* Run 'test' over each transport from 'first' to 'last', with a fresh rig. */
+/* Run 'test' over each transport from 'first' to 'last', with a fresh rig each. */
 void echo_rig_over(enum fake_transport first, enum fake_transport last,
 		   void (*test)(struct echo_rig *rig));
+/* The same with devices that offer 'on', too. */
+void echo_rig_over_with(enum fake_transport first, enum fake_transport last, struct features on,
+			void (*test)(struct echo_rig *rig));
+
+/* A second driver at the legacy window of a transitional device whose first one is modern. */
+void echo_rig_find_legacy(struct echo_rig *rig, struct fake_driver *legacy);
+
+/* What echo_rig_ring_features says, and one bit more. */
+struct features echo_rig_features_with(unsigned bit);
 
 /* A test that is run over several transports: OVER_ALL(suite, name) { ... uses 'rig' ... } */
 #define OVER(suite, name, first, last)                                                             \
