@@ -100,6 +100,7 @@ struct virtio_device {
 	unsigned n_shm;
 	enum virtio_state state;
 	bool dma_allowed;		/* the transport lets the device touch memory */
+	bool start_waits;		/* an early kick came while it did not */
 	int config_call_fd;		/* configuration change interrupt, for life */
 
 	struct virtio_transport *transport;

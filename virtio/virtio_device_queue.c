@@ -284,8 +284,10 @@ void virtio_device_kick_legacy(struct virtio_device *dev, unsigned index)
 	}
 	/* Drivers of old use their queues while they probe: 3.1.2 "Legacy Interface". */
 	if (dev->negotiation.legacy &&
-	    !(dev->negotiation.status & (VIRTIO_STATUS_FAILED | VIRTIO_STATUS_NEEDS_RESET)))
+	    !(dev->negotiation.status & (VIRTIO_STATUS_FAILED | VIRTIO_STATUS_NEEDS_RESET))) {
+		dev->start_waits = !dev->dma_allowed;
 		virtio_device_start(dev);
+	}
 	if (dev->state == VIRTIO_STARTED && dev->dma_allowed)
 		fd_signal(q->kick_fd);
 }

@@ -182,8 +182,9 @@ void virtio_device_allow_dma(struct virtio_device *dev, bool allowed)
 	dev->dma_allowed = allowed;
 	if (!allowed || was)
 		return;
-	if (dev->negotiation.status & VIRTIO_STATUS_DRIVER_OK)
+	if (dev->negotiation.status & VIRTIO_STATUS_DRIVER_OK || dev->start_waits)
 		virtio_device_start(dev);
+	dev->start_waits = false;
 	for (unsigned i = 0; i < dev->n_queues; i++)
 		if (dev->queue[i].enabled && dev->state == VIRTIO_STARTED)
 			fd_signal(dev->queue[i].kick_fd);
@@ -221,6 +222,7 @@ void virtio_device_reset(struct virtio_device *dev)
 	if (dev->state == VIRTIO_STARTED)
 		stop_parts(dev, dev->n_parts);
 	dev->state = VIRTIO_STOPPED;
+	dev->start_waits = false;
 	/* Nobody can report a failure any more; one that is under way is of the past. */
 	atomic_store(&dev->fail_reason, NULL);
 	atomic_store(&dev->fail_claimed, false);
