@@ -55,17 +55,6 @@ uint32_t negotiation_read_offered_legacy(const struct negotiation *n)
 	return features_half(&n->offered_legacy, 0);
 }
 
-void negotiation_write_driver_legacy(struct negotiation *n, uint32_t value)
-{
-	if (n->sealed) {
-		mistake(n, MISTAKE_FEATURES_AFTER_OK);
-		return;
-	}
-	/* Whatever was written through another window: bits 32 and up are not accepted (N4). */
-	n->draft = (struct features){ { value, 0 } };
-	n->draft_beyond_words = false;
-}
-
 static struct negotiation_refusal refusal_by(enum negotiation_rule rule, unsigned bit)
 {
 	return (struct negotiation_refusal){
@@ -214,10 +203,29 @@ enum negotiation_event negotiation_write_status(struct negotiation *n, uint8_t v
 	return added & VIRTIO_STATUS_DRIVER_OK ? write_driver_ok(n, event) : event;
 }
 
+/*
+ * N4: bits 32 and up are not accepted, whatever was written through another window.  virtio-v1.4
+ * 4.1.4.10 "Legacy Interfaces: A Note on PCI Device Layout"
+ */
+static void set_legacy_draft(struct negotiation *n, uint32_t value)
+{
+	n->draft = (struct features){ { value, 0 } };
+	n->draft_beyond_words = false;
+}
+
+void negotiation_write_driver_legacy(struct negotiation *n, uint32_t value)
+{
+	if (n->sealed)
+		mistake(n, MISTAKE_FEATURES_AFTER_OK);
+	else
+		set_legacy_draft(n, value);
+}
+
 enum negotiation_event negotiation_seal_legacy(struct negotiation *n)
 {
 	if (n->sealed)
 		return NEG_NOTHING;
+	set_legacy_draft(n, features_half(&n->draft, 0));
 	return seal(n, judge(n, n->offered_legacy, FEATURES_EMPTY), true) ? NEG_SEALED :
 									    NEG_REFUSED;
 }
