@@ -25,7 +25,7 @@ enum {
 	VIRTIO_CONFIG_MAX = 256,
 	VIRTIO_MAX_QUEUES = 256,
 	VIRTIO_MAX_PARTS = 2,
-	VIRTIO_MAX_SHM = 4,
+	VIRTIO_MAX_SHM = 3,		/* what the capabilities of a PCI function have room for */
 };
 
 struct virtio_device_ops {
