@@ -104,6 +104,33 @@ Test(event_loop, a_queued_post_runs_once)
 	event_loop_destroy(loop);
 }
 
+Test(event_loop, a_post_that_is_taken_back_does_not_run)
+{
+	struct event_loop *loop;
+	struct counting_post p[3] = { { .post = { .fn = count_post } },
+				      { .post = { .fn = count_post } },
+				      { .post = { .fn = count_post } } };
+
+	cr_assert_eq(event_loop_create(&loop, "test"), 0);
+	event_loop_unpost(loop, &p[0].post);
+	for (unsigned gone = 0; gone < 3; gone++) {
+		for (unsigned i = 0; i < 3; i++)
+			event_loop_post(loop, &p[i].post);
+		event_loop_unpost(loop, &p[gone].post);
+		event_loop_unpost(loop, &p[gone].post);
+		event_loop_stop(loop);
+		event_loop_run(loop);
+		for (unsigned i = 0; i < 3; i++)
+			cr_assert_eq(atomic_exchange(&p[i].n, 0), i != gone);
+	}
+	/* The list's end is right, too. */
+	event_loop_post(loop, &p[0].post);
+	event_loop_stop(loop);
+	event_loop_run(loop);
+	cr_assert_eq(p[0].n, 1);
+	event_loop_destroy(loop);
+}
+
 struct countdown {
 	struct event_poller poller;
 	atomic_int left;

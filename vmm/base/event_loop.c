@@ -342,6 +342,23 @@ void event_loop_post(struct event_loop *loop, struct event_post *post)
 		fd_signal(loop->wake.fd);
 }
 
+void event_loop_unpost(struct event_loop *loop, struct event_post *post)
+{
+	pthread_mutex_lock(&loop->lock);
+	for (struct event_post **p = &loop->post_head; post->queued && *p; p = &(*p)->next) {
+		if (*p != post)
+			continue;
+		*p = post->next;
+		if (!*p)
+			loop->post_tail = p;
+		post->next = NULL;
+		post->queued = false;
+		/* 'n_posts' may count it still: that only has a later one run a turn earlier. */
+		break;
+	}
+	pthread_mutex_unlock(&loop->lock);
+}
+
 struct call {
 	struct event_post post;
 	void (*fn)(void *arg);

@@ -96,6 +96,12 @@ void event_loop_call(struct event_loop *loop, void (*fn)(void *arg), void *arg);
 /* Queue 'post' to run once on the loop's thread.  Never blocks on the loop.  Any thread. */
 void event_loop_post(struct event_loop *loop, struct event_post *post);
 
+/*
+ * Take 'post' back before its owner goes; fine when it is not queued.  After return it is not run
+ * any more, if the caller is on the loop's thread (elsewhere it may be running just now).
+ */
+void event_loop_unpost(struct event_loop *loop, struct event_post *post);
+
 /* Is the caller on the loop's thread (or does nobody run it)? */
 bool event_loop_is_mine(struct event_loop *loop);
 
