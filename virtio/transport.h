@@ -69,8 +69,8 @@ MUST_USE int virtio_mmio_create(struct virtio_transport **out, struct machine *m
 void virtio_transport_reset(struct virtio_transport *t);
 
 /*
- * Reset and stop the device, take the transport off its bus, free both.  NULL is fine.  Lock
- * held.
+ * Reset and stop the device, take the transport off its bus, free both.  NULL is fine.  Main
+ * thread, lock held.
  */
 void virtio_transport_destroy(struct virtio_transport *t);
 

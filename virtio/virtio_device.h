@@ -134,7 +134,10 @@ struct virtio_device_config {
  */
 MUST_USE int virtio_device_init(struct virtio_device *dev, const struct virtio_device_ops *ops,
 				const struct virtio_device_config *config);
-/* Destroy parts, close fds, free the name and queues.  Must be stopped.  Called by ops->destroy. */
+/*
+ * Destroy parts, close fds, free the name and queues.  Must be stopped.  Called by ops->destroy, on
+ * the main thread.
+ */
 void virtio_device_fini(struct virtio_device *dev);
 
 /* Give 'n_queues' queues from 'first' to 'datapath' (consumed).  Before the transport is made. */
