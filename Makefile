@@ -10,7 +10,8 @@ MAKEFLAGS += --no-builtin-rules
 
 srcdir := $(patsubst %/,%,$(dir $(realpath $(lastword $(MAKEFILE_LIST)))))
 # These bring their own configuration, so that they work before ./configure was run.
-UNCONFIGURED := deps help run check check-unit check-guest check-payload bench dist clean distclean
+UNCONFIGURED := deps help run check check-unit check-guest check-payload check-fuzz bench fuzz dist clean \
+	distclean
 ifneq ($(wildcard config.mak),)
 include config.mak
 else ifneq ($(filter-out $(UNCONFIGURED),$(or $(MAKECMDGOALS),all)),)
@@ -57,12 +58,11 @@ archives = $(patsubst %,obj/lib%.a,$(upto_$(1)))
 ALL_CFLAGS = $(BASE_CFLAGS) -I$(srcdir) -include config.h -MMD -MP $(EXTRA_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = $(BASE_LDFLAGS) $(LDFLAGS)
 obj/virtio/%.o obj/vhost/%.o: EXTRA_CFLAGS = -Wconversion
-obj/fuzz/%.o: EXTRA_CFLAGS = -fsanitize=fuzzer-no-link
 
-.PHONY: all check check-unit check-guest check-payload bench fuzz lint install uninstall dist \
+.PHONY: all check check-unit check-guest check-payload check-fuzz bench fuzz lint install uninstall dist \
 	distcheck clean distclean help deps run configured payloads
 .PHONY: run-configured check-configured check-unit-configured check-guest-configured \
-	check-payload-configured bench-configured
+	check-payload-configured check-fuzz-configured fuzz-configured bench-configured
 
 all: vireo obj/vireo.1 ## build the program (default)
 
@@ -117,22 +117,29 @@ run-configured: vireo
 	@$(srcdir)/images/run-demo ./vireo
 
 # Each part prints TAP or Criterion's TAP; tests/check adds up and prints the line that counts.
-check: configured ## every test: unit, payload, guest
+check: configured ## every test: unit, fuzz, payload, guest
 	@$(MAKE) --no-print-directory check-configured
 check-unit: configured ## unit tests only (Criterion)
 	@$(MAKE) --no-print-directory check-unit-configured
 check-payload: configured ## bare-metal payloads on the host's KVM
 	@$(MAKE) --no-print-directory check-payload-configured
+check-fuzz: configured ## replay the corpus of each fuzz target, and fuzz each for a few seconds
+	@$(MAKE) --no-print-directory check-fuzz-configured
 check-guest: configured ## every Linux guest, in the nested test bed where needed (check runs a third)
 	@$(MAKE) --no-print-directory check-guest-configured
 
 UNIT_TESTS := $(foreach f,$(FLOORS),$(if $(TEST_$(f)),obj/tests/$(f)_test))
-check-configured: vireo obj/vireo.1 $(UNIT_TESTS) payloads
-	@$(srcdir)/tests/check unit cli payload guest
+# Without clang 'make check' says that it skips the fuzz targets, 'make fuzz' that it cannot.
+FUZZ_PROGRAMS = $(patsubst %,obj/fuzz/%,$(FUZZERS))
+FUZZ_IF_ANY = $(if $(filter yes,$(HAVE_FUZZ)),$(FUZZ_PROGRAMS))
+check-configured: vireo obj/vireo.1 $(UNIT_TESTS) $(FUZZ_IF_ANY) payloads
+	@$(srcdir)/tests/check unit cli fuzz payload guest
 check-unit-configured: vireo $(UNIT_TESTS)
 	@$(srcdir)/tests/check unit cli
 check-payload-configured: vireo payloads
 	@$(srcdir)/tests/check payload
+check-fuzz-configured: $(FUZZ_IF_ANY)
+	@$(srcdir)/tests/check fuzz
 check-guest-configured: vireo payloads
 	@$(srcdir)/tests/check guest-all
 
@@ -145,25 +152,43 @@ obj/bench/ring: obj/tests/bench/ring.o $(call archives,virtio)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(CFLAGS) $(LINK) -o $@ $^ $(ALL_LDFLAGS) $(LIBS)
 
-# --- Fuzzing (CC=clang ./configure --enable-fuzz) ------------------------------------------------
+# --- Fuzzing -------------------------------------------------------------------------------------
 
+# Beside the other objects, and built by clang with its sanitizers whatever CC and CFLAGS are.
 FUZZ_SECONDS ?= 20
-fuzz: $(patsubst %,obj/fuzz/%,$(FUZZERS)) ## run each fuzz target for FUZZ_SECONDS (20)
-	@for f in $^; do mkdir -p $$f.corpus && \
-		$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=0 -artifact_prefix=$$f- $$f.corpus || exit 1; done
+FUZZ_CC := clang
+FUZZ_CFLAGS := -std=c17 -D_GNU_SOURCE -O1 -g -fPIE -fno-strict-aliasing -fno-omit-frame-pointer \
+	-fsanitize=address,undefined -fno-sanitize-recover=undefined
+FUZZ_FLOORS := $(filter-out vmm,$(FLOORS))
 
-FUZZ_SRC := $(foreach f,$(filter-out vmm,$(FLOORS)),$(SRC_$(f)))
-FUZZ_OBJ = $(patsubst %.c,obj/fuzz/%.o,$(sort $(FUZZ_SRC)))
-# Of the tests' helpers a target gets those that it calls.
-obj/fuzz/libsupport.a: $(patsubst %.c,obj/fuzz/%.o,$(SRC_support))
+fuzz: configured ## run each fuzz target for FUZZ_SECONDS (20); what it finds stays in obj/fuzz/
+	@$(MAKE) --no-print-directory fuzz-configured
+ifeq ($(HAVE_FUZZ),yes)
+fuzz-configured: $(FUZZ_PROGRAMS)
+	@$(srcdir)/tests/fuzz/run $(FUZZ_SECONDS) $^
+else
+fuzz-configured:
+	@echo "make fuzz: needs clang with libFuzzer: install clang and libclang-rt-14-dev, then ./configure" >&2
+	@exit 1
+endif
+
+FUZZ_OBJ = $(patsubst %.c,obj/fuzz/%.o,$(foreach f,$(FUZZ_FLOORS),$(SRC_$(f))))
+FUZZ_SUPPORT = $(patsubst %.c,obj/fuzz/%.o,$(SRC_support))
+FUZZ_MAIN = $(patsubst %,obj/fuzz/tests/fuzz/%.o,$(FUZZERS))
+# A target gets those that it calls.
+obj/fuzz/libfuzz.a: $(FUZZ_SUPPORT) $(FUZZ_OBJ)
 	$(Q)rm -f $@ && $(or $(AR),ar) rcsD $@ $^
-obj/fuzz/%: obj/fuzz/tests/fuzz/%.o obj/fuzz/libsupport.a $(FUZZ_OBJ)
+$(FUZZ_PROGRAMS): obj/fuzz/%: obj/fuzz/tests/fuzz/%.o obj/fuzz/libfuzz.a
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) -pie -fsanitize=fuzzer -o $@ $^ $(ALL_LDFLAGS) $(LIBS)
+	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -pie -fsanitize=fuzzer -o $@ $^ -Wl,--as-needed $(LIBS)
+# The helpers' assertions must not need a test runner.
+$(FUZZ_SUPPORT): FUZZ_EXTRA = -I$(srcdir)/tests/fuzz/stand-in
 obj/fuzz/%.o: %.c config.mak config.h
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -c -o $@ $<
-.SECONDARY: $(FUZZ_OBJ)
+	$(Q)mkdir -p $(@D) && $(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link $(FUZZ_EXTRA) -I$(srcdir) \
+		-include config.h -MMD -MP -c -o $@ $<
+.SECONDARY: $(FUZZ_MAIN) $(FUZZ_SUPPORT) $(FUZZ_OBJ)
+-include $(patsubst %.o,%.d,$(FUZZ_MAIN) $(FUZZ_SUPPORT) $(FUZZ_OBJ))
 
 # --- Keeping the house in order ------------------------------------------------------------------
 

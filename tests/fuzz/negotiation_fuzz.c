@@ -2,19 +2,8 @@
  * Any sequence of register writes.  Each two bytes are one; the oracle are the rules that hold in
  * every state, and what a step may change.
  */
-#include <stdlib.h>
-#include <string.h>
-
+#include "tests/fuzz/fuzz_input.h"
 #include "virtio/negotiation.h"
-#include "vmm/base/le.h"
-
-#define CHECK(x)                                                                                   \
-	do {                                                                                       \
-		if (!(x))                                                                          \
-			abort();                                                                   \
-	} while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 /* What is true whatever happened. */
 static void check_state(const struct negotiation *n, struct features offered)

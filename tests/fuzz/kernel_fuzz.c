@@ -2,28 +2,21 @@
  * Any bytes as a kernel file: opening and loading must end, touch nothing but guest memory, and
  * start only inside it.
  */
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-
+#include "tests/fuzz/fuzz_input.h"
 #include "tests/support/memory_file.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
 #include "vmm/machine/boot.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static struct machine *make_machine(void)
 {
 	static const struct memory_extent extent = { 0, MIB(8) };
 	struct machine *m = calloc(1, sizeof(*m));
 
-	if (!m)
-		abort();
+	CHECK(m);
 	m->memory = (struct guest_memory)GUEST_MEMORY_INIT;
-	if (guest_memory_create(&m->memory, &extent, 1) < 0)
-		abort();
+	CHECK(guest_memory_create(&m->memory, &extent, 1) == 0);
 	m->acpi = (struct acpi_config){ .n_vcpus = 1, .apic_id = m->apic_id };
 	return m;
 }
@@ -41,8 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		m = make_machine();
 	memory_file_create(&file, data, size);
 	if (boot_open(&boot, &config) == 0) {
-		if (boot_load(boot, m, &entry) == 0 && !guest_memory_at(&m->memory, entry.rip, 1))
-			abort();
+		if (boot_load(boot, m, &entry) == 0)
+			CHECK(guest_memory_at(&m->memory, entry.rip, 1));
 		boot_close(boot);
 	}
 	error_clear();
