@@ -28,6 +28,7 @@ Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-7s %s\n' '$(1)' '$(patsubst $(srcdir)/%,%,$(2))')
 
 VPATH := $(srcdir)
+comma := ,
 FLOORS := base machine virtio vhost devices vmm
 DIRS_base := vmm/base
 DIRS_machine := vmm/machine vmm/machine/x86
@@ -73,13 +74,21 @@ vireo: obj/vmm/main.o $(call archives,vmm)
 obj/vireo.1: vireo
 	$(Q)ASAN_OPTIONS=detect_leaks=0 ./vireo help --man >$@
 
+# Tests can have the n-th of these fail: tests/support/fault.h.
+FAULT_CALLS := eventfd epoll_create1 epoll_ctl timerfd_create memfd_create ftruncate fallocate fstat \
+	fdatasync pread preadv preadv2 pwritev2 madvise pthread_create io_uring_queue_init \
+	io_uring_queue_init_params io_uring_register_files syscall ioctl open fcntl mmap \
+	munmap malloc calloc realloc strdup free
+FAULT_LDFLAGS := $(patsubst %,-Wl$(comma)--wrap=%,$(FAULT_CALLS))
+
 define floor_rules
 obj/lib$(1).a: $(call objects,$(SRC_$(1)))
 	$$(call say,AR,$$@)
 	$$(Q)rm -f $$@ && $(or $(AR),ar) rcsD $$@ $$^
 obj/tests/$(1)_test: $(call objects,$(TEST_$(1)) $(SRC_support)) $(call archives,$(1))
 	$$(call say,LINK,$$@)
-	$$(Q)$$(CC) $$(BASE_CFLAGS) $$(CFLAGS) -pie -o $$@ $(call objects,$(TEST_$(1))) \
+	$$(Q)$$(CC) $$(BASE_CFLAGS) $$(CFLAGS) -pie $(FAULT_LDFLAGS) -o $$@ $(call objects,$(TEST_$(1))) \
+		obj/tests/support/fault.o \
 		$(if $(filter-out base,$(1)),obj/libsupport-$(1).a) $(call archives,$(1)) \
 		$$(ALL_LDFLAGS) -lcriterion $$(LIBS)
 endef

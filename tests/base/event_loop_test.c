@@ -3,7 +3,9 @@
 #include <stdatomic.h>
 #include <sys/epoll.h>
 
+#include "tests/support/fault.h"
 #include "vmm/base/event_loop.h"
+#include "vmm/base/error.h"
 #include "vmm/base/fd.h"
 
 struct counter {
@@ -174,4 +176,32 @@ Test(event_loop, pollers_find_work_without_a_wake_up_and_never_starve_calls)
 	event_loop_call(loop, remove_poller, &c.poller);
 	event_loop_thread_stop(loop);
 	event_loop_destroy(loop);
+}
+
+static int live_shortly(void *arg)
+{
+	struct counter c = { .source = { .fd = FD_NONE, .fn = count_event } };
+	struct event_loop *loop;
+	int r = event_loop_create(&loop, "test");
+
+	(void)arg;
+	if (r < 0)
+		return r;
+	r = fd_create_event(&c.source.fd);
+	if (r < 0)
+		error_set(r, "eventfd");
+	else
+		r = event_loop_add(loop, &c.source, EPOLLIN);
+	if (r == 0)
+		r = event_loop_thread_start(loop);
+	event_loop_thread_stop(loop);
+	event_loop_remove(&c.source);
+	event_loop_destroy(loop);
+	fd_close(&c.source.fd);
+	return r;
+}
+
+Test(event_loop, survives_each_failing_call)
+{
+	cr_assert_geq(fault_each(live_shortly, NULL), 7);
 }

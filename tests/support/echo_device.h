@@ -49,6 +49,9 @@ struct echo_device {
  */
 struct echo_device *echo_device_create(struct event_loop *loop);
 
+/* The same, but a failure is returned: 0, or -errno with an error chain. */
+MUST_USE int echo_device_try(struct echo_device **out, struct event_loop *loop);
+
 /* Answer what is held in queue 'index', the oldest first.  Owner loop. */
 void echo_device_release(struct echo_device *echo, unsigned index);
 
