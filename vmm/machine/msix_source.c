@@ -176,8 +176,11 @@ void msix_follow(struct event_source *follow, uint32_t events)
 		if (!wants)
 			event_loop_remove(&s->watch);
 		else if (!s->watch.loop &&
-			 event_loop_add(msix->config.main_loop, &s->watch, EPOLLIN) < 0)
-			log_error("%s", error_text());
+			 event_loop_add(msix->config.main_loop, &s->watch, EPOLLIN) < 0) {
+			log_error("'%s' loses interrupts: %s: %s", msix->config.dev->name,
+				  error_text(), error_name(error_errno()));
+			error_clear();
+		}
 	}
 	pthread_mutex_unlock(msix->config.machine_lock);
 }
