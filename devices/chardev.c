@@ -16,6 +16,7 @@
 #include "devices/host_fd.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
+#include "vmm/base/log.h"
 
 enum { IN_SIZE = 4096 };
 
@@ -139,8 +140,11 @@ static void read_input(struct chardev *c)
 		c->in_len += left;
 }
 
-/* Watch the input exactly while it is wanted: a level-triggered event that nobody handles spins. */
-static void follow_input(struct chardev *c)
+/*
+ * Watch the input exactly while it is wanted: a level-triggered event that nobody handles spins.
+ * Returns 0, or -errno with an error chain: there is no input any more.
+ */
+static int follow_input(struct chardev *c)
 {
 	bool wants = !c->in_ended && (c->in_len < IN_SIZE || c->in.is_tty);
 
@@ -153,9 +157,20 @@ static void follow_input(struct chardev *c)
 		   event_loop_add(c->config.main_loop, &c->in_watch, EPOLLIN) < 0) {
 		c->in_unwatchable = error_errno() == EPERM;
 		c->in_ended = !c->in_unwatchable;
+		if (c->in_ended)
+			return -error_errno();
 		error_clear();
 		fd_signal(c->wake.fd);
 	}
+	return 0;
+}
+
+static void follow_input_or_complain(struct chardev *c)
+{
+	if (follow_input(c) == 0)
+		return;
+	log_error("console input has ended: %s: %s", error_text(), error_name(error_errno()));
+	error_clear();
 }
 
 static void in_fn(struct event_source *source, uint32_t events)
@@ -165,7 +180,7 @@ static void in_fn(struct event_source *source, uint32_t events)
 	(void)events;
 	read_input(c);
 	deliver(c);
-	follow_input(c);
+	follow_input_or_complain(c);
 }
 
 static void wake_fn(struct event_source *source, uint32_t events)
@@ -178,7 +193,7 @@ static void wake_fn(struct event_source *source, uint32_t events)
 	if (c->in_unwatchable)
 		read_input(c);
 	deliver(c);
-	follow_input(c);
+	follow_input_or_complain(c);
 }
 
 int chardev_create(struct chardev **out, const struct chardev_config *config)
@@ -215,7 +230,11 @@ int chardev_create(struct chardev **out, const struct chardev_config *config)
 	r = event_loop_add(config->main_loop, &c->wake, EPOLLIN);
 	if (r < 0)
 		goto fail;
-	follow_input(c);
+	r = follow_input(c);
+	if (r < 0) {
+		error_add(r, "console input");
+		goto fail;
+	}
 	*out = c;
 	return 0;
 fail:
