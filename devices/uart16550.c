@@ -385,6 +385,7 @@ static void uart_destroy(struct platform_device *dev)
 
 	chardev_detach(u->chardev, &u->reader);
 	chardev_cancel_room(u->chardev, &u->room);
+	event_loop_unpost(u->machine->main_loop, &u->room);
 	bus_remove(&u->machine->pio, &u->region);
 	free(u);
 }

@@ -305,6 +305,19 @@ Test(machine, can_be_destroyed_while_the_guest_runs_or_before, .timeout = 40)
 	machine_destroy(NULL);
 }
 
+Test(machine, an_outcome_that_nobody_heard_of_goes_with_its_machine, .timeout = 40)
+{
+	struct tiny_machine t;
+
+	tiny_machine_init(&t, 1);
+	machine_report(t.machine, MACHINE_STOPPED, 0, NULL);
+	machine_destroy(t.machine);
+	event_loop_stop(t.loop);
+	event_loop_run(t.loop);
+	cr_assert_eq(t.n_outcomes, 0);
+	event_loop_destroy(t.loop);
+}
+
 /* --- Register accesses ---------------------------------------------------------------------- */
 
 struct recorder {

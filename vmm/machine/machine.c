@@ -240,6 +240,8 @@ void machine_destroy(struct machine *m)
 	kick_all(m);
 	for (unsigned i = 0; i < m->n_vcpus; i++)
 		vcpu_join(m->vcpu[i]);
+	/* Nobody reports any more; an outcome that was not delivered yet is of no interest. */
+	event_loop_unpost(m->main_loop, &m->outcome_post);
 	for (unsigned i = 0; i < m->n_vcpus; i++)
 		vcpu_destroy(m->vcpu[i]);
 	irq_chip_kvm_destroy(m->irq);
