@@ -199,9 +199,9 @@ enum vq_fault chain_load_split(struct virtqueue *q, uint16_t head, struct chain 
 }
 
 /*
- * 'd' is the first descriptor and available.  Those behind it have to be available, too: the driver
- * flips the first one last.  Entries of an indirect table come one after the other, and of all their
- * flags only WRITE means something, so that nothing can be nested.
+ * 'd' is the first descriptor and available.  Those behind it have to be available, too: the
+ * driver flips the first one last.  Entries of an indirect table come one after the other, and of
+ * all their flags only WRITE means something, so that nothing can be nested.
  */
 static enum vq_fault walk_packed(struct builder *b, struct descriptor d)
 {
@@ -266,7 +266,8 @@ static enum vq_fault walk_packed(struct builder *b, struct descriptor d)
 	return VQ_FAULT_NONE;
 }
 
-enum vq_fault chain_load_packed(struct virtqueue *q, uint16_t head, uint64_t half, struct chain *c)
+enum vq_fault chain_load_packed(struct virtqueue *q, uint16_t head, uint64_t half,
+				struct chain *c)
 {
 	const struct packed_ring *p = &q->packed;
 	struct descriptor d = {

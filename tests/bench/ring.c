@@ -1,7 +1,7 @@
 /*
- * What a chain costs in the ring alone: nanoseconds for pop, push and its share of the flush, with no
- * KVM, no device model, and a driver that fills the ring while the clock stands.  Beside it stands
- * the floor: copying the same descriptors, 16 bytes each, into the same iovecs, unchecked.
+ * What a chain costs in the ring alone: nanoseconds for pop, push and its share of the flush, with
+ * no KVM, no device model, and a driver that fills the ring while the clock stands.  Beside it
+ * stands the floor: copying the same descriptors, 16 bytes each, into the same iovecs, unchecked.
  *
  *   ring [LAPS [CASE]]     prints: case, ns per chain, ns of the floor, ratio
  *

@@ -5,9 +5,9 @@
  * nothing is out twice, nothing but what is the device's to write is written, and the work is
  * bounded.
  */
-#include <stdlib.h>
 #include <string.h>
 
+#include "tests/fuzz/fuzz_input.h"
 #include "virtio/virtqueue.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
@@ -16,14 +16,6 @@
 #include "vmm/machine/dma.h"
 
 enum { RAM_SIZE = 0x4000, RAM_BASE = 0x1000, MAX_SIZE = 64, MAX_STEPS = 4096 };
-
-#define CHECK(x)                                                                                   \
-	do {                                                                                       \
-		if (!(x))                                                                          \
-			abort();                                                                   \
-	} while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 struct world {
 	uint8_t *ram, *before;

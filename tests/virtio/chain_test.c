@@ -1,4 +1,7 @@
-/* What a driver can say in the descriptors of a split ring; ring_fault_test.c has what it must not. */
+/*
+ * What a driver can say in the descriptors of a split ring.  What it must not say is in
+ * ring_fault_test.c.
+ */
 #include <criterion/criterion.h>
 #include <string.h>
 

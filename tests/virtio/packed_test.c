@@ -238,7 +238,9 @@ Test(packed, only_avail_without_used_means_available)
 	cr_assert_not(virtqueue_has_work(q));
 	for (unsigned lap = 0; lap < 4; lap++) {
 		/* Bits 7 and 15 by hand, for this lap and the next one. */
-		static const uint16_t not_yet[2][3] = { { 0, 0x8000, 0x8080 }, { 0, 0x80, 0x8080 } };
+		static const uint16_t not_yet[2][3] = {
+			{ 0, 0x8000, 0x8080 }, { 0, 0x80, 0x8080 },
+		};
 
 		for (unsigned k = 0; k < 3; k++) {
 			store_le16(slot(0) + 14, not_yet[lap % 2][k]);
@@ -513,41 +515,42 @@ Test(packed, event_flags_mean_all_none_or_one_slot)
 	}
 }
 
+enum { LAP = 5 };
+
 /*
- * Every slot that can be named, every batch length, every place of the batch: a call if and only if
- * the batch holds the slot in that lap.  covers: RING-PACKED-28
+ * Positions count from 0 over two laps, of which the first has wrap 1.  A batch of 'n' slots that
+ * begins at position 'start' (a list and single ones) while the driver waits for 'named': a call if
+ * and only if the batch holds it.
  */
+static void expect_call_if_passed(unsigned start, unsigned n, unsigned named)
+{
+	unsigned list = 1 + (n - 1) / 2;
+	bool holds = false;
+
+	make_queue(LAP, true);
+	for (unsigned i = 0; i < start; i++)
+		round_trip(1);
+	fd_drain(call_fd);
+	fake_ring_set_driver_event(&ring, (uint16_t)(named % LAP | (named < LAP ? 0x8000 : 0)),
+				   EVENT_AT);
+	add(list, true);
+	for (unsigned i = list; i < n; i++)
+		add(1, true);
+	for (unsigned i = list; i <= n; i++)
+		virtqueue_push(q, pop_one().head, 1);
+	virtqueue_flush(q);
+	for (unsigned i = start; i < start + n; i++)
+		holds = holds || i % (2 * LAP) == named;
+	cr_assert_eq(fd_drain(call_fd), holds, "%u slots from %u on, %u", n, start, named);
+}
+
+/* Every slot that can be named, every length and place of a batch.  covers: RING-PACKED-28 */
 Test(packed, one_slot_in_one_lap_triggers_the_call)
 {
-	enum { N = 5 };
-
-	for (unsigned start = 0; start < 2 * N; start++) {
-		for (unsigned batch = 1; batch <= N; batch++) {
-			for (unsigned named = 0; named < 2 * N; named++) {
-				make_queue(N, true);
-				for (unsigned i = 0; i < start; i++)
-					round_trip(1);
-				fd_drain(call_fd);
-				/* Positions count from 0 over two laps, of which the first has wrap 1. */
-				fake_ring_set_driver_event(
-					&ring, (uint16_t)(named % N | (named < N ? 0x8000 : 0)),
-					EVENT_AT);
-				/* One list and the rest single ones, all in one batch. */
-				unsigned list = 1 + (batch - 1) / 2;
-				add(list, true);
-				for (unsigned i = list; i < batch; i++)
-					add(1, true);
-				for (unsigned i = list; i <= batch; i++)
-					virtqueue_push(q, pop_one().head, 1);
-				virtqueue_flush(q);
-				bool holds = false;
-				for (unsigned i = start; i < start + batch; i++)
-					holds = holds || i % (2 * N) == named;
-				cr_assert_eq(fd_drain(call_fd), holds, "%u slots from %u on, %u",
-					     batch, start, named);
-			}
-		}
-	}
+	for (unsigned start = 0; start < 2 * LAP; start++)
+		for (unsigned n = 1; n <= LAP; n++)
+			for (unsigned named = 0; named < 2 * LAP; named++)
+				expect_call_if_passed(start, n, named);
 }
 
 /* covers: RING-PACKED-34 */

@@ -1,8 +1,8 @@
 /*
  * A driver and a device that take random, legal steps on one ring, beside a reference model that
- * knows only lists: what was offered comes out, in that order; what was pushed is used, in the order
- * of the pushes or, with VIRTIO_F_IN_ORDER, of the offers; and there is no state in which one side
- * sleeps while the other one has something for it and has not said so.
+ * knows only lists: what was offered comes out, in that order; what was pushed is used, in the
+ * order of the pushes or, with VIRTIO_F_IN_ORDER, of the offers; and there is no state in which one
+ * side sleeps while the other one has something for it and has not said so.
  */
 #include <criterion/criterion.h>
 
@@ -179,7 +179,7 @@ static void driver_reaps(unsigned most)
 
 static void driver_goes_to_sleep(void)
 {
-	/* Not before all is reaped; or until some more than one is there, where that can be. */
+	/* Not before all is reaped. */
 	driver_reaps(MAX_SIZE);
 	fake_ring_want_call(&ring, 0);
 	driver_sleeps = !fake_ring_has_used(&ring);
