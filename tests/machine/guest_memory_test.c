@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -224,4 +225,154 @@ Test(ram_layout, sizes_that_cannot_be_are_refused)
 	cr_assert_eq(ram_layout(e, GIB(63) + KIB(4), 36), -EINVAL);
 	cr_assert_eq(ram_layout(e, GIB(4), 32), -EINVAL);
 	cr_assert_eq(ram_layout(e, UINT64_MAX - 4095, 64), -EINVAL);
+}
+
+/* Fill [gpa, gpa + len) with 0xcc. */
+static uint8_t *fill(struct guest_memory *mem, gpa_t gpa, uint64_t len)
+{
+	return memset(guest_memory_at(mem, gpa, len), 0xcc, len);
+}
+
+static uint64_t n_blocks(const struct guest_memory *mem)
+{
+	struct stat st;
+
+	cr_assert_eq(fstat(mem->fd, &st), 0);
+	return (uint64_t)st.st_blocks;
+}
+
+Test(guest_memory, discarded_pages_go_back_to_the_host_and_read_zero)
+{
+	struct guest_memory mem;
+	uint64_t freed, before;
+	uint8_t *p;
+
+	create_two(&mem);
+	p = fill(&mem, GIB(4), MIB(1));
+	before = n_blocks(&mem);
+	cr_assert_eq(guest_memory_discard(&mem, GIB(4) + KIB(64), KIB(256), &freed), 0);
+	cr_expect_eq(freed, KIB(256));
+	cr_expect_eq(before - n_blocks(&mem), KIB(256) / 512);
+	for (unsigned i = 0; i < MIB(1); i++)
+		cr_assert_eq(p[i], i >= KIB(64) && i < KIB(320) ? 0 : 0xcc, "byte %u", i);
+	/* Again, and by whom it is touched it is there again. */
+	cr_assert_eq(guest_memory_discard(&mem, GIB(4) + KIB(64), KIB(256), NULL), 0);
+	p[KIB(64)] = 1;
+	cr_expect_eq(p[KIB(64)], 1);
+	guest_memory_destroy(&mem);
+}
+
+Test(guest_memory, what_shares_a_page_with_others_is_not_discarded)
+{
+	struct guest_memory mem;
+	uint64_t freed;
+	uint8_t *p;
+
+	create_two(&mem);
+	p = fill(&mem, 0, KIB(16));
+	cr_assert_eq(guest_memory_discard(&mem, 1, KIB(8), &freed), 0);
+	cr_expect_eq(freed, KIB(4));
+	cr_expect_eq(p[KIB(4) - 1], 0xcc);
+	cr_expect_eq(p[KIB(4)], 0);
+	cr_expect_eq(p[KIB(8)], 0xcc);
+	cr_assert_eq(guest_memory_discard(&mem, 1, KIB(4), &freed), 0);
+	cr_expect_eq(freed, 0);
+	cr_assert_eq(guest_memory_discard(&mem, KIB(8), 0, &freed), 0);
+	cr_expect_eq(freed, 0);
+	guest_memory_destroy(&mem);
+}
+
+/* covers: BALLOON-OP-06 */
+Test(guest_memory, a_larger_page_of_the_host_is_discarded_as_a_whole_or_not_at_all)
+{
+	struct guest_memory mem;
+	uint64_t freed;
+	uint8_t *p;
+
+	create_two(&mem);
+	mem.granule = KIB(16);
+	p = fill(&mem, 0, KIB(64));
+	cr_assert_eq(guest_memory_discard(&mem, KIB(4), KIB(12), &freed), 0);
+	cr_expect_eq(freed, 0);
+	cr_assert_eq(guest_memory_discard(&mem, KIB(12), KIB(40), &freed), 0);
+	cr_expect_eq(freed, KIB(32));
+	for (unsigned i = 0; i < KIB(64); i++)
+		cr_assert_eq(p[i], i >= KIB(16) && i < KIB(48) ? 0 : 0xcc, "byte %u", i);
+	guest_memory_destroy(&mem);
+}
+
+Test(guest_memory, only_ram_can_be_discarded)
+{
+	static const struct memory_extent bad[] = {
+		{ MIB(1), KIB(4) },	{ MIB(1) - KIB(4), KIB(8) },  { GIB(4) - KIB(4), KIB(8) },
+		{ 0, UINT64_MAX },	{ KIB(4), UINT64_MAX },	      { UINT64_MAX - 4095, KIB(4) },
+		{ GIB(4) + MIB(2), 0 }, { GIB(4), MIB(2) + KIB(4) },
+	};
+	struct guest_memory mem;
+	uint64_t freed;
+
+	create_two(&mem);
+	fill(&mem, 0, MIB(1));
+	uint64_t before = n_blocks(&mem);
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		cr_expect_eq(guest_memory_discard(&mem, bad[i].base, bad[i].size, &freed), -EFAULT,
+			     "%u", i);
+		cr_expect_eq(freed, 0);
+	}
+	cr_expect_eq(n_blocks(&mem), before);
+	guest_memory_destroy(&mem);
+}
+
+/* covers: BALLOON-OP-10 */
+Test(guest_memory, nothing_is_discarded_while_memory_is_held)
+{
+	struct guest_memory mem;
+	uint64_t freed;
+	uint8_t *p;
+
+	create_two(&mem);
+	p = fill(&mem, 0, KIB(8));
+	guest_memory_hold(&mem);
+	guest_memory_hold(&mem);
+	guest_memory_release(&mem);
+	cr_expect_eq(guest_memory_discard(&mem, 0, KIB(8), &freed), -EBUSY);
+	cr_expect_eq(freed, 0);
+	cr_expect_eq(p[0], 0xcc);
+	guest_memory_release(&mem);
+	cr_expect_eq(guest_memory_discard(&mem, 0, KIB(8), &freed), 0);
+	cr_expect_eq(p[0], 0);
+	guest_memory_destroy(&mem);
+}
+
+Test(guest_memory, a_host_that_refuses_is_told_of)
+{
+	struct guest_memory mem;
+	uint64_t freed;
+	int fd;
+
+	create_two(&mem);
+	fd = mem.fd;
+	cr_assert_eq(fd_create_event(&mem.fd), 0);
+	cr_expect_lt(guest_memory_discard(&mem, 0, KIB(8), &freed), 0);
+	cr_expect_eq(freed, 0);
+	fd_close(&mem.fd);
+	mem.fd = fd;
+	guest_memory_destroy(&mem);
+}
+
+Test(guest_memory, a_pointer_leads_back_to_its_address)
+{
+	struct guest_memory mem;
+	gpa_t gpa;
+	int other;
+
+	create_two(&mem);
+	cr_assert(guest_memory_locate(&mem, guest_memory_at(&mem, 5, 1), &gpa));
+	cr_expect_eq(gpa, 5);
+	cr_assert(guest_memory_locate(&mem, guest_memory_at(&mem, GIB(4) + MIB(2) - 1, 1), &gpa));
+	cr_expect_eq(gpa, GIB(4) + MIB(2) - 1);
+	cr_expect_not(guest_memory_locate(&mem, &other, &gpa));
+	cr_expect_not(guest_memory_locate(&mem, mem.region[0].host - 1, &gpa));
+	cr_expect_not(guest_memory_locate(&mem, mem.region[1].host + MIB(2), &gpa));
+	guest_memory_destroy(&mem);
 }

@@ -97,6 +97,7 @@ int guest_memory_create(struct guest_memory *mem, const struct memory_extent *ex
 	*mem = (struct guest_memory)GUEST_MEMORY_INIT;
 	if (r < 0)
 		return r;
+	mem->granule = (uint64_t)sysconf(_SC_PAGESIZE);
 	for (unsigned i = 0; i < n; i++)
 		total += extent[i].size;
 	r = create_memfd(&mem->fd, total);
@@ -178,6 +179,68 @@ int guest_memory_clear(struct guest_memory *mem)
 		      (off_t)guest_memory_size(mem)) < 0)
 		return error_set(errno, "give guest memory back to the host");
 	return 0;
+}
+
+static int give_back(const struct guest_memory *mem, const struct memory_region *region,
+		     uint64_t offset, uint64_t len)
+{
+	if (mem->fd == FD_NONE) {
+		memset(region->host + offset, 0, len);
+		return 0;
+	}
+	if (fallocate(mem->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		      (off_t)(region->fd_offset + offset), (off_t)len) < 0)
+		return error_set(errno, "give %llu bytes of guest memory back to the host",
+				 (unsigned long long)len);
+	return 0;
+}
+
+int guest_memory_discard(const struct guest_memory *mem, gpa_t gpa, uint64_t len, uint64_t *freed)
+{
+	const struct memory_region *region = find(mem, gpa);
+	uint64_t granule = mem->granule ? mem->granule : PAGE, done = 0;
+	int r = 0;
+
+	if (freed)
+		*freed = 0;
+	if (!region || !range_inside(gpa - region->base, len, region->size))
+		return error_set(EFAULT, "discard %llu bytes at 0x%llx: not RAM",
+				 (unsigned long long)len, (unsigned long long)gpa);
+	if (atomic_load(&mem->holds) > 0)
+		return error_set(EBUSY, "guest memory is held");
+	/* Pages of the host are pages of the memfd, wherever the region begins in it. */
+	uint64_t start = align_up(region->fd_offset + (gpa - region->base), granule);
+	uint64_t end = (region->fd_offset + (gpa - region->base) + len) & ~(granule - 1);
+	if (start < end) {
+		done = end - start;
+		r = give_back(mem, region, start - region->fd_offset, done);
+	}
+	if (r == 0 && freed)
+		*freed = done;
+	return r;
+}
+
+void guest_memory_hold(struct guest_memory *mem)
+{
+	atomic_fetch_add(&mem->holds, 1);
+}
+
+void guest_memory_release(struct guest_memory *mem)
+{
+	atomic_fetch_sub(&mem->holds, 1);
+}
+
+bool guest_memory_locate(const struct guest_memory *mem, const void *host, gpa_t *gpa)
+{
+	for (unsigned i = 0; i < mem->n_regions; i++) {
+		const struct memory_region *region = &mem->region[i];
+		uintptr_t at = (uintptr_t)host - (uintptr_t)region->host;
+		if (at < region->size) {
+			*gpa = region->base + at;
+			return true;
+		}
+	}
+	return false;
 }
 
 static int prefault_region(const struct memory_region *region)

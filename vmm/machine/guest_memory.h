@@ -6,6 +6,8 @@
 #ifndef MACHINE_GUEST_MEMORY_H
 #define MACHINE_GUEST_MEMORY_H
 
+#include <stdatomic.h>
+
 #include "vmm/base/util.h"
 
 typedef uint64_t gpa_t;
@@ -23,6 +25,8 @@ struct guest_memory {
 	struct memory_region region[GUEST_MEMORY_MAX_REGIONS];	/* sorted, disjoint */
 	unsigned n_regions;
 	int fd;			/* the memfd, FD_NONE for memory that a test lent */
+	uint64_t granule;	/* what can be given back at once: the host's page; 0: 4096 */
+	atomic_uint holds;	/* guest_memory_hold() minus guest_memory_release() */
 };
 #define GUEST_MEMORY_INIT { .fd = FD_NONE }
 
@@ -61,6 +65,32 @@ uint64_t guest_memory_size(const struct guest_memory *mem);
  * For a system reset.  Returns 0 or -errno with an error chain.
  */
 MUST_USE int guest_memory_clear(struct guest_memory *mem);
+
+/*
+ * Give those pages of the host that lie wholly inside [gpa, gpa + len) back to it, while the guest
+ * runs: they read zero afterwards, whoever looks.  Bytes of the range that share a page of the host
+ * with others stay as they are.  'freed' (may be NULL) is the number of bytes given back; that they
+ * had been given back before does not show.
+ *
+ * Returns 0; -EFAULT unless the whole range is RAM of one region; -EBUSY while memory is held;
+ * -errno from the host.  With an error chain.  Any thread; the time it takes grows with 'len'.
+ */
+MUST_USE int guest_memory_discard(const struct guest_memory *mem, gpa_t gpa, uint64_t len,
+				  uint64_t *freed);
+
+/*
+ * Forbid discarding and allow it again: for whoever has pinned pages (a device that is passed
+ * through) or needs the contents as they are (a snapshot).  Holds are counted.  Any thread; a
+ * discard that has begun on another one may still end after guest_memory_hold().
+ */
+void guest_memory_hold(struct guest_memory *mem);
+void guest_memory_release(struct guest_memory *mem);
+
+/*
+ * The guest address of 'host', a pointer that guest_memory_at() or dma_map() gave.  Returns false
+ * if it is none.  Any thread.
+ */
+bool guest_memory_locate(const struct guest_memory *mem, const void *host, gpa_t *gpa);
 
 /*
  * Have the host allocate every page now, so that the guest never waits for one.  Before the vCPUs
