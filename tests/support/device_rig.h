@@ -9,7 +9,7 @@
 #include "tests/support/fake_driver.h"
 #include "virtio/transport.h"
 
-enum { RIG_QUEUES = 4, RIG_QUEUE_SIZE = 64 };
+enum { RIG_QUEUES = 5, RIG_QUEUE_SIZE = 64 };
 
 struct device_rig {
 	struct fake_machine *machine;
@@ -29,7 +29,9 @@ void device_rig_destroy(struct device_rig *rig);
 
 /* Negotiate 'features', set up 'n_queues' fresh rings, DRIVER_OK. */
 void device_rig_start(struct device_rig *rig, struct features features, unsigned n_queues);
-/* The same with everything that is offered. */
+/* The same for the queues of bit mask 'queues'. */
+void device_rig_start_some(struct device_rig *rig, struct features features, unsigned queues);
+/* Start n_queues with everything that is offered. */
 void device_rig_start_all(struct device_rig *rig, unsigned n_queues);
 
 /* 'len' bytes of guest memory, filled with 0xcc. */
