@@ -34,10 +34,13 @@ struct reader {
 static void set(struct reader *rd, const struct option *o, void *object, const char *label,
 		const char *text)
 {
+	const struct option_section *section = option_section_of(o);
 	char why[OPTION_WHY_SIZE];
 
 	if (option_set(o, object, text, why) < 0)
 		mistakes_add(rd->mistakes, "%s: %s", label, why);
+	if (section->given)
+		*(bool *)((char *)rd->config + section->given) = true;
 }
 
 /* --- Mistyped names -------------------------------------------------------------------------- */
@@ -135,6 +138,12 @@ static size_t key_length(const char *item)
 	return item[len] == '=' || item[len] == '\0' ? len : 0;
 }
 
+/* Can any word be a value of it? */
+static bool takes_any_word(const struct option *o)
+{
+	return o->type == OPTION_TEXT || o->type == OPTION_PATH;
+}
+
 static void read_item(struct reader *rd, const struct option *first, void *object, const char *item,
 		      bool may_be_bare)
 {
@@ -147,8 +156,11 @@ static void read_item(struct reader *rd, const struct option *first, void *objec
 		unknown_key(rd, label, item, len ? len : strcspn(item, "="), has_flag, first->flag);
 		return;
 	}
-	/* A lone word in first place is a value ("--disk readonly" names a file). */
-	if (!len || (item[len] == '\0' && may_be_bare)) {
+	/*
+	 * A lone word in first place is a value ("--disk readonly" names a file), unless it can
+	 * only be a key ("--balloon reporting" is no size).
+	 */
+	if (!len || (item[len] == '\0' && may_be_bare && (!o || takes_any_word(first)))) {
 		set(rd, first, object, label, item);
 		return;
 	}

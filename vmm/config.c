@@ -9,7 +9,7 @@
 #include "vmm/base/text.h"
 #include "vmm/option.h"
 
-enum { DISK_NAME_MAX = 64, DISK_SERIAL_MAX = 20 };
+enum { DISK_NAME_MAX = 64, DISK_SERIAL_MAX = 20, BALLOON_STATS_MIN_MS = 100 };
 
 int config_init(struct vm_config *config)
 {
@@ -119,6 +119,23 @@ static void validate_cpus(const struct vm_config *config, struct mistakes *mista
 			     config->cpus, config->cores ? "sockets" : "cores", per_socket);
 }
 
+static void validate_balloon(const struct vm_config *config, struct mistakes *mistakes)
+{
+	const struct balloon_settings *balloon = &config->balloon;
+	char size[24], memory[24];
+
+	text_format_size(size, balloon->size);
+	if (balloon->size % 4096)
+		mistakes_add(mistakes, "balloon.size: %s is not a multiple of 4K", size);
+	/* At its default, the balloon is not what is wrong about the memory. */
+	if (balloon->size && balloon->size >= config->memory)
+		mistakes_add(mistakes, "balloon.size: %s is all of the guest's memory (%s) or more",
+			     size, text_format_size(memory, config->memory));
+	if (balloon->stats_ms && balloon->stats_ms < BALLOON_STATS_MIN_MS)
+		mistakes_add(mistakes, "balloon.stats: more often than every %d ms is too much",
+			     BALLOON_STATS_MIN_MS);
+}
+
 void config_validate(struct vm_config *config, struct mistakes *mistakes)
 {
 	char size[24];
@@ -132,6 +149,7 @@ void config_validate(struct vm_config *config, struct mistakes *mistakes)
 	name_disks(config, mistakes);
 	for (unsigned i = 0; i < config->n_disks; i++)
 		validate_disk(config, &config->disk[i], mistakes);
+	validate_balloon(config, mistakes);
 	if (config->mmio_discovery == MMIO_DISCOVERY_CMDLINE && config->transport != TRANSPORT_MMIO)
 		mistakes_add(mistakes, "vm.mmio_discovery=cmdline needs '--transport mmio'");
 }

@@ -13,6 +13,7 @@ enum transport_kind { TRANSPORT_PCI, TRANSPORT_MMIO };
 enum mmio_discovery { MMIO_DISCOVERY_ACPI, MMIO_DISCOVERY_CMDLINE };
 enum guest_policy { POLICY_EXIT, POLICY_FAIL, POLICY_RESTART };
 enum seccomp_mode { SECCOMP_OFF, SECCOMP_LOG, SECCOMP_ON };
+enum hinting_mode { HINTING_NO, HINTING_YES, HINTING_START };
 enum presence { PRESENCE_OFF, PRESENCE_ON };
 
 /* Where a console of the guest leads to. */
@@ -36,6 +37,14 @@ struct disk_settings {
 	unsigned queues, queue_size, block_size;
 };
 
+struct balloon_settings {
+	bool given;		/* any of them was: there is a balloon */
+	uint64_t size;		/* what the guest shall give back, bytes */
+	uint64_t stats_ms;	/* how often statistics are asked for; 0: not offered */
+	bool deflate_on_oom, reporting, poison, must_tell_host;
+	enum hinting_mode hinting;
+};
+
 struct vm_config {
 	/* vm */
 	uint64_t memory;	/* bytes */
@@ -56,6 +65,7 @@ struct vm_config {
 	/* consoles, rng */
 	struct target console, serial;
 	enum presence rng;
+	struct balloon_settings balloon;
 	/* disks, in the order in which they were named */
 	struct disk_settings *disk;
 	unsigned n_disks;

@@ -38,7 +38,9 @@ static void print_item(FILE *out, const struct option *o)
 		snprintf(left, sizeof(left), "        %s", o->key);
 	else
 		snprintf(left, sizeof(left), "        %s=%s", o->key, value);
-	print_line(out, left, o->help, o->type == OPTION_BOOL ? NULL : o->initial);
+	/* A word that switches something on needs no "no" behind it. */
+	bool is_off = o->type == OPTION_BOOL && !strcmp(o->initial, "no");
+	print_line(out, left, o->help, is_off ? NULL : o->initial);
 }
 
 static void print_flag(FILE *out, const struct option *o)

@@ -39,13 +39,19 @@ static const struct option_choice engines[] = {
 	{ 0 }
 };
 
+static const struct option_choice hinting_modes[] = {
+	{ "no", HINTING_NO }, { "yes", HINTING_YES }, { "start", HINTING_START }, { 0 }
+};
+
 const struct option_section option_sections[] = {
-	{ "boot", "What to boot", false },
-	{ "vm", "The machine", false },
-	{ "disks", "Disks", true },
-	{ "console", "The virtio console (hvc0)", false },
-	{ "serial", "The serial port (ttyS0)", false },
-	{ "rng", "Random numbers", false },
+	{ "boot", "What to boot", false, 0 },
+	{ "vm", "The machine", false, 0 },
+	{ "disks", "Disks", true, 0 },
+	{ "console", "The virtio console (hvc0)", false, 0 },
+	{ "serial", "The serial port (ttyS0)", false, 0 },
+	{ "rng", "Random numbers", false, 0 },
+	{ "balloon", "The memory balloon (there is none unless a setting of it is given)", false,
+	  VM(balloon.given) },
 };
 const unsigned option_sections_len = ARRAY_SIZE(option_sections);
 
@@ -128,6 +134,22 @@ const struct option option_table[] = {
 	  .help = "likewise: stdio, file=PATH, null or off" },
 	{ "rng", "enabled", OPTION_CHOICE, VM(rng), "on", .choice = presences, .flag = "rng",
 	  .help = "a virtio entropy device, fed by the host" },
+
+	{ "balloon", "size", OPTION_SIZE, VM(balloon.size), "0", .max = GIB(4096),
+	  .flag = "balloon", .value = "SIZE", .help = "memory that the guest gives back at start" },
+	{ "balloon", "stats", OPTION_DURATION, VM(balloon.stats_ms), "0", .flag = "balloon",
+	  .value = "TIME",
+	  .help = "ask for memory statistics this often (-v shows them); 0: never" },
+	{ "balloon", "deflate_on_oom", OPTION_BOOL, VM(balloon.deflate_on_oom), "yes",
+	  .flag = "balloon", .help = "the guest may take memory back before it kills a program" },
+	{ "balloon", "reporting", OPTION_BOOL, VM(balloon.reporting), "yes", .flag = "balloon",
+	  .help = "the guest gives memory back that it does not use" },
+	{ "balloon", "hinting", OPTION_CHOICE, VM(balloon.hinting), "no", .choice = hinting_modes,
+	  .flag = "balloon", .help = "the guest names free pages when asked; start: ask at start" },
+	{ "balloon", "poison", OPTION_BOOL, VM(balloon.poison), "yes", .flag = "balloon",
+	  .help = "the guest says what it fills free pages with" },
+	{ "balloon", "must_tell_host", OPTION_BOOL, VM(balloon.must_tell_host), "no",
+	  .flag = "balloon", .help = "the guest says so before it uses a page again" },
 };
 /* clang-format on */
 const unsigned option_table_len = ARRAY_SIZE(option_table);

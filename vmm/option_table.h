@@ -49,6 +49,11 @@ struct option_section {
 	const char *name;	/* "vm"; in a repeated section settings are "disks.NAME.key" */
 	const char *title;	/* in --help */
 	bool repeated;		/* each use of the flag makes one more struct disk_settings */
+	/*
+	 * Of a device that is there when any of its settings was given: where, in struct vm_config,
+	 * the bool that says so is.  0: no such thing.
+	 */
+	size_t given;
 };
 
 extern const struct option option_table[];

@@ -39,7 +39,7 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(pwritev2) },		/* disks: RWF_DSYNC */
 	{ CALL(fdatasync) },		/* disks: flush */
 	{ CALL(fsync) },		/* disks: flush */
-	{ CALL(fallocate) },		/* disks: discard, write zeroes; memory: clear at reset */
+	{ CALL(fallocate) },		/* disks: discard, write zeroes; memory: reset, balloon */
 	{ CALL(lseek) },		/* disk overlay: which parts hold data */
 	{ CALL(io_uring_enter) },	/* disks */
 	{ CALL(getrandom) },		/* virtio-rng */
@@ -52,7 +52,7 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(ppoll) },		/* likewise */
 	{ CALL(futex) },		/* locks, waiting for a thread */
 	{ CALL(timerfd_create) },	/* the watch for halted CPUs, made when they run */
-	{ CALL(timerfd_settime) },	/* likewise; clock alarms */
+	{ CALL(timerfd_settime) },	/* likewise; clock alarms, statistics */
 	{ CALL(eventfd2) },		/* queues that get their events at start */
 	{ CALL(clock_gettime) },	/* where the vDSO cannot answer */
 	{ CALL(gettimeofday) },		/* likewise */

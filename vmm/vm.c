@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "devices/platform.h"
+#include "devices/virtio_balloon.h"
 #include "devices/virtio_models.h"
 #include "virtio/transport.h"
 #include "vmm/base/error.h"
@@ -15,7 +16,7 @@
 #include "vmm/machine/layout.h"
 #include "vmm/terminal.h"
 
-enum { MAX_PLATFORM_DEVICES = 8, CONSOLE_AND_RNG = 2 };
+enum { MAX_PLATFORM_DEVICES = 8, SINGLE_DEVICES = 3 };
 
 struct vm {
 	const struct vm_config *config;
@@ -56,7 +57,7 @@ static void raise_descriptor_limit(void)
 static unsigned count_virtio(const struct vm_config *config)
 {
 	return config->n_disks + (config->console.kind != TARGET_OFF) +
-	       (config->rng == PRESENCE_ON);
+	       (config->rng == PRESENCE_ON) + config->balloon.given;
 }
 
 static int open_kernel(struct vm *vm)
@@ -157,11 +158,34 @@ static int add_rng_model(struct vm *vm)
 	return r;
 }
 
+static int add_balloon_model(struct vm *vm)
+{
+	const struct balloon_settings *balloon = &vm->config->balloon;
+	struct virtio_balloon_config config = {
+		.name = "balloon",
+		.loop = vm->io_loop[0],
+		.target = balloon->size,
+		.stats_period_ms = balloon->stats_ms,
+		.must_tell_host = balloon->must_tell_host,
+		.stats = balloon->stats_ms > 0,
+		.deflate_on_oom = balloon->deflate_on_oom,
+		.hinting = balloon->hinting != HINTING_NO,
+		.poison = balloon->poison,
+		.reporting = balloon->reporting,
+		.hint_at_start = balloon->hinting == HINTING_START,
+	};
+	int r = virtio_balloon_create(&vm->model[vm->n_models], &config);
+
+	if (r == 0)
+		vm->n_models++;
+	return r;
+}
+
 /* Disks come first, in the user's order: they get their letters and slots by it. */
 static int create_models(struct vm *vm)
 {
 	const struct vm_config *c = vm->config;
-	size_t n = c->n_disks + CONSOLE_AND_RNG;
+	size_t n = c->n_disks + SINGLE_DEVICES;
 	int r = 0;
 
 	vm->model = calloc(n, sizeof(struct virtio_device *));
@@ -174,6 +198,8 @@ static int create_models(struct vm *vm)
 		r = add_console_model(vm);
 	if (r == 0 && c->rng == PRESENCE_ON)
 		r = add_rng_model(vm);
+	if (r == 0 && c->balloon.given)
+		r = add_balloon_model(vm);
 	return r;
 }
 

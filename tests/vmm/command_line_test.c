@@ -127,6 +127,40 @@ Test(command_line, each_disk_flag_adds_a_disk)
 	cr_expect_not(config.disk[3].direct);
 }
 
+Test(command_line, a_balloon_is_there_when_a_setting_of_it_is)
+{
+	cr_expect_not(config.balloon.given);
+	cr_assert_eq(READ("--balloon", "256M,stats=5s,deflate_on_oom=no,hinting=start"), 0);
+	cr_expect(config.balloon.given);
+	cr_expect_eq(config.balloon.size, MIB(256));
+	cr_expect_eq(config.balloon.stats_ms, 5000);
+	cr_expect_not(config.balloon.deflate_on_oom);
+	cr_expect(config.balloon.reporting);
+	cr_expect_not(config.balloon.must_tell_host);
+	cr_expect_eq(config.balloon.hinting, HINTING_START);
+	expect_mistake(READ("--balloon", "lots"),
+		       "--balloon: 'lots' is not a size (a whole number, then K, M, G or T)");
+	expect_mistake(READ("--balloon", "1M,stat=1s"),
+		       "--balloon: unknown key 'stat'; did you mean 'stats'?");
+	expect_mistake(READ("--balloon", "hinting"),
+		       "--balloon: hinting: needs a value, 'hinting=...'");
+}
+
+Test(command_line, a_balloon_may_be_given_by_one_word_or_by_set)
+{
+	cr_assert_eq(READ("--balloon", "must_tell_host,size=4M"), 0);
+	cr_expect(config.balloon.given);
+	cr_expect(config.balloon.must_tell_host);
+	cr_expect_eq(config.balloon.size, MIB(4));
+	config.balloon.given = false;
+	cr_assert_eq(READ("--set", "balloon.reporting=no"), 0);
+	cr_expect(config.balloon.given);
+	cr_expect_not(config.balloon.reporting);
+	config.balloon.given = false;
+	cr_assert_eq(READ("--set", "rng.enabled=off", "--memory", "1G"), 0);
+	cr_expect_not(config.balloon.given);
+}
+
 Test(command_line, a_doubled_comma_is_part_of_the_value)
 {
 	cr_assert_eq(READ("--disk", "a,,b.img,serial=x,,,readonly"), 0);

@@ -134,3 +134,22 @@ Test(config, mmio_discovery_needs_mmio)
 	config.mmio_discovery = MMIO_DISCOVERY_CMDLINE;
 	cr_expect_not_null(strstr(only_mistake(), "needs '--transport mmio'"));
 }
+
+Test(config, a_balloon_takes_less_than_all_memory)
+{
+	config.balloon.size = MIB(512);
+	cr_expect_str_eq(only_mistake(),
+			 "balloon.size: 512M is all of the guest's memory (512M) or more");
+	config.balloon.size = MIB(1) + 1024;
+	cr_expect_str_eq(only_mistake(), "balloon.size: 1025K is not a multiple of 4K");
+	config.balloon.size = MIB(512) - 4096;
+	memset(&mistakes, 0, sizeof(mistakes));
+	config_validate(&config, &mistakes);
+	cr_expect_eq(mistakes.n, 0);
+}
+
+Test(config, statistics_have_a_shortest_period)
+{
+	config.balloon.stats_ms = 99;
+	cr_expect_str_eq(only_mistake(), "balloon.stats: more often than every 100 ms is too much");
+}
