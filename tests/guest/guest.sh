@@ -37,11 +37,56 @@ disk_copy() {
 # Afterwards 'status' is Vireo's exit status, the file 'out' what came over hvc0, 'serial' what came over
 # ttyS0, 'err' what Vireo said.
 boot() {
+	pack
+	run --initrd initrd "$@" </dev/null >out
+}
+
+# pack: make the file 'initrd', whose init runs the script on standard input.  What a test has put into
+# the directory 'overlay' comes with it.
+pack() {
 	mkdir -p overlay
 	cat >overlay/cmd
 	cat "${root_dir[$kind]}/initrd" >initrd
-	(cd overlay && echo cmd | cpio --quiet -o -H newc) >>initrd
-	run --initrd initrd "$@" </dev/null >out
+	(cd overlay && find . -mindepth 1 | cpio --quiet -o -H newc) >>initrd
+}
+
+# Or in pieces, for a test that looks at Vireo while it runs: 'launch' as 'boot', but in the background and
+# with the guest's console input at 'say'; 'await' a line of its output; 'land' when it ends by itself.
+launch() {
+	pack
+	mkfifo input
+	: >out
+	(
+		run --initrd initrd "$@" <input >out
+		echo "$status" >status
+	) &
+	exec 9>input
+}
+
+say() { echo "$*" >&9; }
+
+await() { # REGEX: at most a minute
+	local i
+	for i in $(seq 600); do
+		! grep -qE -- "$1" out || return 0
+		[ ! -e status ] || break
+		sleep 0.1
+	done
+	show
+	fail "no '$1' in out, after $((i / 10)) s"
+}
+
+land() {
+	exec 9>&-
+	wait
+	status=$(cat status)
+}
+
+# The KiB of guest memory that the host has given to the Vireo that was launched.
+resident() {
+	local vireo_pid
+	vireo_pid=$(pgrep -P "$(pgrep -P "$(jobs -p)" -x timeout)")
+	sed -n 's/^RssShmem:[[:space:]]*\([0-9]*\) kB/\1/p' "/proc/$vireo_pid/status"
 }
 
 # run [VIREO OPTION]... : as boot, but with the caller's standard input and output, and no script.
