@@ -40,11 +40,13 @@ void boot_info_init(void)
 	}
 }
 
-/* The text behind "name", at '=' or at the end of the word; NULL when the option is not there. */
-static const char *option_find(const char *name)
+/*
+ * The text behind "name", at '=' or at the end of the word, from 'p' on, which is not inside a word;
+ * NULL when the option is not there.
+ */
+static const char *option_find_from(const char *p, const char *name)
 {
 	size_t len = strlen(name);
-	const char *p = boot_info.cmdline;
 
 	while (*p != '\0') {
 		while (*p == ' ')
@@ -55,6 +57,11 @@ static const char *option_find(const char *name)
 			p++;
 	}
 	return NULL;
+}
+
+static const char *option_find(const char *name)
+{
+	return option_find_from(boot_info.cmdline, name);
 }
 
 bool option_given(const char *name)
@@ -71,13 +78,25 @@ bool option_is(const char *name, const char *value)
 	       (p[1 + len] == ' ' || p[1 + len] == '\0');
 }
 
-uint64_t option_number(const char *name, uint64_t otherwise)
+const char *option_next(const char *name, const char *after)
 {
-	const char *p = option_find(name);
+	const char *p = boot_info.cmdline;
+
+	if (after != NULL) {
+		for (p = after; *p != '\0' && *p != ' ';)
+			p++;
+	}
+	do {
+		p = option_find_from(p, name);
+	} while (p != NULL && *p != '=');
+	return p != NULL ? p + 1 : NULL;
+}
+
+uint64_t option_parse(const char **text)
+{
+	const char *p = *text;
 	uint64_t v = 0, base = 10;
 
-	if (p == NULL || *p++ != '=')
-		return otherwise;
 	if (p[0] == '0' && p[1] == 'x') {
 		base = 16;
 		p += 2;
@@ -88,6 +107,19 @@ uint64_t option_number(const char *name, uint64_t otherwise)
 		else if (base == 16 && *p >= 'a' && *p <= 'f')
 			v = v * base + (uint64_t)(*p - 'a' + 10);
 		else
-			return v;
+			break;
 	}
+	if (*p == 'K' || *p == 'M')
+		v <<= *p++ == 'K' ? 10 : 20;
+	*text = p;
+	return v;
+}
+
+uint64_t option_number(const char *name, uint64_t otherwise)
+{
+	const char *p = option_find(name);
+
+	if (p == NULL || *p++ != '=')
+		return otherwise;
+	return option_parse(&p);
 }

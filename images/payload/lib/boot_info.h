@@ -20,7 +20,7 @@ struct boot_info {
 	uint32_t version;
 	uint32_t n_modules;
 	uint64_t rsdp;
-	char cmdline[512];
+	char cmdline[2048];
 	struct memory_range range[MEMORY_MAX_RANGES];
 	unsigned n_ranges;
 };
@@ -34,5 +34,13 @@ void boot_info_init(void);
 bool option_given(const char *name);
 uint64_t option_number(const char *name, uint64_t otherwise);	/* decimal or 0x */
 bool option_is(const char *name, const char *value);
+
+/*
+ * For options that are given more than once: the value behind '=' of the first one / of the next one
+ * behind 'after'; NULL at the end.
+ */
+const char *option_next(const char *name, const char *after);
+/* A number (decimal or 0x, then K, M or nothing), and past it. */
+uint64_t option_parse(const char **text);
 
 #endif

@@ -1,7 +1,5 @@
 #include "images/payload/lib/heap.h"
 
-#include <stdint.h>
-
 #include "images/payload/lib/print.h"
 #include "images/payload/lib/run.h"
 
@@ -57,16 +55,26 @@ size_t strlen(const char *s)
 	return n;
 }
 
+static uintptr_t heap_next;
+
+uintptr_t heap_mark(void)
+{
+	if (heap_next == 0)
+		heap_next = (uintptr_t)_end;
+	return heap_next;
+}
+
+void heap_release(uintptr_t mark)
+{
+	heap_next = mark;
+}
+
 void *heap_alloc(size_t size, size_t align)
 {
-	static uintptr_t next;
-	uintptr_t at;
+	uintptr_t at = (heap_mark() + align - 1) & ~(align - 1);
 
-	if (next == 0)
-		next = (uintptr_t)_end;
-	at = (next + align - 1) & ~(align - 1);
-	next = at + size;
-	if (next > HEAP_END) {
+	heap_next = at + size;
+	if (heap_next > HEAP_END) {
 		print("heap: %lu bytes do not fit\n", size);
 		payload_exit(EXIT_FAULT);
 	}

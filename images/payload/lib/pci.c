@@ -151,6 +151,31 @@ uint64_t pci_bar_address(struct pci_function f, unsigned index)
 	return bar.address;
 }
 
+uint16_t pci_io_bar(struct pci_function f, unsigned index)
+{
+	static uint64_t next = PORT_PCI_BARS;
+	struct pci_bar bar = pci_bar_probe(f, index);
+
+	if (!bar.is_io || bar.size == 0)
+		return 0;
+	if (bar.address == 0) {
+		next = (next + bar.size - 1) & ~(bar.size - 1);
+		bar.address = next;
+		pci_bar_move(f, index, next);
+		next += bar.size;
+	}
+	pci_write16(f, PCI_COMMAND,
+		    pci_read16(f, PCI_COMMAND) | PCI_COMMAND_IO | PCI_COMMAND_MASTER);
+	return (uint16_t)bar.address;
+}
+
+bool msix_is_enabled(struct pci_function f)
+{
+	unsigned at = pci_capability(f, PCI_CAP_MSIX, 0);
+
+	return at != 0 && (pci_read16(f, at + MSIX_CONTROL) & MSIX_ENABLE);
+}
+
 bool msix_init(struct msix *m, struct pci_function f)
 {
 	uint32_t table, pending;

@@ -67,6 +67,8 @@ void pci_bar_move(struct pci_function f, unsigned index, uint64_t address);
  * on.
  */
 uint64_t pci_bar_address(struct pci_function f, unsigned index);
+/* The same for a BAR of ports; 0 when it is none. */
+uint16_t pci_io_bar(struct pci_function f, unsigned index);
 
 /* MSI-X: the table lies in a BAR. */
 struct msix {
@@ -76,6 +78,7 @@ struct msix {
 	uintptr_t table, pending;
 };
 
+bool msix_is_enabled(struct pci_function f);
 /* False when the function has none.  Leaves it disabled and every vector masked. */
 bool msix_init(struct msix *m, struct pci_function f);
 void msix_enable(struct msix *m, bool enable, bool mask_all);
