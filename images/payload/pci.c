@@ -167,9 +167,9 @@ static void bars_move(struct virtio *v)
 	pci_bar_move(f, bar, to);
 	check_equal(read8(to + offset + COMMON_STATUS), 0xf, "status at the new place");
 	check_equal(read32(old.address + offset + COMMON_STATUS), 0xffffffff, "the old place");
-	disk.ring.kick_address = to + (disk.ring.kick_address - old.address);
+	disk.ring.doorbell.address = to + (disk.ring.doorbell.address - old.address);
 	check_equal(blk_request(&disk, BLK_IN, 0, buf, 512), BLK_OK, "read after moving the BAR");
-	disk.ring.kick_address = old.address + (disk.ring.kick_address - to);
+	disk.ring.doorbell.address = old.address + (disk.ring.doorbell.address - to);
 	/* Over our own RAM, over the I/O APIC, and to where nothing is: it does not matter. */
 	pci_bar_move(f, bar, 0x1000000);
 	pci_bar_move(f, bar, LAYOUT_IOAPIC & ~(old.size - 1));

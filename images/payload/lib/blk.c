@@ -24,7 +24,8 @@ void blk_open(struct blk *b, uint64_t wanted, uint16_t size)
 {
 	if (!virtio_negotiate(&b->v, wanted, &b->features))
 		give_up("FEATURES_OK does not stand");
-	b->capacity = read32(b->v.config) | (uint64_t)read32(b->v.config + 4) << 32;
+	b->capacity = b->v.ops->read_config(&b->v, BLK_CONFIG_CAPACITY, 4);
+	b->capacity |= (uint64_t)b->v.ops->read_config(&b->v, BLK_CONFIG_CAPACITY + 4, 4) << 32;
 	if (!ring_init(&b->ring, &b->v, 0, size, b->features))
 		give_up("no queue 0");
 	if (b->uses_vectors) {

@@ -41,8 +41,8 @@ void boot_info_init(void)
 }
 
 /*
- * The text behind "name", at '=' or at the end of the word, from 'p' on, which is not inside a word;
- * NULL when the option is not there.
+ * The text behind "name", at '=' or at the end of the word, from 'p' on, which is not inside a
+ * word; NULL when the option is not there.
  */
 static const char *option_find_from(const char *p, const char *name)
 {

@@ -36,8 +36,8 @@ uint64_t option_number(const char *name, uint64_t otherwise);	/* decimal or 0x *
 bool option_is(const char *name, const char *value);
 
 /*
- * For options that are given more than once: the value behind '=' of the first one / of the next one
- * behind 'after'; NULL at the end.
+ * For options that are given more than once: the value behind '=' of the first one / of the next
+ * one behind 'after'; NULL at the end.
  */
 const char *option_next(const char *name, const char *after);
 /* A number (decimal or 0x, then K, M or nothing), and past it. */

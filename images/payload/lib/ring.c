@@ -2,19 +2,30 @@
 
 #include "images/payload/lib/cpu.h"
 #include "images/payload/lib/heap.h"
+#include "images/payload/lib/ring_impl.h"
 #include "virtio/features.h"
+
+static const struct ring_layout_ops *layout(const struct ring *r)
+{
+	return r->packed ? &ring_packed_ops : &ring_split_ops;
+}
 
 void ring_alloc(struct ring *r, struct virtio *v, uint16_t index, uint16_t size, uint64_t features)
 {
-	*r = (struct ring){ .v = v, .index = index, .size = size, .n_free = size };
-	r->desc = heap_alloc(size * sizeof(struct ring_desc), 16);
-	r->avail = heap_alloc(6 + 2u * size, 2);
-	r->used = heap_alloc(6 + sizeof(struct ring_used_elem) * size, 4);
-	r->event_idx = features >> VIRTIO_F_EVENT_IDX & 1;
+	*r = (struct ring){
+		.v = v,
+		.index = index,
+		.size = size,
+		.n_free = size,
+		.packed = features >> VIRTIO_F_RING_PACKED & 1,
+		.event_idx = features >> VIRTIO_F_EVENT_IDX & 1,
+		.in_order = features >> VIRTIO_F_IN_ORDER & 1,
+	};
+	r->buffer = heap_alloc(size * sizeof(*r->buffer), sizeof(uint32_t));
+	r->order = heap_alloc(size * sizeof(*r->order), sizeof(*r->order));
 	if (features >> VIRTIO_F_INDIRECT_DESC & 1)
 		r->indirect = heap_alloc(size * sizeof(struct ring_desc) * RING_MAX_INDIRECT, 16);
-	for (uint16_t i = 0; i < size; i++)
-		r->desc[i].next = (uint16_t)(i + 1);
+	layout(r)->alloc(r);
 	ring_want_interrupt(r, false);
 }
 
@@ -24,39 +35,34 @@ bool ring_init(struct ring *r, struct virtio *v, uint16_t index, uint16_t size, 
 
 	v->ops->select_queue(v, index);
 	max = v->ops->queue_max(v);
+	if (v->has_fixed_size)
+		size = max;
 	if (max == 0 || size > max)
 		return false;
 	if (size == 0)
 		size = max > RING_MAX_SIZE ? RING_MAX_SIZE : max;
 	ring_alloc(r, v, index, size, features);
-	v->ops->set_queue(v, size, (uintptr_t)r->desc, (uintptr_t)r->avail, (uintptr_t)r->used);
+	if (v->vector != VIRTIO_NO_VECTOR && virtio_set_queue_vector(v, v->vector) != v->vector)
+		return false;
+	if (r->packed)
+		v->ops->set_queue(v, size, (uintptr_t)r->slot, (uintptr_t)r->driver_event,
+				  (uintptr_t)r->device_event);
+	else
+		v->ops->set_queue(v, size, (uintptr_t)r->desc, (uintptr_t)r->avail,
+				  (uintptr_t)r->used);
 	v->ops->enable_queue(v);
-	r->kick_address = virtio_kick_address(v, index);
+	r->doorbell = virtio_doorbell(v, index, features);
+	v->ops->select_queue(v, index);
 	return v->ops->queue_enabled(v);
 }
 
-static volatile uint16_t *used_event(struct ring *r)
+bool ring_stop(struct ring *r)
 {
-	return &r->avail->ring[r->size];
-}
+	const struct virtio_ops *ops = r->v->ops;
 
-static uint16_t avail_event(struct ring *r)
-{
-	return *(volatile uint16_t *)&r->used->ring[r->size];
-}
-
-static uint16_t take_descriptor(struct ring *r)
-{
-	uint16_t i = r->free_head;
-
-	r->free_head = r->desc[i].next;
-	r->n_free--;
-	return i;
-}
-
-static void make_available(struct ring *r, uint16_t head)
-{
-	r->avail->ring[r->avail_idx++ % r->size] = head;
+	ops->select_queue(r->v, r->index);
+	ops->reset_queue(r->v);
+	return WAIT_UNTIL(!ops->queue_resetting(r->v), WAIT_LONG) && !ops->queue_enabled(r->v);
 }
 
 uint16_t ring_add(struct ring *r, const struct piece *piece, unsigned n_out, unsigned n_in)
@@ -64,102 +70,155 @@ uint16_t ring_add(struct ring *r, const struct piece *piece, unsigned n_out, uns
 	return ring_add_indirect(r, piece, n_out, n_in, n_out + n_in);
 }
 
+static struct element element_of(const struct piece *piece, unsigned i, unsigned n_out, unsigned n)
+{
+	return (struct element){
+		.addr = (uintptr_t)piece[i].at,
+		.len = piece[i].len,
+		.flags = (uint16_t)((i < n_out ? 0 : DESC_WRITE) | (i + 1 < n ? DESC_NEXT : 0)),
+	};
+}
+
+/* Write one entry of an indirect table; a packed ring's entries follow each other without NEXT. */
+static void fill_table(const struct ring *r, void *table, unsigned i, struct element e)
+{
+	if (r->packed)
+		((struct packed_desc *)table)[i] = (struct packed_desc){
+			.addr = e.addr, .len = e.len, .flags = e.flags & DESC_WRITE
+		};
+	else
+		((struct ring_desc *)table)[i] = (struct ring_desc){
+			.addr = e.addr,
+			.len = e.len,
+			.flags = e.flags,
+			.next = (uint16_t)(i + 1),
+		};
+}
+
 uint16_t ring_add_indirect(struct ring *r, const struct piece *piece, unsigned n_out,
 			   unsigned n_in, unsigned n_direct)
 {
-	unsigned n = n_out + n_in;
-	uint16_t head = r->free_head, last = head;
-	struct ring_desc *table = r->indirect + (size_t)head * RING_MAX_INDIRECT;
+	unsigned n = n_out + n_in, n_elements = 0;
+	uint16_t id = layout(r)->next_id(r);
+	struct ring_desc *table = r->indirect + (size_t)id * RING_MAX_INDIRECT;
+	struct element e[RING_MAX_INDIRECT];
 
-	for (unsigned i = 0; i < n_direct; i++) {
-		last = take_descriptor(r);
-		r->desc[last].addr = (uintptr_t)piece[i].at;
-		r->desc[last].len = piece[i].len;
-		r->desc[last].flags = (uint16_t)((i < n_out ? 0 : DESC_WRITE) |
-						 (i + 1 < n ? DESC_NEXT : 0));
+	if (r->packed && n_direct < n)
+		n_direct = 0;
+	r->buffer[id].in_len = 0;
+	for (unsigned i = n_out; i < n; i++)
+		r->buffer[id].in_len += piece[i].len;
+	while (n_elements < n_direct) {
+		e[n_elements] = element_of(piece, n_elements, n_out, n);
+		n_elements++;
 	}
-	for (unsigned i = n_direct; i < n; i++) {
-		table[i - n_direct] = (struct ring_desc){
-			.addr = (uintptr_t)piece[i].at,
-			.len = piece[i].len,
-			.flags = (uint16_t)((i < n_out ? 0 : DESC_WRITE) |
-					    (i + 1 < n ? DESC_NEXT : 0)),
-			.next = (uint16_t)(i - n_direct + 1),
+	for (unsigned i = n_direct; i < n; i++)
+		fill_table(r, table, i - n_direct, element_of(piece, i, n_out, n));
+	if (n_direct < n)
+		e[n_elements++] = (struct element){
+			.addr = (uintptr_t)table,
+			.len = (uint32_t)((n - n_direct) * sizeof(struct ring_desc)),
+			.flags = DESC_INDIRECT,
 		};
-	}
-	if (n_direct < n) {
-		last = take_descriptor(r);
-		r->desc[last].addr = (uintptr_t)table;
-		r->desc[last].len = (uint32_t)((n - n_direct) * sizeof(struct ring_desc));
-		r->desc[last].flags = DESC_INDIRECT;
-	}
-	make_available(r, head);
-	return head;
+	layout(r)->add(r, e, n_elements);
+	r->buffer[id].n_desc = (uint16_t)n_elements;
+	r->n_free = (uint16_t)(r->n_free - n_elements);
+	r->order[(r->order_first + r->n_in_flight++) % r->size] = id;
+	return id;
 }
 
 void ring_publish_quietly(struct ring *r)
 {
-	__asm__ volatile("" : : : "memory");	/* stores are not reordered by the CPU */
-	r->avail->idx = r->avail_idx;
+	layout(r)->publish(r);
+}
+
+void ring_kick(struct ring *r)
+{
+	r->n_kicks++;
+	doorbell_ring(&r->doorbell, layout(r)->next(r));
 }
 
 void ring_publish(struct ring *r)
 {
-	uint16_t before = r->kicked_idx;
-
-	ring_publish_quietly(r);
-	barrier();	/* avail->idx is out before we look whether a kick is wanted */
-	if (r->event_idx) {
-		/* virtio-v1.4 2.7.10.1: has the index moved past avail_event? */
-		if ((uint16_t)(r->avail_idx - avail_event(r) - 1) >=
-		    (uint16_t)(r->avail_idx - before))
-			return;
-	} else if (r->used->flags & USED_NO_NOTIFY) {
-		return;
-	}
-	r->kicked_idx = r->avail_idx;
-	r->n_kicks++;
-	if (r->v->is_pci)
-		write16(r->kick_address, r->index);
-	else
-		write32(r->kick_address, r->index);
+	layout(r)->publish(r);
+	barrier();	/* it is out before we look whether a kick is wanted */
+	if (layout(r)->wants_kick(r))
+		ring_kick(r);
 }
 
 void ring_want_interrupt(struct ring *r, bool wanted)
 {
-	if (r->event_idx)
-		*used_event(r) = (uint16_t)(wanted ? r->used_idx : r->used_idx + 0x8000);
-	else
-		r->avail->flags = wanted ? 0 : AVAIL_NO_INTERRUPT;
+	layout(r)->want_interrupt(r, wanted);
 	barrier();
 }
 
-static void free_chain(struct ring *r, uint16_t head)
+/* Position of 'id' among the buffers in flight, oldest first; n_in_flight when it is not there. */
+static uint16_t age_of(const struct ring *r, uint16_t id)
 {
-	uint16_t last = head;
+	uint16_t i = 0;
 
-	r->n_free++;
-	while (r->desc[last].flags & DESC_NEXT) {
-		last = r->desc[last].next;
-		r->n_free++;
-	}
-	r->desc[last].next = r->free_head;
-	r->free_head = head;
+	while (i < r->n_in_flight && r->order[(r->order_first + i) % r->size] != id)
+		i++;
+	return i;
+}
+
+/* Buffer 'id', the 'age'th, is not the device's any more. */
+static void forget(struct ring *r, uint16_t age)
+{
+	for (uint16_t i = age; i > 0; i--)
+		r->order[(r->order_first + i) % r->size] =
+			r->order[(r->order_first + i - 1) % r->size];
+	r->order_first = (uint16_t)((r->order_first + 1) % r->size);
+	r->n_in_flight--;
+}
+
+static int take(struct ring *r, uint16_t id, uint16_t age)
+{
+	layout(r)->release(r, id);
+	r->n_free = (uint16_t)(r->n_free + r->buffer[id].n_desc);
+	forget(r, age);
+	return id;
+}
+
+/*
+ * virtio-v1.4 2.7.9, 2.8.9 "In-order use of descriptors": a used entry may tell of all buffers up
+ * to the one that it names, and then takes the place of as many entries.
+ */
+static int take_in_order(struct ring *r)
+{
+	uint16_t id = r->order[r->order_first];
+
+	r->taken_in_batch = --r->batch > 0;
+	r->taken_len = r->taken_in_batch ? r->buffer[id].in_len : r->batch_len;
+	return take(r, id, 0);
 }
 
 int ring_take(struct ring *r)
 {
-	uint16_t slot = r->used_idx % r->size;
-	uint32_t head;
+	uint32_t id, len;
+	uint16_t age;
 
-	if (r->used->idx == r->used_idx)
+	if (r->batch > 0)
+		return take_in_order(r);
+	if (!layout(r)->peek(r, &id, &len))
 		return -1;
-	__asm__ volatile("" : : : "memory");	/* the element is read behind the index */
-	head = r->used->ring[slot].id;
-	r->taken_len = r->used->ring[slot].len;
-	r->used_idx++;
-	free_chain(r, (uint16_t)(head % r->size));
-	return (int)head;
+	age = age_of(r, (uint16_t)id);
+	if (id >= r->size || age == r->n_in_flight) {
+		/* Not one of ours: nobody can go on from here. */
+		r->n_misordered++;
+		return -1;
+	}
+	if (r->in_order) {
+		r->batch = (uint16_t)(age + 1);
+		r->batch_len = len;
+		if (!r->packed && (uint16_t)(r->used->idx - r->used_idx) < r->batch)
+			r->n_misordered++;
+		return take_in_order(r);
+	}
+	r->n_out_of_order += age > 0;
+	r->taken_len = len;
+	r->taken_in_batch = false;
+	return take(r, (uint16_t)id, age);
 }
 
 int ring_wait(struct ring *r)

@@ -1,9 +1,15 @@
+/*
+ * virtio-pci: its modern face, and the search for devices with either.  The legacy face is
+ * virtio_pci_legacy.c's.
+ */
 #include "images/payload/lib/cpu.h"
 #include "images/payload/lib/virtio.h"
 
 enum {
 	VENDOR_VIRTIO = 0x1af4,
+	DEVICE_TRANSITIONAL = 0x1000,	/* to the one before DEVICE_MODERN */
 	DEVICE_MODERN = 0x1040,		/* plus the device id */
+	DEVICE_END = 0x1080,
 	/* cfg_type of the vendor capabilities */
 	CAP_COMMON = 1,
 	CAP_NOTIFY = 2,
@@ -75,6 +81,28 @@ static bool pci_queue_enabled(struct virtio *v)
 	return read16(v->common + COMMON_QUEUE_ENABLE) == 1;
 }
 
+static void pci_reset_queue(struct virtio *v)
+{
+	write16(v->common + COMMON_QUEUE_RESET, 1);
+}
+
+static bool pci_queue_resetting(struct virtio *v)
+{
+	return read16(v->common + COMMON_QUEUE_RESET) != 0;
+}
+
+static uint16_t pci_set_config_vector(struct virtio *v, uint16_t vector)
+{
+	write16(v->common + COMMON_CONFIG_VECTOR, vector);
+	return read16(v->common + COMMON_CONFIG_VECTOR);
+}
+
+static uint16_t pci_set_queue_vector(struct virtio *v, uint16_t vector)
+{
+	write16(v->common + COMMON_QUEUE_VECTOR, vector);
+	return read16(v->common + COMMON_QUEUE_VECTOR);
+}
+
 static uint32_t pci_take_isr(struct virtio *v)
 {
 	return read8(v->isr);
@@ -91,7 +119,13 @@ static const struct virtio_ops pci_ops = {
 	.set_queue = pci_set_queue,
 	.enable_queue = pci_enable_queue,
 	.queue_enabled = pci_queue_enabled,
+	.reset_queue = pci_reset_queue,
+	.queue_resetting = pci_queue_resetting,
 	.take_isr = pci_take_isr,
+	.set_config_vector = pci_set_config_vector,
+	.set_queue_vector = pci_set_queue_vector,
+	.read_config = virtio_memory_read_config,
+	.write_config = virtio_memory_write_config,
 };
 
 /* virtio-v1.4 4.1.4 "Virtio Structure PCI Capabilities" */
@@ -129,55 +163,40 @@ static void pci_read_capability(struct virtio *v, unsigned cap)
 	}
 }
 
+/* Drive the function by its modern face. */
+static bool pci_open_modern(struct virtio *v)
+{
+	v->ops = &pci_ops;
+	for (unsigned cap = pci_capability(v->function, PCI_CAP_VENDOR, 0); cap != 0;
+	     cap = pci_capability(v->function, PCI_CAP_VENDOR, cap))
+		pci_read_capability(v, cap);
+	return v->common != 0 && v->notify != 0 && v->isr != 0;
+}
+
 bool virtio_pci_find(struct virtio *v, uint32_t id, unsigned *nth)
 {
 	struct pci_function f = { 0, 0 };
 
 	for (bool more = pci_next(&f, true); more; more = pci_next(&f, false)) {
 		uint16_t device = pci_read16(f, PCI_DEVICE);
+		bool is_modern = device >= DEVICE_MODERN;
+		uint32_t found;
 
-		if (pci_read16(f, PCI_VENDOR) != VENDOR_VIRTIO || device < DEVICE_MODERN ||
-		    (id != 0 && device != DEVICE_MODERN + id) || (*nth)-- > 0)
+		if (pci_read16(f, PCI_VENDOR) != VENDOR_VIRTIO || device < DEVICE_TRANSITIONAL ||
+		    device >= DEVICE_END)
+			continue;
+		found = is_modern ? device - (uint32_t)DEVICE_MODERN :
+				    pci_read16(f, PCI_SUBSYSTEM);
+		if (id != 0 && found != id)
 			continue;
 		*v = (struct virtio){
-			.ops = &pci_ops,
-			.id = device - (uint32_t)DEVICE_MODERN,
-			.is_pci = true,
-			.function = f,
+			.id = found, .is_pci = true, .function = f, .vector = VIRTIO_NO_VECTOR
 		};
-		for (unsigned cap = pci_capability(f, PCI_CAP_VENDOR, 0); cap != 0;
-		     cap = pci_capability(f, PCI_CAP_VENDOR, cap))
-			pci_read_capability(v, cap);
-		return v->common != 0 && v->notify != 0 && v->isr != 0;
+		if (!(virtio_face_wanted(false) && pci_open_modern(v)) &&
+		    !(virtio_face_wanted(true) && !is_modern && virtio_pci_open_legacy(v)))
+			continue;
+		if ((*nth)-- == 0)
+			return true;
 	}
 	return false;
-}
-
-uint16_t virtio_set_config_vector(struct virtio *v, uint16_t vector)
-{
-	write16(v->common + COMMON_CONFIG_VECTOR, vector);
-	return read16(v->common + COMMON_CONFIG_VECTOR);
-}
-
-uint16_t virtio_set_queue_vector(struct virtio *v, uint16_t vector)
-{
-	write16(v->common + COMMON_QUEUE_VECTOR, vector);
-	return read16(v->common + COMMON_QUEUE_VECTOR);
-}
-
-uintptr_t virtio_kick_address(struct virtio *v, uint16_t index)
-{
-	if (!v->is_pci)
-		return v->base + MMIO_QUEUE_NOTIFY;
-	v->ops->select_queue(v, index);
-	return v->notify + (uintptr_t)read16(v->common + COMMON_QUEUE_NOTIFY_OFF) *
-				   v->notify_multiplier;
-}
-
-void virtio_kick(struct virtio *v, uint16_t index)
-{
-	if (v->is_pci)
-		write16(virtio_kick_address(v, index), index);
-	else
-		write32(v->base + MMIO_QUEUE_NOTIFY, index);
 }
