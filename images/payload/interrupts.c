@@ -101,7 +101,7 @@ static void moved_vectors(void)
 
 static void break_ring(void)
 {
-	disk.ring.avail->ring[disk.ring.avail_idx++ % RING] = RING;
+	disk.ring.avail->ring[disk.ring.avail_idx++ % disk.ring.size] = disk.ring.size;
 	ring_publish_quietly(&disk.ring);
 	virtio_kick(&disk.v, 0);
 }

@@ -56,9 +56,22 @@ static void header_is_read_only(struct pci_function f)
 	}
 }
 
+/* covers: PCI-ID-LEGACY-01 PCI-ID-LEGACY-02 PCI-ID-LEGACY-03 PCI-LEGACY-01 PCI-LEGACY-08 */
+static void transitional_ids(struct pci_function f)
+{
+	check(pci_read16(f, PCI_DEVICE) >= 0x1000, "device id");
+	check_equal(pci_read8(f, PCI_REVISION), 0, "revision");
+	check_equal(pci_read16(f, PCI_SUBSYSTEM), VIRTIO_ID_BLOCK, "subsystem");
+	check(pci_io_bar(f, 0) != 0, "BAR 0 is not one of ports");
+}
+
 /* covers: PCI-ID-01 PCI-ID-04 PCI-ID-05 PCI-ID-06 */
 static void virtio_ids(struct pci_function f)
 {
+	if (pci_read16(f, PCI_DEVICE) < 0x1040) {
+		transitional_ids(f);
+		return;
+	}
 	check(pci_read16(f, PCI_DEVICE) >= 0x1040 && pci_read16(f, PCI_DEVICE) < 0x1080,
 	      "device id");
 	check(pci_read8(f, PCI_REVISION) >= 1, "revision %u", pci_read8(f, PCI_REVISION));
@@ -223,6 +236,8 @@ int main(void)
 	if (!disk.v.is_pci)
 		check_skip("the disk is not on PCI");
 	virtio_ids(disk.v.function);
+	if (disk.v.is_legacy)
+		return check_result("pci");
 	virtio_capabilities(&disk.v);
 	kick_addresses(&disk.v);
 	all_widths(&disk.v);
