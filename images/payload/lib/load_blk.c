@@ -19,6 +19,7 @@ enum {
 	N_PLACES = 16,			/* that a round may use, of N_SLOTS * SLOT_SECTORS */
 	HEADER = sizeof(struct blk_header),
 	MAX_ID = 1024,
+	BAD_TYPE = 99,			/* refused at once, before others are done */
 };
 
 /* Header, data and status follow each other. */
@@ -104,7 +105,7 @@ static bool complete(struct driver *d)
 	s->done = true;
 	if (!r->taken_in_batch)
 		check_equal(r->taken_len, is_read(s) ? s->len + 1 : 1, "blk: used length");
-	check(*status_of(s) == (s->type == 99 ? BLK_UNSUPP : BLK_OK), "blk: status %u of type %u",
+	check(*status_of(s) == (s->type == BAD_TYPE ? BLK_UNSUPP : BLK_OK), "blk: status %u of type %u",
 	      *status_of(s), s->type);
 	return true;
 }
@@ -151,7 +152,8 @@ static bool round_trip(struct driver *d)
 		w->len = (uint32_t)random_below(&load_seed, i == 0 ? MAX_SECTORS : 8) * BLK_SECTOR +
 			 BLK_SECTOR;
 		fill(w->at + HEADER, w->len);
-		o->type = i % 4 == 1 ? BLK_FLUSH : 99;
+		/* A flush takes the host milliseconds. */
+		o->type = i == 1 && random_below(&load_seed, 8) == 0 ? BLK_FLUSH : BAD_TYPE;
 		if (!submit_when_it_fits(d, w) || (i % 2 == 1 && !submit_when_it_fits(d, o)))
 			return false;
 	}
