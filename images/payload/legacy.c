@@ -56,7 +56,7 @@ static void no_negotiation(void)
 	works("a driver that negotiates nothing");
 }
 
-/* covers: CORE-CONFIG-LEGACY-03 PCI-LEGACY-03 PCI-LEGACY-04 PCI-LEGACY-05 */
+/* covers: PCI-LEGACY-03 PCI-LEGACY-04 PCI-LEGACY-05 */
 static void configuration(void)
 {
 	uint32_t sectors, again = 0;
