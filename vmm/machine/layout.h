@@ -17,6 +17,7 @@
 #define LAYOUT_RSDP 0xe0000ull		/* where the BIOS search finds it */
 #define LAYOUT_ACPI 0xe0040ull		/* the other tables, up to 0x100000 */
 #define LAYOUT_ACPI_END 0x100000ull
+#define LAYOUT_FDT LAYOUT_ACPI		/* instead: setup_data with a device tree */
 #define LAYOUT_HIGH_RAM 0x100000ull
 
 /* The hole below 4 GiB. */
