@@ -65,7 +65,8 @@ int boot_rig_open(struct boot_rig *rig, const char *cmdline, const char *initrd_
 		  bool no_unpack)
 {
 	struct boot_config config = { .kernel_path = rig->kernel.path, .initrd_path = initrd_path,
-				      .cmdline = cmdline, .no_unpack = no_unpack };
+				      .cmdline = cmdline, .no_unpack = no_unpack,
+				      .device_tree = rig->device_tree };
 
 	boot_rig_close(rig);
 	memory_file_destroy(&rig->kernel);
@@ -98,7 +99,7 @@ int boot_rig_load(struct boot_rig *rig)
 void boot_rig_expect_load(struct boot_rig *rig)
 {
 	cr_assert_eq(boot_rig_load(rig), 0, "%s", error_text());
-	cr_assert_arr_eq(boot_rig_at(rig, LAYOUT_RSDP, 8), "RSD PTR ", 8);
+	cr_assert_eq(!memcmp(boot_rig_at(rig, LAYOUT_RSDP, 8), "RSD PTR ", 8), !rig->device_tree);
 }
 
 void *boot_rig_at(struct boot_rig *rig, uint64_t gpa, uint64_t len)
@@ -130,7 +131,8 @@ const struct boot_params *boot_rig_expect_zero_page(struct boot_rig *rig, const 
 	cr_expect_eq(zero->hdr.header, 0x53726448);
 	cr_expect_eq(zero->hdr.type_of_loader, 0xff);
 	cr_expect_eq(zero->sentinel, 0);
-	cr_expect_eq(zero->acpi_rsdp_addr, LAYOUT_RSDP);
+	cr_expect_eq(zero->acpi_rsdp_addr, rig->device_tree ? 0 : LAYOUT_RSDP);
+	cr_expect_eq(zero->hdr.setup_data, rig->device_tree ? LAYOUT_FDT : 0);
 	cr_expect_eq(zero->e820_entries, 5);
 	cr_expect_eq(zero->e820_table[2].addr, MIB(1));
 	cr_expect_eq(zero->e820_table[2].size, size - MIB(1));

@@ -14,6 +14,7 @@ struct boot_rig {
 	struct kernel_file image;	/* what the kernel's file will hold; an ELF64 at first */
 	struct kernel_file payload;	/* an ELF64 to put into a bzImage */
 	struct memory_file kernel, initrd;
+	bool device_tree;		/* open it with one, instead of ACPI tables */
 	struct boot *boot;
 	struct boot_entry entry;
 };

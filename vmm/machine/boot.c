@@ -5,6 +5,7 @@
  */
 #include "vmm/machine/boot.h"
 
+#include <asm/bootparam.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "vmm/machine/boot_file.h"
 #include "vmm/machine/boot_place.h"
 #include "vmm/machine/elf_load.h"
+#include "vmm/machine/fdt.h"
 #include "vmm/machine/kernel_image.h"
 #include "vmm/machine/layout.h"
 #include "vmm/machine/x86/handover.h"
@@ -26,6 +28,7 @@ struct boot {
 	char *cmdline;
 	bool unpack;			/* enter the bzImage's payload directly */
 	const char *why_not;		/* when it is not unpacked: a phrase */
+	bool device_tree;		/* instead of ACPI tables */
 	char description[192];
 };
 
@@ -104,6 +107,29 @@ static int make_cmdline(struct boot *boot, const char *cmdline)
 	return 0;
 }
 
+/*
+ * Of the three protocols only Linux' own can carry a device tree; a Linux that could be entered by
+ * PVH is entered by that one, then.
+ */
+static int choose_protocol_with_tree(struct boot *boot)
+{
+	struct kernel_image *image = &boot->image;
+	const char *protocol = "PVH";
+
+	if (image->format == KERNEL_ELF_PVH && image->linux_entry) {
+		image->format = KERNEL_ELF_LINUX;
+		image->entry = image->linux_entry;
+	}
+	if (image->format == KERNEL_BZIMAGE || image->format == KERNEL_ELF_LINUX)
+		return 0;
+	if (image->format == KERNEL_MULTIBOOT)
+		protocol = "multiboot";
+	int r = error_set(ENOTSUP, "kernel '%s' cannot be given a device tree: it is entered by "
+			  "%s, which has no place for one", boot->kernel.path, protocol);
+	error_hint("only Linux takes one; for others leave vm.mmio_discovery at 'acpi'");
+	return r;
+}
+
 int boot_open(struct boot **out, const struct boot_config *config)
 {
 	struct boot *boot = calloc(1, sizeof(*boot));
@@ -118,6 +144,12 @@ int boot_open(struct boot **out, const struct boot_config *config)
 	r = kernel_image_detect(&boot->image, &boot->kernel);
 	if (r < 0)
 		goto fail;
+	boot->device_tree = config->device_tree;
+	if (boot->device_tree) {
+		r = choose_protocol_with_tree(boot);
+		if (r < 0)
+			goto fail;
+	}
 	if (config->initrd_path) {
 		r = boot_file_open(&boot->initrd, "initrd", config->initrd_path);
 		if (r < 0)
@@ -243,6 +275,7 @@ static void hand_over(const struct boot *boot, const struct guest_memory *mem,
 		.initrd = loaded->initrd,
 		.initrd_size = boot->initrd.size,
 		.initrd_name = boot->initrd.path,
+		.setup_data = boot->device_tree ? LAYOUT_FDT : 0,
 	};
 	size_t len = strlen(boot->cmdline) + 1;
 
@@ -253,6 +286,29 @@ static void hand_over(const struct boot *boot, const struct guest_memory *mem,
 	case KERNEL_ELF_PVH: handover_pvh(&h, entry); break;
 	case KERNEL_MULTIBOOT: handover_multiboot(&h, entry); break;
 	}
+}
+
+/* A list of one entry: boot.rst, setup_data. */
+static int write_device_tree(const struct boot *boot, const struct machine *m)
+{
+	size_t size = LAYOUT_ACPI_END - LAYOUT_FDT - sizeof(struct setup_data), len;
+	uint8_t *p = guest_memory_at(&m->memory, LAYOUT_FDT, LAYOUT_ACPI_END - LAYOUT_FDT);
+	struct setup_data header = { .type = SETUP_DTB };
+	struct memory_extent memory[GUEST_MEMORY_MAX_REGIONS];
+	struct fdt_config config = { .board = &m->acpi, .memory = memory,
+				     .n_memory = m->memory.n_regions, .cmdline = boot->cmdline };
+	int r;
+
+	for (unsigned i = 0; i < m->memory.n_regions; i++) {
+		const struct memory_region *region = &m->memory.region[i];
+		memory[i] = (struct memory_extent){ region->base, region->size };
+	}
+	r = fdt_build(p + sizeof(header), size, &config, &len);
+	if (r < 0)
+		return r;
+	header.len = (uint32_t)len;
+	memcpy(p, &header, sizeof(header));
+	return 0;
 }
 
 int boot_load(struct boot *boot, struct machine *m, struct boot_entry *entry)
@@ -268,7 +324,7 @@ int boot_load(struct boot *boot, struct machine *m, struct boot_entry *entry)
 	if (r == 0)
 		r = load_initrd(boot, mem, &loaded);
 	if (r == 0)
-		r = acpi_build(mem, &m->acpi);
+		r = boot->device_tree ? write_device_tree(boot, m) : acpi_build(mem, &m->acpi);
 	if (r == 0)
 		hand_over(boot, mem, &loaded, entry);
 	return r;

@@ -18,6 +18,7 @@ struct boot_config {
 	const char *initrd_path;	/* or NULL */
 	const char *cmdline;		/* complete, or "" */
 	bool no_unpack;			/* enter the bzImage's own decompressor */
+	bool device_tree;		/* describe the machine by one, not by ACPI tables */
 };
 
 struct boot;
@@ -25,7 +26,8 @@ struct boot;
 /*
  * Open the files and find out what the kernel is.  What is wrong is said here, before a VM
  * exists: a file that cannot be opened (-ENOENT, -EACCES ... with the path), one that is no
- * kernel (-ENOEXEC, with what it is instead), a command line that is too long.
+ * kernel (-ENOEXEC, with what it is instead), a command line that is too long, one whose protocol
+ * has no place for a device tree (-ENOTSUP; only Linux' own has: bzImage, or a Linux vmlinux).
  *
  * Returns 0 and an owned boot, or -errno with an error chain.
  */
@@ -40,11 +42,13 @@ const char *boot_describe(const struct boot *boot);
 
 /*
  * Put kernel, initrd, command line, memory map and ACPI tables (their RSDP is named to the kernel)
- * into memory, and say where to start.  Memory reads zero before, so it may be called again after
+ * or the device tree (fdt.h; SETUP_DTB in the list of setup_data) into memory, and say where to
+ * start.  Both describe 'm->acpi'.  Memory reads zero before, so it may be called again after
  * guest_memory_clear.  Only reads the files that are open: fit for the sandbox.
  *
  * Returns 0; -ENOMEM with an error chain when something does not fit (with the sizes); -ENODATA
- * when a file has shrunk; -errno.
+ * when a file has shrunk; -ENOSYS when a device tree is wanted and this build has no libfdt;
+ * -errno.
  */
 MUST_USE int boot_load(struct boot *boot, struct machine *m, struct boot_entry *entry);
 

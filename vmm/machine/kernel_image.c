@@ -48,6 +48,11 @@ static int detect_elf(struct kernel_image *image, const struct boot_file *file,
 			return error_set(ENOEXEC, "'%s' has a PVH entry point %#llx that lies in "
 					 "no segment", file->path,
 					 (unsigned long long)image->entry);
+		if (notes.is_linux_kernel && image->elf.bits == 64 && image->elf.type == ET_EXEC &&
+		    elf_physical_entry(&image->elf, &image->linux_entry) < 0) {
+			error_clear();
+			image->linux_entry = 0;
+		}
 		return 0;
 	}
 	if (image->multiboot.found) {

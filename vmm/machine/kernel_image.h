@@ -25,6 +25,7 @@ struct kernel_image {
 	struct elf elf;			/* all others, unless multiboot.has_addresses */
 	struct multiboot multiboot;	/* KERNEL_MULTIBOOT */
 	gpa_t entry;			/* all others: physical */
+	gpa_t linux_entry;		/* KERNEL_ELF_PVH that could be KERNEL_ELF_LINUX; else 0 */
 	size_t cmdline_max;		/* characters, without the final zero */
 };
 

@@ -39,11 +39,11 @@ void handover_linux(const struct handover *h, const struct bzimage *bz, struct b
 	else
 		make_header(&params->hdr);
 	params->hdr.type_of_loader = LOADER_UNDEFINED;
-	params->hdr.setup_data = 0;
+	params->hdr.setup_data = h->setup_data;
 	params->hdr.cmd_line_ptr = (uint32_t)h->cmdline;
 	params->hdr.ramdisk_image = (uint32_t)h->initrd;
 	params->hdr.ramdisk_size = (uint32_t)h->initrd_size;
-	params->acpi_rsdp_addr = LAYOUT_RSDP;
+	params->acpi_rsdp_addr = h->setup_data ? 0 : LAYOUT_RSDP;
 	for (unsigned i = 0; i < n; i++) {
 		params->e820_table[i].addr = map[i].base;
 		params->e820_table[i].size = map[i].size;

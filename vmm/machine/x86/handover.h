@@ -18,6 +18,7 @@ struct handover {
 	gpa_t initrd;
 	uint64_t initrd_size;		/* 0: none */
 	const char *initrd_name;
+	gpa_t setup_data;		/* the list that Linux gets; 0: none, and ACPI tables */
 };
 
 /*
