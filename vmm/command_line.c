@@ -15,6 +15,7 @@
 
 const struct switch_info command_line_switches[] = {
 	{ "--set SECTION.KEY=VALUE", "any setting by its name; 'disks.NAME.key' for a disk" },
+	{ "--dump-dtb FILE", "write the guest's device tree to FILE (see dtc); nothing is run" },
 	{ "-v, --verbose", "say more; twice: everything" },
 	{ "-q, --quiet", "do not say how the guest ended, unless it failed" },
 	{ "-h, --help", "this text" },
@@ -47,7 +48,7 @@ static void set(struct reader *rd, const struct option *o, void *object, const c
 
 static void unknown_flag(struct reader *rd, const char *name, size_t len)
 {
-	static const char *const own[] = { "set", "verbose", "quiet", "help" };
+	static const char *const own[] = { "set", "dump-dtb", "verbose", "quiet", "help" };
 	const char *names[MAX_NAMES], *near;
 	char no[32][32];	/* "no-unpack" */
 	unsigned n = 0, n_no = 0;
@@ -327,6 +328,10 @@ static void read_long(struct reader *rd, const char *name)
 		value = take_value(rd, "set", value, "SECTION.KEY=VALUE");
 		if (value)
 			read_set(rd, value);
+	} else if (len == 8 && !memcmp(name, "dump-dtb", len)) {
+		value = take_value(rd, "dump-dtb", value, "FILE");
+		if (value)
+			rd->switches->dump_dtb = value;
 	} else if (!strcmp(name, "verbose")) {
 		rd->switches->verbose++;
 	} else if (!strcmp(name, "quiet")) {

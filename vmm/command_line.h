@@ -14,6 +14,7 @@ struct run_switches {
 	bool help;		/* --help: nothing else counts */
 	bool quiet;
 	unsigned verbose;	/* number of -v */
+	const char *dump_dtb;	/* write the device tree there, run nothing; borrows from argv */
 };
 
 /* A switch, as --help shows it. */

@@ -150,6 +150,7 @@ void config_validate(struct vm_config *config, struct mistakes *mistakes)
 	for (unsigned i = 0; i < config->n_disks; i++)
 		validate_disk(config, &config->disk[i], mistakes);
 	validate_balloon(config, mistakes);
-	if (config->mmio_discovery == MMIO_DISCOVERY_CMDLINE && config->transport != TRANSPORT_MMIO)
-		mistakes_add(mistakes, "vm.mmio_discovery=cmdline needs '--transport mmio'");
+	if (config->mmio_discovery != MMIO_DISCOVERY_ACPI && config->transport != TRANSPORT_MMIO)
+		mistakes_add(mistakes, "vm.mmio_discovery=%s needs '--transport mmio'",
+			     config->mmio_discovery == MMIO_DISCOVERY_DTB ? "dtb" : "cmdline");
 }

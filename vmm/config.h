@@ -10,7 +10,7 @@
 #include "vmm/mistakes.h"
 
 enum transport_kind { TRANSPORT_PCI, TRANSPORT_MMIO };
-enum mmio_discovery { MMIO_DISCOVERY_ACPI, MMIO_DISCOVERY_CMDLINE };
+enum mmio_discovery { MMIO_DISCOVERY_ACPI, MMIO_DISCOVERY_CMDLINE, MMIO_DISCOVERY_DTB };
 enum guest_policy { POLICY_EXIT, POLICY_FAIL, POLICY_RESTART };
 enum seccomp_mode { SECCOMP_OFF, SECCOMP_LOG, SECCOMP_ON };
 enum hinting_mode { HINTING_NO, HINTING_YES, HINTING_START };

@@ -60,6 +60,9 @@ int guest_cmdline_build(char **out, const struct vm_config *config, unsigned n_m
 			fprintf(f, " virtio_mmio.device=4K@0x%" PRIx64 ":%u",
 				(uint64_t)(LAYOUT_VIRTIO_MMIO + i * LAYOUT_VIRTIO_MMIO_STRIDE),
 				layout_virtio_mmio_gsi(i));
+	/* A Linux that has both looks for ACPI first, and complains that there is none. */
+	if (config->mmio_discovery == MMIO_DISCOVERY_DTB)
+		fputs(" acpi=off", f);
 	if (config->append)
 		fprintf(f, " %s", config->append);
 	bool failed = ferror(f) != 0;

@@ -18,7 +18,10 @@ static const struct option_choice transports[] = {
 	{ "pci", TRANSPORT_PCI }, { "mmio", TRANSPORT_MMIO }, { 0 }
 };
 static const struct option_choice discoveries[] = {
-	{ "acpi", MMIO_DISCOVERY_ACPI }, { "cmdline", MMIO_DISCOVERY_CMDLINE }, { 0 }
+	{ "acpi", MMIO_DISCOVERY_ACPI },
+	{ "cmdline", MMIO_DISCOVERY_CMDLINE },
+	{ "dtb", MMIO_DISCOVERY_DTB },
+	{ 0 }
 };
 static const struct option_choice endings[] = {
 	{ "exit", POLICY_EXIT }, { "restart", POLICY_RESTART }, { 0 }
@@ -81,7 +84,7 @@ const struct option option_table[] = {
 	{ "vm", "transport", OPTION_CHOICE, VM(transport), "pci", .choice = transports,
 	  .flag = "transport", .help = "how the guest reaches virtio devices" },
 	{ "vm", "mmio_discovery", OPTION_CHOICE, VM(mmio_discovery), "acpi", .choice = discoveries,
-	  .help = "how the guest learns of virtio-mmio devices" },
+	  .help = "how it learns of virtio-mmio devices; dtb: a device tree, no ACPI" },
 	{ "vm", "timeout", OPTION_DURATION, VM(timeout_ms), "0", .flag = "timeout", .value = "TIME",
 	  .help = "end the guest after this time (10s, 5m), status 124; 0: no limit" },
 	{ "vm", "on_poweroff", OPTION_CHOICE, VM(on_poweroff), "exit", .choice = endings,

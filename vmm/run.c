@@ -17,6 +17,7 @@
 #include "vmm/command.h"
 #include "vmm/command_line.h"
 #include "vmm/config.h"
+#include "vmm/dump_dtb.h"
 #include "vmm/escape_key.h"
 #include "vmm/help.h"
 #include "vmm/outcome.h"
@@ -268,8 +269,21 @@ static int read_command_line(struct run *run, int argc, char **argv)
 		return 0;
 	if (mistakes.n == 0)
 		config_validate(&run->config, &mistakes);
+	if (run->switches.dump_dtb && run->config.mmio_discovery != MMIO_DISCOVERY_DTB)
+		mistakes_add(&mistakes, "--dump-dtb: this guest gets no device tree; give "
+			     "'--transport mmio --set vm.mmio_discovery=dtb'");
 	mistakes_print(&mistakes, stderr);
 	return mistakes.n ? -EINVAL : 0;
+}
+
+static int dump_tree(const struct run *run)
+{
+	int r = dump_dtb(&run->config, run->switches.dump_dtb);
+
+	if (r == 0)
+		return STATUS_OK;
+	error_print(stderr);
+	return outcome_of_error(BLAME_FILE, r);
 }
 
 static int run_main(int argc, char **argv)
@@ -288,6 +302,8 @@ static int run_main(int argc, char **argv)
 		if (run.switches.help) {
 			run_command.help(stdout);
 			status = STATUS_OK;
+		} else if (run.switches.dump_dtb) {
+			status = dump_tree(&run);
 		} else {
 			log_set_level(run.switches.verbose == 0 ? LOG_WARNING :
 				      run.switches.verbose == 1 ? LOG_INFO : LOG_DEBUG);

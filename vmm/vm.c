@@ -54,7 +54,7 @@ static void raise_descriptor_limit(void)
 	}
 }
 
-static unsigned count_virtio(const struct vm_config *config)
+unsigned vm_count_virtio(const struct vm_config *config)
 {
 	return config->n_disks + (config->console.kind != TARGET_OFF) +
 	       (config->rng == PRESENCE_ON) + config->balloon.given;
@@ -63,7 +63,7 @@ static unsigned count_virtio(const struct vm_config *config)
 static int open_kernel(struct vm *vm)
 {
 	const struct vm_config *c = vm->config;
-	int r = guest_cmdline_build(&vm->cmdline, c, count_virtio(c));
+	int r = guest_cmdline_build(&vm->cmdline, c, vm_count_virtio(c));
 
 	if (r < 0)
 		return r;
@@ -72,6 +72,7 @@ static int open_kernel(struct vm *vm)
 		.initrd_path = c->initrd,
 		.cmdline = vm->cmdline,
 		.no_unpack = !c->unpack,
+		.device_tree = c->mmio_discovery == MMIO_DISCOVERY_DTB,
 	};
 	r = boot_open(&vm->boot, &boot);
 	if (r < 0)
@@ -293,10 +294,11 @@ static int create_transports(struct vm *vm)
 	return 0;
 }
 
+/* For the ACPI tables or the device tree; dump_dtb.c says the same before there is a machine. */
 static void describe_to_acpi(struct vm *vm)
 {
 	const struct vm_config *c = vm->config;
-	bool listed = c->transport == TRANSPORT_MMIO && c->mmio_discovery == MMIO_DISCOVERY_ACPI;
+	bool listed = c->transport == TRANSPORT_MMIO && c->mmio_discovery != MMIO_DISCOVERY_CMDLINE;
 
 	vm->machine->acpi = (struct acpi_config){
 		.n_vcpus = vm->machine->n_vcpus,

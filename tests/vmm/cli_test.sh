@@ -142,6 +142,29 @@ else
 	skip "an unreadable disk is named" "likewise"
 fi
 
+# --- Device trees -------------------------------------------------------------------------------
+tree=(--transport mmio --set vm.mmio_discovery=dtb --disk a --disk b --memory 6G --cpus "6,cores=3")
+dump() { "$vireo" run --kernel gone --set vm.kvm=/nonexistent "${tree[@]}" "$@"; }
+if "$vireo" run --kernel gone "${tree[@]}" --dump-dtb x.dtb 2>&1 | grep -q 'no libfdt'; then
+	skip "a device tree is written without kernel, disks and KVM" "this build has no libfdt"
+	skip "it is one that dtc understands" "likewise"
+	skip "a tree that cannot be written is told" "likewise"
+else
+	expect "a device tree is written without kernel, disks and KVM" 0 '^$' bash -c "$(declare -p vireo tree); $(declare -f dump); dump --dump-dtb x.dtb && echo && test -s x.dtb"
+	if command -v dtc >/dev/null; then
+		expect "it is one that dtc understands" 0 'virtio_mmio@fe003000' dtc -I dtb -O dts x.dtb
+		if grep -q Warning out; then not_ok "dtc has nothing to say about it" "no warning"; else ok "dtc has nothing to say about it"; fi
+	else
+		skip "it is one that dtc understands" "device-tree-compiler is not installed"
+	fi
+	expect "a tree that cannot be written is told" 127 "open 'gone/x.dtb'" \
+		"$vireo" run --kernel gone "${tree[@]}" --dump-dtb gone/x.dtb
+fi
+expect "no tree, no dump" 125 "mmio_discovery=dtb" "$vireo" run --kernel exit0 --dump-dtb x.dtb
+expect "a tree needs mmio" 125 "dtb needs '--transport mmio'" "$vireo" run --kernel exit0 --set vm.mmio_discovery=dtb
+expect "a tree needs a kernel that takes one" 125 "'exit0' cannot be given a device tree: .* PVH" \
+	"$vireo" run --kernel exit0 --transport mmio --set vm.mmio_discovery=dtb
+
 # --- KVM ----------------------------------------------------------------------------------------
 expect "a missing /dev/kvm is 126" 126 "'/nonexistent'" "$vireo" run --kernel exit0 --set vm.kvm=/nonexistent
 expect "a missing /dev/kvm has a fix" 126 "^  hint: " "$vireo" run --kernel exit0 --set vm.kvm=/nonexistent

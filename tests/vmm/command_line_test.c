@@ -235,7 +235,8 @@ Test(command_line, mistakes_of_set_are_told)
 
 Test(command_line, switches_are_counted)
 {
-	cr_assert_eq(READ("-vv", "--verbose", "-q", "-h"), 0);
+	cr_assert_eq(READ("-vv", "--verbose", "-q", "-h", "--dump-dtb", "a", "--dump-dtb=b"), 0);
+	cr_expect_str_eq(switches.dump_dtb, "b");
 	cr_expect_eq(switches.verbose, 3);
 	cr_expect(switches.quiet);
 	cr_expect(switches.help);

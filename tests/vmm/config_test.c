@@ -132,7 +132,9 @@ Test(config, a_topology_must_come_out_even)
 Test(config, mmio_discovery_needs_mmio)
 {
 	config.mmio_discovery = MMIO_DISCOVERY_CMDLINE;
-	cr_expect_not_null(strstr(only_mistake(), "needs '--transport mmio'"));
+	cr_expect_str_eq(only_mistake(), "vm.mmio_discovery=cmdline needs '--transport mmio'");
+	config.mmio_discovery = MMIO_DISCOVERY_DTB;
+	cr_expect_str_eq(only_mistake(), "vm.mmio_discovery=dtb needs '--transport mmio'");
 }
 
 Test(config, a_balloon_takes_less_than_all_memory)

@@ -64,6 +64,13 @@ Test(guest_cmdline, mmio_devices_are_announced_before_the_words_for_init)
 	       "a virtio_mmio.device=4K@0xfe000000:5 virtio_mmio.device=4K@0xfe001000:6 -- b");
 }
 
+Test(guest_cmdline, a_device_tree_replaces_acpi)
+{
+	expect(&(struct vm_config){ .mmio_discovery = MMIO_DISCOVERY_DTB, .cmdline = (char *)"a",
+				    .append = (char *)"-- b" },
+	       "a acpi=off -- b");
+}
+
 Test(guest_cmdline, a_panic_is_marked_only_when_linux_is_told_to)
 {
 	cr_expect(guest_cmdline_marks_panic("a reboot=panic_warm b"));
