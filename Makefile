@@ -10,8 +10,8 @@ MAKEFLAGS += --no-builtin-rules
 
 srcdir := $(patsubst %/,%,$(dir $(realpath $(lastword $(MAKEFILE_LIST)))))
 # These bring their own configuration, so that they work before ./configure was run.
-UNCONFIGURED := deps help run check check-unit check-guest check-payload check-fuzz bench fuzz dist clean \
-	distclean
+UNCONFIGURED := deps help kernel run check check-unit check-guest check-payload check-fuzz bench fuzz \
+	dist clean distclean
 ifneq ($(wildcard config.mak),)
 include config.mak
 else ifneq ($(filter-out $(UNCONFIGURED),$(or $(MAKECMDGOALS),all)),)
@@ -61,7 +61,7 @@ ALL_LDFLAGS = $(BASE_LDFLAGS) $(LDFLAGS)
 obj/virtio/%.o obj/vhost/%.o: EXTRA_CFLAGS = -Wconversion
 
 .PHONY: all check check-unit check-guest check-payload check-fuzz bench fuzz lint install uninstall dist \
-	distcheck clean distclean help deps run configured payloads
+	distcheck clean distclean help deps kernel run configured payloads
 .PHONY: run-configured check-configured check-unit-configured check-guest-configured \
 	check-payload-configured check-fuzz-configured fuzz-configured bench-configured
 
@@ -116,6 +116,9 @@ include $(wildcard $(srcdir)/images/payload/payload.mk)
 deps: ## install the Debian packages that are missing
 	@$(srcdir)/images/deps
 
+kernel: deps ## build the guest kernel of our own, once: 5 minutes
+	@$(srcdir)/images/build-kernel
+
 configured: deps
 	@test -e config.mak || $(srcdir)/configure --quiet
 
@@ -149,7 +152,7 @@ check-payload-configured: vireo payloads
 	@$(srcdir)/tests/check payload
 check-fuzz-configured: $(FUZZ_IF_ANY)
 	@$(srcdir)/tests/check fuzz
-check-guest-configured: vireo payloads
+check-guest-configured: vireo payloads kernel
 	@$(srcdir)/tests/check guest-all
 
 bench: configured ## measure, side by side with QEMU; raw numbers in obj/bench/
