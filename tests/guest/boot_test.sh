@@ -130,11 +130,3 @@ test_clock() {
 		fail "the guest's clock says $guest, ours $(date +%s)"
 	fi
 }
-
-test_mmio_discovery_by_command_line() {
-	grep -q '^CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES=y' "${kernel_dir[$kind]}/config" ||
-		skip "this kernel has no VIRTIO_MMIO_CMDLINE_DEVICES; a payload covers it"
-	boot --transport mmio --set vm.mmio_discovery=cmdline <<<'sh /report'
-	expect_status 0
-	expect "^file: /data/sample, sha256 $(sample_hash)"
-}

@@ -13,6 +13,18 @@ fail() {
 	exit 1
 }
 
+# This test is about the kernel that 'make kernel' builds.
+need_own_kernel() {
+	[ -n "${kernel_dir[own]-}" ] || skip "own kernel: not built; make kernel"
+	kind=own
+}
+
+# need OPTION... : these are still to come in some versions of Vireo
+need() {
+	! "$vireo" run --kernel /nonexistent "$@" 2>&1 | grep -qE "is not one of|unknown (key|option)" ||
+		skip "this Vireo does not know '$*'"
+}
+
 # Wrong in the kernel's log, whatever the test is about.
 COMPLAINTS='ACPI (BIOS )?(Error|Warning)|[Ff]irmware [Bb]ug|WARNING:|BUG:|Call Trace|lockup|I/O error'
 
@@ -20,7 +32,7 @@ COMPLAINTS='ACPI (BIOS )?(Error|Warning)|[Ff]irmware [Bb]ug|WARNING:|BUG:|Call T
 hurry='cryptomgr.notests initcall_blacklist=init_kprobe_trace,crypto_kdf108_init'
 
 # What a test may set in front of 'boot', as in 'append=acpi=off boot':
-kind=cloud		# which kernel
+kind=cloud		# which kernel: cloud, generic, own
 file=vmlinuz		# and in which form
 append=			# more for the kernel's command line
 quiet="quiet $hurry"	# the rest of it
@@ -92,9 +104,10 @@ resident() {
 # run [VIREO OPTION]... : as boot, but with the caller's standard input and output, and no script.
 run() {
 	status=0
-	timeout 120 "$vireo" run --kernel "${kernel_dir[$kind]}/$file" \
-		--disk "path=${image:-${root_dir[$kind]}/root.img}$disk" \
-		--serial file=serial --timeout 90s --append "$quiet $append" "$@" 2>err || status=$?
+	ran=("$vireo" run --kernel "${kernel_dir[$kind]}/$file"
+		--disk "path=${image:-${root_dir[$kind]}/root.img}$disk"
+		--serial file=serial --timeout 90s --append "$quiet $append" "$@")
+	timeout 120 "${ran[@]}" 2>err || status=$?
 }
 
 show() {
@@ -123,6 +136,16 @@ expect_not() { # REGEX [FILE]
 	! grep -nE -- "$1" "${2-out}" && return
 	show
 	fail "'$1' in ${2-out}"
+}
+
+# expect_bit DRIVER BIT 0|1: did the driver accept this feature?  From what /report printed.
+expect_bit() {
+	local hex
+	hex=$(tr -d '\r' <out | sed -n "s/^virtio[0-9]*: .* driver $1, .* features 0x\([0-9a-f]*\)$/\1/p" | head -n 1)
+	[ -n "$hex" ] || { show && fail "no features of $1"; }
+	[ $((0x$hex >> $2 & 1)) = "$3" ] && return
+	show
+	fail "$1 has 0x$hex: bit $2 is not $3"
 }
 
 sample_hash() { cat "${root_dir[$kind]}/sample.sha256"; }
