@@ -51,7 +51,8 @@ static void live(enum fake_transport transport)
 	}
 }
 
-/* covers: BLK-REQ-02 BLK-REQ-03 BLK-REQ-04 BLK-OP-09 */
+/* Each answer's used length is checked on the way.
+ * covers: BLK-REQ-02 BLK-REQ-03 BLK-REQ-04 BLK-REQ-06 BLK-OP-09 */
 Test(blk_queue, lives_on_uring_over_mmio)
 {
 	blk_rig.config.engine = BLK_ENGINE_URING;

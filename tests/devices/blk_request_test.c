@@ -44,7 +44,7 @@ static uint16_t cut(struct iovec *iov, uint8_t *bytes, size_t len, size_t piece)
 static void header(uint32_t type, uint64_t sector)
 {
 	store_le32(b.out, type);
-	store_le32(b.out + 4, 0xa5a5a5a5);	/* covers: BLK-REQ-17 */
+	store_le32(b.out + 4, 0xa5a5a5a5);	/* means nothing */
 	store_le64(b.out + 8, sector);
 }
 
@@ -71,7 +71,7 @@ static void segment(unsigned i, uint64_t sector, uint32_t n_sectors, uint32_t fl
 	store_le32(p + 12, flags);
 }
 
-/* covers: BLK-REQ-01 */
+/* covers: BLK-REQ-01 BLK-REQ-17 */
 Test(blk_request, any_framing_of_a_read_means_the_same)
 {
 	static const size_t piece[] = { 33, 40, 100, 512, 513, 1025 };

@@ -84,7 +84,6 @@ uint8_t blk_rig_do(struct blk_rig_request r)
 	uint32_t used = device_rig_wait(&blk_rig.device, 0, NULL);
 	uint8_t status = blk_rig_status(&r);
 
-	/* covers: BLK-REQ-06 */
 	if (r.type == BLK_T_IN && status == BLK_S_OK)
 		cr_assert_eq(used, r.in_len + 1);
 	else if (r.type != BLK_T_GET_ID)
