@@ -10,8 +10,8 @@ MAKEFLAGS += --no-builtin-rules
 
 srcdir := $(patsubst %/,%,$(dir $(realpath $(lastword $(MAKEFILE_LIST)))))
 # These bring their own configuration, so that they work before ./configure was run.
-UNCONFIGURED := deps help kernel run check check-unit check-guest check-payload check-fuzz bench fuzz \
-	dist clean distclean
+UNCONFIGURED := deps help kernel run check check-unit check-guest check-payload check-fuzz conformance \
+	bench fuzz dist clean distclean
 ifneq ($(wildcard config.mak),)
 include config.mak
 else ifneq ($(filter-out $(UNCONFIGURED),$(or $(MAKECMDGOALS),all)),)
@@ -60,10 +60,11 @@ ALL_CFLAGS = $(BASE_CFLAGS) -I$(srcdir) -include config.h -MMD -MP $(EXTRA_CFLAG
 ALL_LDFLAGS = $(BASE_LDFLAGS) $(LDFLAGS)
 obj/virtio/%.o obj/vhost/%.o: EXTRA_CFLAGS = -Wconversion
 
-.PHONY: all check check-unit check-guest check-payload check-fuzz bench fuzz lint install uninstall dist \
-	distcheck clean distclean help deps kernel run configured payloads
+.PHONY: all check check-unit check-guest check-payload check-fuzz conformance bench fuzz lint install \
+	uninstall dist distcheck clean distclean help deps kernel run configured payloads
 .PHONY: run-configured check-configured check-unit-configured check-guest-configured \
-	check-payload-configured check-fuzz-configured fuzz-configured bench-configured
+	check-payload-configured check-fuzz-configured conformance-configured fuzz-configured \
+	bench-configured
 
 all: vireo obj/vireo.1 ## build the program (default)
 
@@ -154,6 +155,12 @@ check-fuzz-configured: $(FUZZ_IF_ANY)
 	@$(srcdir)/tests/check fuzz
 check-guest-configured: vireo payloads kernel
 	@$(srcdir)/tests/check guest-all
+
+# A test says which statements it covers; what is neither covered nor waived is named.
+conformance: configured ## the matrix: each statement of the specification and its tests
+	@$(MAKE) --no-print-directory conformance-configured
+conformance-configured: vireo $(UNIT_TESTS) payloads
+	@$(srcdir)/tests/conformance/matrix
 
 bench: configured ## measure, side by side with QEMU; raw numbers in obj/bench/
 	@$(MAKE) --no-print-directory bench-configured
