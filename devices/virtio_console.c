@@ -317,6 +317,8 @@ static void console_config_written(struct virtio_device *dev, unsigned offset, u
 	uint8_t byte = dev->config[CONFIG_EMERG_WR];
 
 	memset(dev->config + CONFIG_EMERG_WR, 0, CONFIG_LEN - CONFIG_EMERG_WR);
+	if (!features_has(&dev->negotiation.offered, VIRTIO_CONSOLE_F_EMERG_WRITE))
+		return;
 	if (range_inside(CONFIG_EMERG_WR - offset, 1, len))
 		chardev_write(console->port[0].chardev, &byte, 1);
 }

@@ -87,7 +87,8 @@ static uint64_t text(const char *s)
 	return gpa;
 }
 
-/* covers: CONSOLE-VQ-01 CONSOLE-VQ-02 CONSOLE-FEAT-01 CONSOLE-CFG-01 */
+/* Guests are little-endian, so legacy drivers find the same.
+ * covers: CONSOLE-VQ-01 CONSOLE-VQ-02 CONSOLE-FEAT-01 CONSOLE-CFG-01 CONSOLE-LEGACY-01 */
 Test(virtio_console, offers_what_is_complete)
 {
 	plug();
@@ -97,7 +98,8 @@ Test(virtio_console, offers_what_is_complete)
 	cr_assert(features_has(&f, VIRTIO_CONSOLE_F_EMERG_WRITE));
 	cr_assert_not(features_has(&f, VIRTIO_CONSOLE_F_MULTIPORT));
 	cr_assert_gt(fake_driver_queue_max(&rig.driver, TX), 0);
-	cr_assert_eq(fake_driver_queue_max(&rig.driver, 2), 0);
+	for (unsigned i = 2; i < 8; i++)
+		cr_assert_eq(fake_driver_queue_max(&rig.driver, i), 0);
 	cr_assert_eq(fake_driver_config(&rig.driver, COLS, 2), 80);
 	cr_assert_eq(fake_driver_config(&rig.driver, ROWS, 2), 25);
 }
@@ -150,6 +152,33 @@ Test(virtio_console, buffers_of_the_wrong_direction_come_back_unused)
 	cr_assert_eq(device_rig_wait(&rig, RX, NULL), 0);
 	cr_assert_eq(device_rig_wait(&rig, RX, NULL), 3);
 	cr_assert_eq(memcmp(device_rig_at(&rig, gpa, 3), "abc", 3), 0);
+}
+
+/* covers: CONSOLE-OP-05 */
+Test(virtio_console, empty_buffers_come_back_and_swallow_nothing)
+{
+	uint64_t gpa = device_rig_alloc(&rig, 64);
+	struct fake_buf empty[] = { { gpa, 0, false }, { gpa, 0, false } };
+	struct fake_buf empty_rx[] = { { gpa, 0, true }, { gpa, 0, true } };
+
+	plug();
+	device_rig_start_all(&rig, 2);
+	device_rig_add(&rig, TX, empty, 1);
+	device_rig_add(&rig, TX, empty, 2);
+	device_rig_add(&rig, TX, &(struct fake_buf){ text("on"), 2, false }, 1);
+	for (unsigned i = 0; i < 3; i++)
+		cr_assert_eq(device_rig_wait(&rig, TX, NULL), 0);
+	expect_output("on", 2);
+
+	device_rig_add(&rig, RX, empty_rx, 1);
+	device_rig_add(&rig, RX, empty_rx, 2);
+	cr_assert_eq(write(to_guest[1], "abc", 3), 3);
+	device_rig_add(&rig, RX, &(struct fake_buf){ gpa, 64, true }, 1);
+	cr_assert_eq(device_rig_wait(&rig, RX, NULL), 0);
+	cr_assert_eq(device_rig_wait(&rig, RX, NULL), 0);
+	cr_assert_eq(device_rig_wait(&rig, RX, NULL), 3);
+	cr_assert_eq(memcmp(device_rig_at(&rig, gpa, 3), "abc", 3), 0);
+	cr_assert(device_rig_is_quiet(&rig, RX));
 }
 
 /* covers: CONSOLE-OP-06 */
@@ -326,4 +355,19 @@ Test(virtio_console, emergency_write_beside_the_port_says_nothing)
 	fake_driver_set_config(&rig.driver, EMERG_WR + 1, 1, 'x');
 	fake_driver_set_config(&rig.driver, EMERG_WR, 1, 'y');
 	expect_output("y", 1);
+}
+
+/* covers: CONSOLE-INIT-05 */
+Test(virtio_console, emergency_write_that_is_not_offered_says_nothing)
+{
+	struct virtio_device *dev = make(80, 25);
+
+	features_remove(&dev->negotiation.offered, VIRTIO_CONSOLE_F_EMERG_WRITE);
+	device_rig_plug(&rig, dev, FAKE_MMIO);
+	fake_driver_set_config(&rig.driver, EMERG_WR, 4, 'x');
+	cr_assert_eq(fake_driver_config(&rig.driver, EMERG_WR, 4), 0);
+	device_rig_start_all(&rig, 2);
+	fake_driver_set_config(&rig.driver, EMERG_WR, 1, 'x');
+	device_rig_add(&rig, TX, &(struct fake_buf){ text("end"), 3, false }, 1);
+	expect_output("end", 3);
 }
