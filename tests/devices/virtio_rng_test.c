@@ -1,11 +1,43 @@
 /* The entropy device as a driver sees it. */
 #include <criterion/criterion.h>
+#include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "devices/virtio_models.h"
 #include "tests/support/device_rig.h"
 
 static struct device_rig rig;
+
+/* What the system does the next times it is asked for random bytes; then what it always does. */
+enum source { SOURCE_FINE, SOURCE_INTERRUPTED, SOURCE_SHORT, SOURCE_FAILS };
+static atomic_int source;
+static atomic_uint n_faults;
+
+ssize_t getrandom(void *buf, size_t len, unsigned flags)
+{
+	unsigned left = atomic_load(&n_faults);
+
+	if (left == 0)
+		return syscall(SYS_getrandom, buf, len, flags);
+	atomic_store(&n_faults, left - 1);
+	switch ((enum source)atomic_load(&source)) {
+	case SOURCE_FINE:
+		break;
+	case SOURCE_INTERRUPTED:
+		errno = EINTR;
+		return -1;
+	case SOURCE_SHORT:
+		return syscall(SYS_getrandom, buf, min_u64(len, 3), flags);
+	case SOURCE_FAILS:
+		errno = EIO;
+		return -1;
+	}
+	return syscall(SYS_getrandom, buf, len, flags);
+}
 
 static void setup(void)
 {
@@ -95,6 +127,61 @@ Test(virtio_rng, work_for_one_request_is_bounded)
 		cr_assert_geq(used, 1);
 		cr_assert_leq(used, KIB(64));
 	}
+}
+
+static void set_source(enum source what, unsigned times)
+{
+	atomic_store(&source, (int)what);
+	atomic_store(&n_faults, times);
+}
+
+/* covers: RNG-07 */
+Test(virtio_rng, a_source_that_hesitates_is_asked_again)
+{
+	static const enum source what[] = { SOURCE_INTERRUPTED, SOURCE_SHORT };
+	uint64_t gpa = device_rig_alloc(&rig, 256);
+
+	device_rig_start_all(&rig, 1);
+	for (unsigned i = 0; i < ARRAY_SIZE(what); i++) {
+		memset(device_rig_at(&rig, gpa, 256), 0xcc, 256);
+		set_source(what[i], 5);
+		device_rig_add(&rig, 0, &(struct fake_buf){ gpa, 256, true }, 1);
+		uint32_t used = device_rig_wait(&rig, 0, NULL);
+		cr_assert(used >= 1 && used <= 256);
+		cr_assert_lt(untouched(gpa, used), 16);
+		cr_assert_eq(untouched(gpa + used, 256 - used), 256 - used);
+	}
+}
+
+/*
+ * No answer is better than one that can be guessed; with the next kick there is one.
+ * covers: RNG-07
+ */
+Test(virtio_rng, a_source_that_fails_gives_nothing)
+{
+	uint64_t gpa = device_rig_alloc(&rig, 256);
+
+	device_rig_start_all(&rig, 1);
+	set_source(SOURCE_FAILS, UINT32_MAX);
+	device_rig_add(&rig, 0, &(struct fake_buf){ gpa, 64, true }, 1);
+	cr_assert(device_rig_is_quiet(&rig, 0));
+	cr_assert_eq(untouched(gpa, 256), 256);
+	set_source(SOURCE_FINE, 0);
+	device_rig_add(&rig, 0, &(struct fake_buf){ gpa + 64, 64, true }, 1);
+	cr_assert_eq(device_rig_wait(&rig, 0, NULL), 64);
+	cr_assert_eq(device_rig_wait(&rig, 0, NULL), 64);
+	cr_assert_lt(untouched(gpa, 128), 16);
+	cr_assert_not(fake_driver_status(&rig.driver) & VIRTIO_STATUS_NEEDS_RESET);
+	/* Held while the driver resets: the buffer is the driver's again. */
+	set_source(SOURCE_FAILS, UINT32_MAX);
+	device_rig_add(&rig, 0, &(struct fake_buf){ gpa + 128, 64, true }, 1);
+	cr_assert(device_rig_is_quiet(&rig, 0));
+	fake_driver_reset(&rig.driver);
+	set_source(SOURCE_FINE, 0);
+	cr_assert_eq(untouched(gpa + 128, 128), 128);
+	device_rig_start_all(&rig, 1);
+	device_rig_add(&rig, 0, &(struct fake_buf){ gpa + 128, 64, true }, 1);
+	cr_assert_eq(device_rig_wait(&rig, 0, NULL), 64);
 }
 
 /* covers: RNG-08 */
