@@ -178,6 +178,17 @@ static int check_size(const struct disk *disk, const char *path)
 	return -EINVAL;
 }
 
+/*
+ * Can space be given back?  A file says so when it is asked to punch a hole behind its end, where
+ * nothing is.  A block device cannot be asked without doing it: it may.
+ */
+static bool probe_unmap(const struct disk *disk)
+{
+	return disk->is_block_device ||
+	       fallocate(disk->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			 (off_t)align_up(disk->size, BLOCK_MAX), BLOCK_MAX) == 0;
+}
+
 static int measure(struct disk *disk, const struct disk_config *config, const struct stat *st)
 {
 	int r = 0;
@@ -197,6 +208,8 @@ static int measure(struct disk *disk, const struct disk_config *config, const st
 		r = choose_block_size(disk, config);
 	if (r == 0)
 		r = check_size(disk, config->path);
+	if (r == 0 && !disk->readonly)
+		disk->can_unmap = probe_unmap(disk);
 	return r;
 }
 

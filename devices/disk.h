@@ -29,6 +29,7 @@ struct disk {
 	uint32_t io_align;		/* of offsets and lengths: 512, more for O_DIRECT */
 	bool readonly;
 	bool is_block_device;
+	bool can_unmap;			/* writing zeroes may give space back to the host */
 	/*
 	 * The descriptor on which an operation at an offset is the same operation at that offset,
 	 * so that the kernel can be asked directly (io_uring); FD_NONE with an overlay.

@@ -287,6 +287,7 @@ int disk_overlay_create(struct disk **out, struct disk *base)
 	o->disk = *base;
 	o->disk.ops = &overlay_ops;
 	o->disk.readonly = false;
+	o->disk.can_unmap = true;
 	o->disk.fd = FD_NONE;
 	o->base = base;
 	o->fd = FD_NONE;

@@ -124,13 +124,15 @@ static void fill_config(uint8_t config[CONFIG_LEN], const struct disk *disk, uns
 	store_le16(config + CONFIG_MIN_IO_SIZE, (uint16_t)physical_blocks);
 	config[CONFIG_WRITEBACK] = 1;
 	store_le16(config + CONFIG_NUM_QUEUES, (uint16_t)n_queues);
+	if (disk->readonly)	/* neither discard nor write zeroes is offered */
+		return;
 	store_le32(config + CONFIG_MAX_DISCARD_SECTORS, BLK_MAX_SEGMENT_SECTORS);
 	store_le32(config + CONFIG_MAX_DISCARD_SEG, BLK_MAX_SEGMENTS);
 	store_le32(config + CONFIG_DISCARD_SECTOR_ALIGNMENT,
 		   disk->physical_block_size / BLK_SECTOR);
 	store_le32(config + CONFIG_MAX_WRITE_ZEROES_SECTORS, BLK_MAX_SEGMENT_SECTORS);
 	store_le32(config + CONFIG_MAX_WRITE_ZEROES_SEG, BLK_MAX_SEGMENTS);
-	config[CONFIG_WRITE_ZEROES_MAY_UNMAP] = 1;
+	config[CONFIG_WRITE_ZEROES_MAY_UNMAP] = disk->can_unmap;
 }
 
 static struct features offered_features(const struct disk *disk, unsigned n_queues)

@@ -80,6 +80,7 @@ Test(disk, empty_file_is_refused)
 	cr_assert(reason_has("is empty"));
 }
 
+/* No capacity is made up, not even a smaller one.  covers: BLK-CFG-05 */
 Test(disk, truncated_file_is_refused_with_its_size_and_the_fix)
 {
 	temp_disk_create(&file, NULL, 1000);

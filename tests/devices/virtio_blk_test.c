@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@ enum {
 	TOPOLOGY = 24,
 	WRITEBACK = 32,
 	N_QUEUES = 34,
+	MAY_UNMAP = 56,
 };
 
 /*
@@ -43,7 +45,8 @@ TestSuite(virtio_blk, .init = blk_rig_setup, .fini = blk_rig_teardown);
 
 /* --- what is offered ------------------------------------------------------ */
 
-/* covers: BLK-FEAT-01 BLK-FEAT-02 BLK-INIT-01 BLK-INIT-02 BLK-INIT-05 BLK-OP-18 */
+/* covers: BLK-FEAT-01 BLK-FEAT-02 BLK-INIT-01 BLK-INIT-02 BLK-INIT-05 BLK-INIT-06 BLK-OP-18 */
+/* covers: BLK-LEGACY-01 */
 Test(virtio_blk, offers_what_it_serves)
 {
 	blk_rig_plug();
@@ -62,7 +65,8 @@ Test(virtio_blk, offers_what_it_serves)
 	cr_assert_not(blk_rig_offers(7)); /* SCSI of old */
 }
 
-/* covers: BLK-CFG-01 BLK-CFG-02 BLK-CFG-06 BLK-INIT-04 */
+/* Guests are little-endian, so legacy drivers find the same.
+ * covers: BLK-CFG-01 BLK-CFG-02 BLK-CFG-06 BLK-INIT-04 BLK-LEGACY-02 */
 Test(virtio_blk, configuration_space_has_its_layout)
 {
 	struct fake_driver *d = &blk_rig.device.driver;
@@ -88,6 +92,23 @@ Test(virtio_blk, configuration_space_has_its_layout)
 	cr_assert_eq(fake_driver_config(d, 57, 1), 0);
 	cr_assert_eq(fake_driver_config(d, 58, 2), 0);
 	cr_assert_eq(fake_driver_config(d, 60, 4), 0);
+}
+
+/* Nothing is zoned, nothing securely erased: the fields of both are nothing but zeroes.
+ * covers: BLK-INIT-07 BLK-INIT-18 */
+Test(virtio_blk, fields_of_what_is_not_offered_are_zero)
+{
+	struct fake_driver *d = &blk_rig.device.driver;
+
+	blk_rig.config.readonly = true;
+	blk_rig_plug();
+	for (unsigned round = 0; round < 2; round++) {
+		cr_assert_eq(fake_driver_config(d, 16, 4), 0); /* geometry */
+		for (unsigned i = 36; i < 96; i += 4)
+			cr_assert_eq(fake_driver_config(d, i, 4), 0, "offset %u", i);
+		device_rig_start_all(&blk_rig.device, 1);
+	}
+	blk_rig_assert_alive();
 }
 
 /* covers: BLK-CFG-04 */
@@ -130,7 +151,7 @@ Test(virtio_blk, bad_settings_are_refused)
 
 /* --- requests ------------------------------------------------------------- */
 
-/* covers: BLK-REQ-01 */
+/* The second row is the only framing of old.  covers: BLK-REQ-01 BLK-LEGACY-11 */
 Test(virtio_blk, framing_is_arbitrary)
 {
 	/* How the 16 readable and 1025 writable bytes of a read are cut. */
@@ -260,6 +281,19 @@ Test(virtio_blk, readonly_disk_is_not_written)
 	cr_assert(temp_disk_has_pattern(&blk_rig.file, 0, BLK_RIG_SIZE));
 }
 
+/* Who does not offer LIFETIME has no values to make up.  covers: BLK-OP-19 */
+Test(virtio_blk, lifetime_is_unsupported)
+{
+	uint64_t gpa = device_rig_alloc(&blk_rig.device, 6);
+
+	blk_rig_plug();
+	device_rig_start_all(&blk_rig.device, 1);
+	cr_assert_eq(blk_rig_do((struct blk_rig_request){ 10, 0, gpa, 0, 6, 0, 0 }),
+		     BLK_S_UNSUPP);
+	cr_assert(blk_rig_is_all(gpa, 0xcc, 6));
+	blk_rig_assert_alive();
+}
+
 /* covers: BLK-REQ-07 */
 Test(virtio_blk, discard_that_was_not_accepted_is_unsupported)
 {
@@ -284,6 +318,31 @@ Test(virtio_blk, file_that_shrinks_is_an_io_error)
 	cr_assert_eq(blk_rig_read(BLK_RIG_SECTORS - 8, gpa, 4096), BLK_S_IOERR);
 	cr_assert_eq(blk_rig_read(127, gpa, 1024), BLK_S_IOERR);
 	cr_assert_eq(blk_rig_read(0, gpa, 512), BLK_S_OK);
+}
+
+static int64_t blocks_on_host(void)
+{
+	struct stat st;
+
+	cr_assert_eq(stat(blk_rig.file.path, &st), 0);
+	return st.st_blocks;
+}
+
+/* covers: BLK-OP-10 */
+Test(virtio_blk, may_unmap_tells_whether_space_comes_back)
+{
+	int64_t before;
+
+	blk_rig_plug();
+	device_rig_start_all(&blk_rig.device, 1);
+	cr_assert_eq(blk_rig_flush(), BLK_S_OK);
+	before = blocks_on_host();
+	cr_assert_eq(blk_rig_segments(BLK_T_WRITE_ZEROES, (const uint64_t[][3]){ { 0, 1024, 1 } },
+				      1),
+		     BLK_S_OK);
+	cr_assert_eq(blk_rig_flush(), BLK_S_OK);
+	cr_assert_eq(fake_driver_config(&blk_rig.device.driver, MAY_UNMAP, 1),
+		     blocks_on_host() < before);
 }
 
 /* --- stability ------------------------------------------------------------ */
