@@ -107,6 +107,9 @@ static enum blk_status judge(struct blk_request *req, const struct chain *c, uin
 {
 	bool is_out = type == BLK_T_OUT;
 
+	/* virtio-v1.4 5.2.6.5 "Legacy Interface: Device Operation" */
+	if (limits->legacy && type == BLK_T_FLUSH_OUT)
+		type = BLK_T_FLUSH;
 	/* virtio-v1.4 5.2.6.2: also when the driver did not accept RO. */
 	if (limits->readonly && changes_disk(type))
 		return BLK_S_IOERR;

@@ -18,6 +18,7 @@ enum blk_type {
 	BLK_T_IN = 0,
 	BLK_T_OUT = 1,
 	BLK_T_FLUSH = 4,
+	BLK_T_FLUSH_OUT = 5,		/* only of legacy drivers: the same */
 	BLK_T_GET_ID = 8,
 	BLK_T_DISCARD = 11,
 	BLK_T_WRITE_ZEROES = 13,
@@ -40,6 +41,7 @@ struct blk_limits {
 	uint32_t align;			/* bytes; ranges must be multiples, at least 512 */
 	bool readonly;
 	bool discard, write_zeroes;	/* accepted by the driver */
+	bool legacy;			/* the driver did not accept VERSION_1 */
 };
 
 /* One range of a discard or write zeroes, in bytes. */

@@ -76,14 +76,30 @@ static void set_writeback(struct virtio_blk *blk, uint8_t value)
  * virtio-v1.4 5.2.5.2, 5.2.6.2: a driver that can flush gets a write-back cache.  One that knows
  * neither FLUSH nor CONFIG_WCE gets writes that are stable at completion; so does one with
  * CONFIG_WCE alone, until it asks for something else.
+ *
+ * A legacy driver with CONFIG_WCE may have written the field before anything else, and what it
+ * chose stays.  virtio-v1.4 5.2.5.3 "Legacy Interface: Device Initialization"
  */
 static void blk_sealed(struct virtio_device *dev)
 {
 	struct virtio_blk *blk = container_of(dev, struct virtio_blk, dev);
+	bool is_chosen = accepted(blk, VIRTIO_BLK_F_CONFIG_WCE);
 
-	dev->config_writable[CONFIG_WRITEBACK] =
-		accepted(blk, VIRTIO_BLK_F_CONFIG_WCE) ? 0xff : 0;
-	set_writeback(blk, accepted(blk, VIRTIO_BLK_F_FLUSH) ? 1 : 0);
+	dev->config_writable[CONFIG_WRITEBACK] = is_chosen ? 0xff : 0;
+	if (!is_chosen || accepted(blk, VIRTIO_F_VERSION_1))
+		set_writeback(blk, accepted(blk, VIRTIO_BLK_F_FLUSH) ? 1 : 0);
+}
+
+/*
+ * Before features are known the field takes what is written: a legacy driver may do that, and of
+ * any other nothing stays.
+ */
+static void open_writeback(struct virtio_blk *blk)
+{
+	bool is_offered = features_has(&blk->dev.negotiation.offered, VIRTIO_BLK_F_CONFIG_WCE);
+
+	blk->dev.config_writable[CONFIG_WRITEBACK] = is_offered ? 0xff : 0;
+	set_writeback(blk, 1);
 }
 
 static void blk_config_written(struct virtio_device *dev, unsigned offset, unsigned len)
@@ -104,8 +120,7 @@ static void blk_reset(struct virtio_device *dev)
 {
 	struct virtio_blk *blk = container_of(dev, struct virtio_blk, dev);
 
-	dev->config_writable[CONFIG_WRITEBACK] = 0;
-	set_writeback(blk, 1);
+	open_writeback(blk);
 }
 
 static void fill_config(uint8_t config[CONFIG_LEN], const struct disk *disk, unsigned n_queues,
@@ -165,6 +180,7 @@ static int blk_start(void *model, const struct datapath_start *start)
 	blk->n_active = features_has(&start->features, VIRTIO_BLK_F_MQ) ? blk->n_queues : 1;
 	blk->shared.limits.discard = features_has(&start->features, VIRTIO_BLK_F_DISCARD);
 	blk->shared.limits.write_zeroes = features_has(&start->features, VIRTIO_BLK_F_WRITE_ZEROES);
+	blk->shared.limits.legacy = !features_has(&start->features, VIRTIO_F_VERSION_1);
 	return 0;
 }
 
@@ -335,9 +351,11 @@ static int create_device(struct virtio_blk *blk, const struct virtio_blk_config 
 	if (r < 0)
 		return r;
 	r = local_create(&blk->datapath, &blk_local_ops, blk, blk->loop, blk->n_queues);
-	if (r == 0)
-		virtio_device_add_part(&blk->dev, blk->datapath, 0, blk->n_queues);
-	return r;
+	if (r < 0)
+		return r;
+	virtio_device_add_part(&blk->dev, blk->datapath, 0, blk->n_queues);
+	open_writeback(blk);
+	return 0;
 }
 
 static int check_config(const struct virtio_blk_config *config, unsigned queue_size)
@@ -376,7 +394,6 @@ static int prepare(struct virtio_blk *blk, const struct virtio_blk_config *confi
 	blk->shared.limits.align = blk->shared.disk->io_align;
 	blk->shared.limits.readonly = blk->shared.disk->readonly;
 	memcpy(blk->shared.id, serial, strnlen(serial, BLK_ID_LEN));
-	blk->writeback = 1;
 	blk->n_queues = config->n_queues;
 	for (unsigned i = 0; i < blk->n_queues; i++) {
 		blk->loop[i] = config->loop[i % config->n_loops];

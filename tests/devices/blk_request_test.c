@@ -71,7 +71,7 @@ static void segment(unsigned i, uint64_t sector, uint32_t n_sectors, uint32_t fl
 	store_le32(p + 12, flags);
 }
 
-/* covers: BLK-REQ-01 BLK-REQ-17 */
+/* Guests are little-endian, legacy ones too.  covers: BLK-REQ-01 BLK-REQ-17 BLK-LEGACY-06 */
 Test(blk_request, any_framing_of_a_read_means_the_same)
 {
 	static const size_t piece[] = { 33, 40, 100, 512, 513, 1025 };
@@ -239,6 +239,20 @@ Test(blk_request, flush_ignores_its_sector)
 	header(BLK_T_FLUSH, UINT64_MAX);
 	cr_assert_eq(parse(16, 1), BLK_GO);
 	cr_assert_eq(b.req.type, BLK_T_FLUSH);
+}
+
+/* covers: BLK-LEGACY-07 */
+Test(blk_request, flush_of_old_is_a_flush_for_legacy_drivers_alone)
+{
+	header(BLK_T_FLUSH_OUT, 7);
+	cr_assert_eq(parse(16, 1), BLK_ANSWER);
+	cr_assert_eq(b.status, BLK_S_UNSUPP);
+	b.limits.legacy = true;
+	cr_assert_eq(parse(16, 1), BLK_GO);
+	cr_assert_eq(b.req.type, BLK_T_FLUSH);
+	cr_assert_eq(b.req.n_segments, 0);
+	b.limits.readonly = true;
+	cr_assert_eq(parse(16, 1), BLK_GO);
 }
 
 /* covers: BLK-REQ-04 BLK-REQ-15 */

@@ -426,6 +426,28 @@ Test(virtio_blk, writeback_is_the_drivers_to_choose)
 	cr_assert_eq(fake_driver_config(&blk_rig.device.driver, WRITEBACK, 1), 1);
 }
 
+/*
+ * What a driver writes before its features are known is forgotten, unless it is a legacy one.
+ * covers: BLK-WCE-02
+ */
+Test(virtio_blk, writeback_written_too_early_is_forgotten)
+{
+	blk_rig.config.engine = BLK_ENGINE_THREADS;
+	blk_rig_plug();
+	for (unsigned value = 0; value < 2; value++) {
+		fake_driver_reset(&blk_rig.device.driver);
+		fake_driver_set_config(&blk_rig.device.driver, WRITEBACK, 1, value);
+		start_without(VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_MQ);
+		cr_assert_eq(fake_driver_config(&blk_rig.device.driver, WRITEBACK, 1), 1);
+		cr_assert_eq(stable_writes_of(2), 0);
+		fake_driver_reset(&blk_rig.device.driver);
+		fake_driver_set_config(&blk_rig.device.driver, WRITEBACK, 1, value);
+		start_without(VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_MQ);
+		cr_assert_eq(fake_driver_config(&blk_rig.device.driver, WRITEBACK, 1), 0);
+		cr_assert_eq(stable_writes_of(2), 2);
+	}
+}
+
 /* covers: BLK-WCE-02 */
 Test(virtio_blk, writeback_is_fixed_without_config_wce)
 {
