@@ -23,8 +23,16 @@ struct disk_engine_ops {
 	/* Begin all that was submitted.  Operations may complete during the call. */
 	void (*kick)(struct disk_engine *engine);
 	/*
-	 * Drop what has not begun, cancel what can be, wait for the rest.  On return no memory of
-	 * any operation is touched any more; 'complete' is not called for what was dropped.
+	 * Begin to stop: drop what has not begun, cancel what can be.  Does not wait, and nothing
+	 * but stop may follow.  For who stops several engines: all are told before the first is
+	 * waited for, so that they end side by side.
+	 */
+	void (*cancel)(struct disk_engine *engine);
+	/*
+	 * Cancel, and wait for what is under way.  On return no memory of any operation is touched
+	 * any more; 'complete' is not called for what was dropped.  The wait is for single system
+	 * calls that move data, of which none moves more than DISK_PIECE; a flush has no memory
+	 * and ends behind our back.
 	 */
 	void (*stop)(struct disk_engine *engine);
 	/* Must be stopped. */

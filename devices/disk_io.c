@@ -46,7 +46,7 @@ bool disk_io_is_aligned(const struct disk_io *io, size_t align)
 	return true;
 }
 
-static bool is_cancelled(const struct disk_worker *worker)
+bool disk_worker_is_cancelled(const struct disk_worker *worker)
 {
 	return worker->cancel && atomic_load_explicit(worker->cancel, memory_order_relaxed);
 }
@@ -73,7 +73,7 @@ int disk_transfer(int fd, const struct disk_io *io, const struct disk_worker *wo
 		unsigned n = disk_io_window(io, done, window);
 		off_t at = (off_t)(io->offset + done);
 
-		if (is_cancelled(worker))
+		if (disk_worker_is_cancelled(worker))
 			return -ECANCELED;
 		if (io->op == DISK_READ)
 			r = advance(preadv(fd, window, (int)n, at), &done);
@@ -123,7 +123,7 @@ int disk_transfer_bounced(int fd, const struct disk_io *io, const struct disk_wo
 	for (uint64_t done = 0; r == 0 && done < io->len;) {
 		size_t len = min_u64(io->len - done, DISK_BOUNCE_SIZE);
 
-		if (is_cancelled(worker))
+		if (disk_worker_is_cancelled(worker))
 			return -ECANCELED;
 		if (io->op == DISK_READ)
 			r = read_bounced(fd, io, done, len, worker->bounce);

@@ -35,8 +35,19 @@ struct disk_worker {
 	const atomic_bool *cancel;	/* give up between two system calls with -ECANCELED */
 };
 
-/* DISK_PIECE: the most that one system call moves, so that gigabytes can be cancelled. */
-enum { DISK_PIECE = 4 << 20, DISK_BOUNCE_SIZE = 256 << 10, DISK_WINDOW = 64 };
+/*
+ * DISK_PIECE: the most that one system call moves, DISK_RANGE_PIECE: the most that one discards or
+ * zeroes, so that gigabytes can be cancelled.
+ */
+enum {
+	DISK_PIECE = 4 << 20,
+	DISK_RANGE_PIECE = 32 << 20,
+	DISK_BOUNCE_SIZE = 256 << 10,
+	DISK_WINDOW = 64,
+};
+
+/* Is the worker to give up? */
+bool disk_worker_is_cancelled(const struct disk_worker *worker);
 
 /*
  * Build in 'window' (DISK_WINDOW entries) a list for the next piece of io's memory, starting 'done'

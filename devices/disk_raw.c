@@ -27,10 +27,12 @@ static int allocate(const struct disk *disk, int mode, const struct disk_io *io)
 }
 
 /* Discarding is advice: a host that cannot is not an error of the guest's. */
-static int discard(const struct disk *disk, const struct disk_io *io)
+static int discard(const struct disk *disk, const struct disk_io *io,
+		   const struct disk_worker *worker)
 {
 	int r;
 
+	(void)worker;
 	if (disk->is_block_device) {
 		uint64_t range[2] = { io->offset, io->len };
 
@@ -39,6 +41,28 @@ static int discard(const struct disk *disk, const struct disk_io *io)
 		r = allocate(disk, FALLOC_FL_PUNCH_HOLE, io);
 	}
 	return r == -EOPNOTSUPP || r == -EINVAL || r == -ENOSYS ? 0 : r;
+}
+
+/*
+ * A block device may take long for a gigabyte, and even write all of it: in pieces it can be told
+ * to stop.
+ */
+static int in_pieces(int (*fn)(const struct disk *disk, const struct disk_io *io,
+			       const struct disk_worker *worker),
+		     const struct disk *disk, const struct disk_io *io,
+		     const struct disk_worker *worker)
+{
+	struct disk_io piece = *io;
+	uint64_t end = io->offset + io->len;
+	int r = 0;
+
+	for (; r == 0 && piece.offset < end; piece.offset += piece.len) {
+		if (disk_worker_is_cancelled(worker))
+			return -ECANCELED;
+		piece.len = min_u64(end - piece.offset, DISK_RANGE_PIECE);
+		r = fn(disk, &piece, worker);
+	}
+	return r;
 }
 
 /* The cheap ways may be unknown to the file system or refuse the range; writing never does. */
@@ -53,14 +77,14 @@ static int write_zeroes(const struct disk *disk, const struct disk_io *io,
 		r = allocate(disk, FALLOC_FL_ZERO_RANGE, io);
 	if (r < 0)
 		r = disk_write_zeroes(disk->fd, io->offset, io->len, worker);
-	if (r == 0 && io->stable)
-		r = sync_data(disk);
 	return r;
 }
 
 static int raw_execute(struct disk *disk, const struct disk_io *io,
 		       const struct disk_worker *worker)
 {
+	int r;
+
 	switch (io->op) {
 	case DISK_READ:
 	case DISK_WRITE:
@@ -70,9 +94,10 @@ static int raw_execute(struct disk *disk, const struct disk_io *io,
 	case DISK_FLUSH:
 		return sync_data(disk);
 	case DISK_DISCARD:
-		return discard(disk, io);
+		return in_pieces(discard, disk, io, worker);
 	case DISK_ZERO:
-		return write_zeroes(disk, io, worker);
+		r = in_pieces(write_zeroes, disk, io, worker);
+		return r == 0 && io->stable ? sync_data(disk) : r;
 	}
 	return -EINVAL;
 }

@@ -25,6 +25,7 @@ struct pool_thread {
 	struct disk_pool *pool;
 	pthread_t thread;
 	uint8_t *bounce;
+	struct disk_io *io;		/* at work; under the pool's lock */
 };
 
 struct disk_pool {
@@ -95,11 +96,20 @@ static void run_one(struct pool_thread *t, struct disk_io *io)
 	struct disk_pool *pool = t->pool;
 	struct threads_engine *e = engine_of(io->engine);
 	struct disk_worker worker = { .bounce = t->bounce, .cancel = &e->cancel };
+	/* A flush may be left alone with what it flushes, see leave_flushes(). */
+	const struct disk_io flush = { .op = DISK_FLUSH };
+	bool is_flush = io->op == DISK_FLUSH;
+	int r;
 
 	e->running++;
+	t->io = io;
 	pthread_mutex_unlock(&pool->lock);
-	io->result = pool->disk->ops->execute(pool->disk, io, &worker);
+	r = pool->disk->ops->execute(pool->disk, is_flush ? &flush : io, &worker);
 	pthread_mutex_lock(&pool->lock);
+	if (t->io != io)
+		return;
+	t->io = NULL;
+	io->result = r;
 
 	if (!e->done.head)
 		fd_signal(e->source.fd);
@@ -270,6 +280,22 @@ static void drop_queued(struct threads_engine *e)
 	list_splice(&e->pool->todo, &others);
 }
 
+/*
+ * A flush may take as long as everything that was ever written takes, and it touches no memory of
+ * the guest's: nobody needs to wait for it who does not want to know.  Pool's lock held.
+ */
+static void leave_flushes(struct threads_engine *e)
+{
+	for (unsigned i = 0; i < e->pool->n_threads; i++) {
+		struct pool_thread *t = &e->pool->thread[i];
+
+		if (t->io && t->io->engine == &e->engine && t->io->op == DISK_FLUSH) {
+			t->io = NULL;
+			e->running--;
+		}
+	}
+}
+
 static void wait_for_running(struct threads_engine *e)
 {
 	bool warned = false;
@@ -288,20 +314,30 @@ static void wait_for_running(struct threads_engine *e)
 	}
 }
 
+static void threads_cancel(struct disk_engine *engine)
+{
+	struct threads_engine *e = engine_of(engine);
+
+	list_init(&e->submitted);
+	e->n_submitted = 0;
+	atomic_store(&e->cancel, true);
+	pthread_mutex_lock(&e->pool->lock);
+	drop_queued(e);
+	leave_flushes(e);
+	pthread_mutex_unlock(&e->pool->lock);
+}
+
 static void threads_stop(struct disk_engine *engine)
 {
 	struct threads_engine *e = engine_of(engine);
 
-	atomic_store(&e->cancel, true);
+	threads_cancel(engine);
 	pthread_mutex_lock(&e->pool->lock);
-	drop_queued(e);
 	wait_for_running(e);
 	list_init(&e->done);
 	pthread_mutex_unlock(&e->pool->lock);
 	atomic_store(&e->cancel, false);
 
-	list_init(&e->submitted);
-	e->n_submitted = 0;
 	event_loop_remove(&e->source);
 	fd_drain(e->source.fd);
 }
@@ -319,6 +355,7 @@ static const struct disk_engine_ops threads_ops = {
 	.start = threads_start,
 	.submit = threads_submit,
 	.kick = threads_kick,
+	.cancel = threads_cancel,
 	.stop = threads_stop,
 	.destroy = threads_destroy,
 };

@@ -24,7 +24,24 @@
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
 
-enum { IMAGE = 0 /* the only registered file */, SUBMIT_TRIES = 8, PATIENCE_S = 5 };
+enum {
+	IMAGE = 0,			/* the only registered file */
+	SUBMIT_TRIES = 8,
+	PATIENCE_S = 5,
+	MAX_FLUSHES = 16,
+	/* What a completion is of: an operation, a flush, or a cancellation (no user data). */
+	IS_FLUSH = 1,
+};
+
+/*
+ * A flush of the ring's.  It has no memory of the guest's, so that a stop leaves it alone instead
+ * of waiting; its completion comes some time later, and must not be taken for one of the next
+ * session.
+ */
+struct uring_flush {
+	struct disk_io *io;		/* NULL: left alone */
+	bool in_flight;
+};
 
 struct uring_engine {
 	struct disk_engine engine;
@@ -35,7 +52,8 @@ struct uring_engine {
 	struct event_source source;	/* the ring's descriptor */
 	struct event_loop *loop;
 	struct event_post again;	/* the kernel was short of something: try again */
-	unsigned in_flight;
+	unsigned in_flight;		/* operations that a stop waits for */
+	struct uring_flush flush[MAX_FLUSHES];
 	bool stopping;
 };
 
@@ -44,7 +62,15 @@ static struct uring_engine *engine_of(struct disk_engine *engine)
 	return container_of(engine, struct uring_engine, engine);
 }
 
-static bool suits_ring(const struct uring_engine *e, const struct disk_io *io)
+static struct uring_flush *free_flush(struct uring_engine *e)
+{
+	for (unsigned i = 0; i < MAX_FLUSHES; i++)
+		if (!e->flush[i].in_flight)
+			return &e->flush[i];
+	return NULL;
+}
+
+static bool suits_ring(struct uring_engine *e, const struct disk_io *io)
 {
 	switch (io->op) {
 	case DISK_READ:
@@ -52,17 +78,25 @@ static bool suits_ring(const struct uring_engine *e, const struct disk_io *io)
 		return io->len <= DISK_PIECE && io->n_iov <= IOV_MAX && io->iov_offset == 0 &&
 		       !disk_needs_bounce(e->disk, io);
 	case DISK_FLUSH:
-		return !e->disk->readonly;
+		return !e->disk->readonly && free_flush(e);
 	default:
 		return false;
 	}
 }
 
+static void prepare_flush(struct uring_engine *e, struct io_uring_sqe *sqe, struct disk_io *io)
+{
+	struct uring_flush *flush = free_flush(e);
+
+	*flush = (struct uring_flush){ .io = io, .in_flight = true };
+	io_uring_prep_fsync(sqe, IMAGE, IORING_FSYNC_DATASYNC);
+	sqe->flags |= IOSQE_FIXED_FILE;
+	io_uring_sqe_set_data64(sqe, (uintptr_t)flush | IS_FLUSH);
+}
+
 static void prepare(struct io_uring_sqe *sqe, struct disk_io *io)
 {
-	if (io->op == DISK_FLUSH)
-		io_uring_prep_fsync(sqe, IMAGE, IORING_FSYNC_DATASYNC);
-	else if (io->op == DISK_READ && io->n_iov == 1)
+	if (io->op == DISK_READ && io->n_iov == 1)
 		io_uring_prep_read(sqe, IMAGE, io->iov->iov_base, (unsigned)io->len, io->offset);
 	else if (io->op == DISK_READ)
 		io_uring_prep_readv(sqe, IMAGE, io->iov, io->n_iov, io->offset);
@@ -83,7 +117,10 @@ static void uring_submit(struct disk_engine *engine, struct disk_io *io)
 		return;
 	}
 	io->engine = engine;
-	prepare(sqe, io);
+	if (io->op == DISK_FLUSH)
+		prepare_flush(e, sqe, io);
+	else
+		prepare(sqe, io);
 	e->in_flight++;
 }
 
@@ -102,6 +139,18 @@ static void finish(struct uring_engine *e, struct disk_io *io, int res)
 	}
 }
 
+/* Whose completion it is; NULL: nobody's any more. */
+static struct disk_io *completed_io(const struct io_uring_cqe *cqe)
+{
+	uint64_t data = io_uring_cqe_get_data64(cqe);
+	struct uring_flush *flush = (void *)(uintptr_t)(data & ~(uint64_t)IS_FLUSH);
+
+	if (!(data & IS_FLUSH))
+		return (void *)(uintptr_t)data;
+	flush->in_flight = false;
+	return flush->io;
+}
+
 /* Report what is complete.  Returns whether there was anything. */
 static bool reap(struct uring_engine *e)
 {
@@ -109,11 +158,11 @@ static bool reap(struct uring_engine *e)
 	bool any = false;
 
 	while (io_uring_peek_cqe(&e->ring, &cqe) == 0) {
-		struct disk_io *io = io_uring_cqe_get_data(cqe);
+		struct disk_io *io = completed_io(cqe);
 		int res = cqe->res;
 
 		io_uring_cqe_seen(&e->ring, cqe);
-		if (io)	/* else the answer to a cancellation */
+		if (io)
 			finish(e, io, res);
 		any = true;
 	}
@@ -209,16 +258,39 @@ static void cancel_all(struct uring_engine *e)
 	io_uring_submit(&e->ring);
 }
 
+static void leave_flushes(struct uring_engine *e)
+{
+	for (unsigned i = 0; i < MAX_FLUSHES; i++) {
+		struct uring_flush *flush = &e->flush[i];
+
+		if (flush->in_flight && flush->io)
+			e->in_flight--;
+		flush->io = NULL;
+	}
+}
+
+static void uring_cancel(struct disk_engine *engine)
+{
+	struct uring_engine *e = engine_of(engine);
+
+	if (e->stopping)
+		return;
+	e->stopping = true;
+	e->loop = NULL;
+	e->threads->ops->cancel(e->threads);
+	pump(e);
+	if (e->in_flight > 0)
+		cancel_all(e);
+	pump(e);
+	leave_flushes(e);
+}
+
 static void uring_stop(struct disk_engine *engine)
 {
 	struct uring_engine *e = engine_of(engine);
 	bool warned = false;
 
-	e->stopping = true;
-	e->loop = NULL;
-	pump(e);
-	if (e->in_flight > 0)
-		cancel_all(e);
+	uring_cancel(engine);
 	while (e->in_flight > 0) {
 		struct __kernel_timespec patience = { .tv_sec = PATIENCE_S };
 		struct io_uring_cqe *cqe;
@@ -252,6 +324,7 @@ static const struct disk_engine_ops uring_ops = {
 	.start = uring_start,
 	.submit = uring_submit,
 	.kick = uring_kick,
+	.cancel = uring_cancel,
 	.stop = uring_stop,
 	.destroy = uring_destroy,
 };

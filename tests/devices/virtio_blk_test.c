@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/support/blk_rig.h"
@@ -27,6 +28,7 @@ enum {
  * be had here, but what was asked of the host can be seen.
  */
 static atomic_uint n_stable_writes, n_syncs;
+static atomic_bool host_hangs;		/* no sync ends meanwhile */
 
 ssize_t pwritev2(int fd, const struct iovec *iov, int n, off_t offset, int flags)
 {
@@ -38,6 +40,8 @@ ssize_t pwritev2(int fd, const struct iovec *iov, int n, off_t offset, int flags
 int fdatasync(int fd)
 {
 	atomic_fetch_add(&n_syncs, 1);
+	while (atomic_load(&host_hangs))
+		usleep(1000);
 	return (int)syscall(SYS_fdatasync, fd);
 }
 
@@ -455,4 +459,31 @@ Test(virtio_blk, writeback_is_fixed_without_config_wce)
 	start_without(VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_MQ);
 	fake_driver_set_config(&blk_rig.device.driver, WRITEBACK, 1, 0);
 	cr_assert_eq(fake_driver_config(&blk_rig.device.driver, WRITEBACK, 1), 1);
+}
+
+/* The host's disk may take minutes to write everything; a driver that resets does not. */
+Test(virtio_blk, reset_does_not_wait_for_a_flush, .timeout = 30)
+{
+	struct blk_rig_request r = { .type = BLK_T_FLUSH };
+	time_t begun;
+
+	blk_rig.config.engine = BLK_ENGINE_THREADS;
+	blk_rig_plug();
+	device_rig_start_all(&blk_rig.device, 1);
+	atomic_store(&host_hangs, true);
+	atomic_store(&n_syncs, 0);
+	blk_rig_offer(0, &r);
+	while (atomic_load(&n_syncs) == 0)
+		usleep(100);
+	begun = time(NULL);
+	fake_driver_reset(&blk_rig.device.driver);
+	cr_assert_eq(fake_driver_status(&blk_rig.device.driver), 0);
+	cr_assert_lt(time(NULL) - begun, 3);
+	device_rig_start_all(&blk_rig.device, 1);
+	blk_rig_assert_alive();
+	atomic_store(&host_hangs, false);
+	cr_assert_eq(blk_rig_flush(), BLK_S_OK);
+	/* Whoever asked before the reset gets no answer any more. */
+	cr_assert_eq(blk_rig_status(&r), 0xcc);
+	blk_rig_assert_alive();
 }
