@@ -214,6 +214,7 @@ obj/fuzz/%.o: %.c config.mak config.h
 lint: config.h ## floors, headers, forbidden words, cppcheck, shellcheck
 	@mkdir -p obj && CC='$(CC)' CFLAGS='$(BASE_CFLAGS)' $(srcdir)/tests/lint $(HEADERS)
 	@$(srcdir)/tests/conformance/update
+	@$(srcdir)/tests/conformance/selftest
 
 install: all ## install under PREFIX (DESTDIR is honoured)
 	install -D -m 755 vireo $(DESTDIR)$(bindir)/vireo
