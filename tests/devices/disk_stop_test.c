@@ -262,12 +262,13 @@ Test(disk_stop, uring_takes_back_reads_that_wait)
 		io[i] = (struct disk_io){ .op = DISK_READ, .len = 512, .iov = &iov[i], .n_iov = 1 };
 		engine->ops->submit(engine, &io[i]);
 	}
-	/* The thread beside the ring is told, too, and before the ring is waited for. */
+	/* The thread beside the ring is told, too, before anything is waited for. */
 	engine->ops->submit(engine, &beside);
 	engine->ops->kick(engine);
 	wait_for(&slow.n_begun, 1);
+	engine->ops->cancel(engine);
+	wait_for(&slow.n_ended, 1);
 	stop_soon();
-	cr_assert_eq(slow.n_ended, 1);
 	/* What comes now is for a read of now. */
 	memset(buf, 0x5a, N * 512);
 	cr_assert_eq(write(fd[1], buf, 512), 512);
