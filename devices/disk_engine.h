@@ -24,10 +24,12 @@ struct disk_engine_ops {
 	void (*kick)(struct disk_engine *engine);
 	/*
 	 * Begin to stop: drop what has not begun, cancel what can be.  Does not wait, and nothing
-	 * but stop may follow.  For who stops several engines: all are told before the first is
-	 * waited for, so that they end side by side.
+	 * but is_busy and stop may follow.  For who stops several engines: all are told before
+	 * the first is waited for, so that they end side by side.
 	 */
 	void (*cancel)(struct disk_engine *engine);
+	/* Cancelled, is something still under way that a stop would wait for? */
+	bool (*is_busy)(struct disk_engine *engine);
 	/*
 	 * Cancel, and wait for what is under way.  On return no memory of any operation is touched
 	 * any more; 'complete' is not called for what was dropped.  The wait is for single system

@@ -327,6 +327,16 @@ static void threads_cancel(struct disk_engine *engine)
 	pthread_mutex_unlock(&e->pool->lock);
 }
 
+static bool threads_is_busy(struct disk_engine *engine)
+{
+	struct threads_engine *e = engine_of(engine);
+
+	pthread_mutex_lock(&e->pool->lock);
+	bool busy = e->running > 0;
+	pthread_mutex_unlock(&e->pool->lock);
+	return busy;
+}
+
 static void threads_stop(struct disk_engine *engine)
 {
 	struct threads_engine *e = engine_of(engine);
@@ -356,6 +366,7 @@ static const struct disk_engine_ops threads_ops = {
 	.submit = threads_submit,
 	.kick = threads_kick,
 	.cancel = threads_cancel,
+	.is_busy = threads_is_busy,
 	.stop = threads_stop,
 	.destroy = threads_destroy,
 };

@@ -285,6 +285,14 @@ static void uring_cancel(struct disk_engine *engine)
 	leave_flushes(e);
 }
 
+static bool uring_is_busy(struct disk_engine *engine)
+{
+	struct uring_engine *e = engine_of(engine);
+
+	pump(e);
+	return e->in_flight > 0 || e->threads->ops->is_busy(e->threads);
+}
+
 static void uring_stop(struct disk_engine *engine)
 {
 	struct uring_engine *e = engine_of(engine);
@@ -325,6 +333,7 @@ static const struct disk_engine_ops uring_ops = {
 	.submit = uring_submit,
 	.kick = uring_kick,
 	.cancel = uring_cancel,
+	.is_busy = uring_is_busy,
 	.stop = uring_stop,
 	.destroy = uring_destroy,
 };

@@ -158,11 +158,12 @@ static void log_roles(const struct virtio_balloon *b)
 static int balloon_start(void *model, const struct datapath_start *start)
 {
 	struct virtio_balloon *b = model;
+	struct features offered = virtio_device_offered(&b->dev);
 	unsigned enabled = 0;
 
 	for (unsigned i = 0; i < BALLOON_QUEUES && i < start->n_queues; i++)
 		enabled |= (unsigned)start->queue[i].enabled << i;
-	balloon_roles_assign(b->role, &b->dev.negotiation.offered, &start->features, enabled);
+	balloon_roles_assign(b->role, &offered, &start->features, enabled);
 	log_roles(b);
 	b->discard.memory = start->dma->memory;
 	b->poison_accepted = features_has(&start->features, VIRTIO_BALLOON_F_PAGE_POISON);

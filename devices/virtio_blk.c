@@ -96,7 +96,8 @@ static void blk_sealed(struct virtio_device *dev)
  */
 static void open_writeback(struct virtio_blk *blk)
 {
-	bool is_offered = features_has(&blk->dev.negotiation.offered, VIRTIO_BLK_F_CONFIG_WCE);
+	struct features offered = virtio_device_offered(&blk->dev);
+	bool is_offered = features_has(&offered, VIRTIO_BLK_F_CONFIG_WCE);
 
 	blk->dev.config_writable[CONFIG_WRITEBACK] = is_offered ? 0xff : 0;
 	set_writeback(blk, 1);
@@ -227,13 +228,21 @@ static void blk_queue_stopping(void *model, unsigned index, struct virtqueue *q)
 	blk_queue_detach(&blk->queue[index]);
 }
 
-/* What was popped is with the disk until it is answered. */
+static void blk_cancel(void *model, unsigned index)
+{
+	struct virtio_blk *blk = model;
+	struct blk_queue *bq = &blk->queue[index];
+
+	if (bq->vq)
+		bq->engine->ops->cancel(bq->engine);
+}
+
 static bool blk_waits(void *model, unsigned index)
 {
 	const struct virtio_blk *blk = model;
 	const struct blk_queue *bq = &blk->queue[index];
 
-	return bq->vq && virtqueue_in_flight(bq->vq) > 0;
+	return bq->vq && bq->engine->ops->is_busy(bq->engine);
 }
 
 static const struct local_ops blk_local_ops = {
@@ -243,6 +252,7 @@ static const struct local_ops blk_local_ops = {
 	.handle = blk_handle,
 	.queue_stop = blk_queue_stopping,
 	.queue_close = blk_queue_close,
+	.cancel = blk_cancel,
 	.waits = blk_waits,
 };
 

@@ -314,10 +314,11 @@ static const struct local_ops console_local_ops = {
 static void console_config_written(struct virtio_device *dev, unsigned offset, unsigned len)
 {
 	struct virtio_console *console = container_of(dev, struct virtio_console, dev);
+	struct features offered = virtio_device_offered(dev);
 	uint8_t byte = dev->config[CONFIG_EMERG_WR];
 
 	memset(dev->config + CONFIG_EMERG_WR, 0, CONFIG_LEN - CONFIG_EMERG_WR);
-	if (!features_has(&dev->negotiation.offered, VIRTIO_CONSOLE_F_EMERG_WRITE))
+	if (!features_has(&offered, VIRTIO_CONSOLE_F_EMERG_WRITE))
 		return;
 	if (range_inside(CONFIG_EMERG_WR - offset, 1, len))
 		chardev_write(console->port[0].chardev, &byte, 1);
@@ -418,10 +419,11 @@ int virtio_console_create(struct virtio_device **out, const struct virtio_consol
 
 void virtio_console_resize(struct virtio_device *dev, uint16_t cols, uint16_t rows)
 {
+	struct features offered = virtio_device_offered(dev);
 	uint8_t size[4];
 
 	store_le16(size, cols);
 	store_le16(size + 2, rows);
-	if (features_has(&dev->negotiation.offered, VIRTIO_CONSOLE_F_SIZE))
+	if (features_has(&offered, VIRTIO_CONSOLE_F_SIZE))
 		virtio_device_update_config(dev, CONFIG_COLS, size, sizeof(size));
 }

@@ -164,6 +164,11 @@ int virtio_device_settle_features(struct virtio_device *dev, unsigned interfaces
 	return r < 0 ? error_add(r, "offer the features of '%s'", dev->name) : 0;
 }
 
+struct features virtio_device_offered(const struct virtio_device *dev)
+{
+	return features_or(dev->negotiation.offered, dev->negotiation.offered_legacy);
+}
+
 void virtio_device_mistake(struct virtio_device *dev, enum driver_mistake kind)
 {
 	driver_mistakes_count(&dev->negotiation.mistakes, kind);

@@ -159,6 +159,9 @@ void virtio_device_add_shm(struct virtio_device *dev, const struct virtio_shm *s
 MUST_USE int virtio_device_settle_features(struct virtio_device *dev, unsigned interfaces,
 					   struct features transport);
 
+/* What is offered at any interface of the device. */
+struct features virtio_device_offered(const struct virtio_device *dev);
+
 /* The driver did something that it must not: count it. */
 void virtio_device_mistake(struct virtio_device *dev, enum driver_mistake kind);
 

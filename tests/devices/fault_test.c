@@ -61,21 +61,11 @@ static bool answered(struct life *life, unsigned queue)
 static int plug(struct life *life)
 {
 	struct device_rig *rig = life->rig;
-	struct machine *m = &rig->machine->m;
 	struct virtio_device *dev;
 	int r = life->create(life, &dev);
 
-	if (r < 0)
-		return r;
-	r = life->transport == FAKE_PCI ? virtio_pci_create(&rig->transport, m, dev) :
-					  virtio_mmio_create(&rig->transport, m, dev, 0);
-	if (r < 0)
-		return r;
-	if (life->transport == FAKE_PCI)
-		fake_driver_find_pci(&rig->driver, rig->machine, 1);
-	else
-		fake_driver_find_mmio(&rig->driver, rig->machine, 0);
-	return 0;
+	return r < 0 ? r : fake_driver_try_plug(&rig->driver, rig->machine, dev, life->transport, 0,
+						&rig->transport);
 }
 
 static int start_and_use(struct life *life)

@@ -361,8 +361,10 @@ Test(virtio_console, emergency_write_beside_the_port_says_nothing)
 Test(virtio_console, emergency_write_that_is_not_offered_says_nothing)
 {
 	struct virtio_device *dev = make(80, 25);
+	struct features off = FEATURES_EMPTY;
 
-	features_remove(&dev->negotiation.offered, VIRTIO_CONSOLE_F_EMERG_WRITE);
+	features_add(&off, VIRTIO_CONSOLE_F_EMERG_WRITE);
+	virtio_device_want_features(dev, FEATURES_EMPTY, off);
 	device_rig_plug(&rig, dev, FAKE_MMIO);
 	fake_driver_set_config(&rig.driver, EMERG_WR, 4, 'x');
 	cr_assert_eq(fake_driver_config(&rig.driver, EMERG_WR, 4), 0);

@@ -47,9 +47,9 @@ void device_rig_start_some(struct device_rig *rig, struct features features, uns
 	for (unsigned i = 0; i < RIG_QUEUES; i++) {
 		if (!(queues >> i & 1))
 			continue;
-		uint64_t at = device_rig_alloc(rig, fake_ring_bytes(RIG_QUEUE_SIZE));
+		uint64_t at = device_rig_alloc(rig, fake_driver_ring_bytes(RIG_QUEUE_SIZE));
 
-		fake_ring_init(&rig->ring[i], rig->machine, RIG_QUEUE_SIZE, at);
+		fake_driver_init_ring(d, &rig->ring[i], RIG_QUEUE_SIZE, at);
 		fake_driver_set_queue(d, i, &rig->ring[i]);
 		fake_driver_enable_queue(d, i);
 	}

@@ -179,9 +179,9 @@ void fake_driver_find_mmio(struct fake_driver *d, struct fake_machine *machine,
 	cr_assert_eq(fake_driver_read(d, 4, 4), is_legacy(d) ? 1 : 2);
 }
 
-struct virtio_transport *fake_driver_plug(struct fake_driver *d, struct fake_machine *machine,
-					  struct virtio_device *dev, enum fake_transport how,
-					  unsigned index)
+int fake_driver_try_plug(struct fake_driver *d, struct fake_machine *machine,
+			 struct virtio_device *dev, enum fake_transport how, unsigned index,
+			 struct virtio_transport **out)
 {
 	static const enum virtio_transport_kind kind[] = {
 		[FAKE_PCI] = VIRTIO_PCI,
@@ -191,18 +191,27 @@ struct virtio_transport *fake_driver_plug(struct fake_driver *d, struct fake_mac
 		[FAKE_PCI_LEGACY] = VIRTIO_PCI_LEGACY,
 		[FAKE_MMIO_LEGACY] = VIRTIO_MMIO_LEGACY,
 	};
-	struct virtio_transport *t;
-	int r;
+	bool is_mmio = fake_transport_is_mmio(how);
+	int r = is_mmio ? virtio_mmio_create(out, &machine->m, dev, kind[how], index) :
+			  virtio_pci_create(out, &machine->m, dev, kind[how]);
 
-	if (fake_transport_is_mmio(how))
-		r = virtio_mmio_create(&t, &machine->m, dev, kind[how], index);
-	else
-		r = virtio_pci_create(&t, &machine->m, dev, kind[how]);
-	cr_assert_eq(r, 0, "%s", error_text());
-	if (fake_transport_is_mmio(how))
+	if (r < 0)
+		return r;
+	if (is_mmio)
 		fake_driver_find_mmio(d, machine, how, index);
 	else
 		fake_driver_find_pci(d, machine, how, 1);
+	return 0;
+}
+
+struct virtio_transport *fake_driver_plug(struct fake_driver *d, struct fake_machine *machine,
+					  struct virtio_device *dev, enum fake_transport how,
+					  unsigned index)
+{
+	struct virtio_transport *t;
+
+	cr_assert_eq(fake_driver_try_plug(d, machine, dev, how, index, &t), 0, "%s",
+		     error_text());
 	return t;
 }
 

@@ -56,6 +56,11 @@ struct virtio_transport *fake_driver_plug(struct fake_driver *d, struct fake_mac
 					  struct virtio_device *dev, enum fake_transport how,
 					  unsigned index);
 
+/* The same where it may fail: returns 0 or what the transport's constructor returned. */
+int fake_driver_try_plug(struct fake_driver *d, struct fake_machine *machine,
+			 struct virtio_device *dev, enum fake_transport how, unsigned index,
+			 struct virtio_transport **out);
+
 /*
  * Find the device: at PCI slot 'slot', by walking its capabilities (memory and bus mastering are
  * switched on), or at virtio-mmio place 'index'.  Failure ends the test.

@@ -9,6 +9,7 @@
 #include "tests/support/fault.h"
 #include "vmm/base/error.h"
 #include "vmm/base/log.h"
+#include "vmm/machine/layout.h"
 
 /* Start and use it; FAULT_SHOWN if the driver is told that it does not work. */
 static int use(struct echo_rig *rig)
@@ -27,21 +28,13 @@ static int use(struct echo_rig *rig)
 
 static int plug(struct echo_rig *rig)
 {
-	bool is_pci = rig->driver.transport == FAKE_PCI;
 	int r = echo_device_try(&rig->echo, rig->loop);
 
 	if (r < 0)
 		return r;
 	rig->dev = &rig->echo->dev;
-	r = is_pci ? virtio_pci_create(&rig->transport, &rig->machine->m, rig->dev) :
-		     virtio_mmio_create(&rig->transport, &rig->machine->m, rig->dev, 2);
-	if (r < 0)
-		return r;
-	if (is_pci)
-		fake_driver_find_pci(&rig->driver, rig->machine, 1);
-	else
-		fake_driver_find_mmio(&rig->driver, rig->machine, 2);
-	return 0;
+	return fake_driver_try_plug(&rig->driver, rig->machine, rig->dev, rig->driver.transport, 2,
+				    &rig->transport);
 }
 
 static void unplug(struct echo_rig *rig)
@@ -51,7 +44,8 @@ static void unplug(struct echo_rig *rig)
 	machine_unlock(&rig->machine->m);
 	echo_rig_pump(rig);
 	/* What was unplugged gives its place in the PCI window to nobody: begin anew. */
-	rig->machine->m.pci.next_mem = 0xc0000000;
+	rig->machine->m.pci.next_mem = LAYOUT_PCI_MMIO;
+	rig->machine->m.pci.next_io = PORT_PCI_BARS;
 }
 
 static int life(void *arg)
@@ -60,8 +54,8 @@ static int life(void *arg)
 	int worst = FAULT_FINE;
 	int r = plug(rig);
 
-	cr_assert_eq(rig->machine->m.mmio.n_regions, r < 0 || rig->driver.transport == FAKE_MMIO ?
-		     1u + (r == 0) : 2u);
+	/* ECAM, and the device's page or BAR. */
+	cr_assert_eq(rig->machine->m.mmio.n_regions, r < 0 ? 1u : 2u);
 	if (r < 0) {
 		cr_assert_eq(rig->machine->irq.n_attached, 0u);
 		return r;
@@ -98,4 +92,24 @@ Test(fault, echo_over_pci)
 Test(fault, echo_over_mmio)
 {
 	live(FAKE_MMIO);
+}
+
+Test(fault, echo_over_transitional_pci)
+{
+	live(FAKE_TRANSITIONAL);
+}
+
+Test(fault, echo_over_the_legacy_face_of_pci)
+{
+	live(FAKE_TRANSITIONAL_LEGACY);
+}
+
+Test(fault, echo_over_legacy_pci)
+{
+	live(FAKE_PCI_LEGACY);
+}
+
+Test(fault, echo_over_legacy_mmio)
+{
+	live(FAKE_MMIO_LEGACY);
 }
