@@ -135,6 +135,13 @@ static bool modern_write(struct virtio_mmio *t, unsigned offset, uint32_t value)
 	case SHM_SEL:
 		t->shm_sel = value;
 		return true;
+	case SHM_LEN_LOW:
+	case SHM_LEN_HIGH:
+	case SHM_BASE_LOW:
+	case SHM_BASE_HIGH:
+	case CONFIG_GENERATION:
+		virtio_device_mistake(dev, MISTAKE_REGISTER_READ_ONLY);
+		return true;
 	default:
 		return false;
 	}
