@@ -112,6 +112,7 @@ Test(transport_pci, identity)
  * covers: PCI-CAP-01 PCI-CAP-04 PCI-CAP-07 PCI-CAP-08 PCI-COMMON-01 PCI-COMMON-02 PCI-NOTIFY-01
  * covers: PCI-NOTIFY-02 PCI-NOTIFY-03 PCI-NOTIFY-04 PCI-NOTIFY-05 PCI-NOTIFY-06 PCI-ISR-01
  * covers: PCI-DEVCFG-01 PCI-DEVCFG-02 PCI-DEVCFG-03 PCI-CFG-01 PCI-MSIX-01 PCI-MSIX-02
+ * covers: PCI-MSIX-03
  */
 Test(transport_pci, structures_are_apart_inside_the_bar_and_long_enough)
 {
@@ -140,6 +141,31 @@ Test(transport_pci, structures_are_apart_inside_the_bar_and_long_enough)
 	unsigned msix = find_msix();
 	cr_expect_eq((fake_driver_pci_read(d, msix + 2, 2) & 0x7ff) + 1, ECHO_QUEUES + 1);
 	cr_expect_eq(fake_driver_pci_read(d, msix + 4, 4), VIRTIO_PCI_MSIX_TABLE | VIRTIO_PCI_BAR);
+}
+
+/*
+ * One of each kind, so that there is no order to be chosen from; and no way to reset or power down
+ * the function other than by the status and the machine's reset.
+ * covers: PCI-CAP-03 PCI-BUS-04
+ */
+Test(transport_pci, each_capability_is_there_once)
+{
+	enum { POWER = 0x01, VENDOR = 0x09, EXPRESS = 0x10, MSIX = 0x11, ADVANCED = 0x13 };
+	unsigned n_msix = 0, n_of_type[6] = { 0 };
+
+	for (unsigned cap = fake_driver_pci_read(d, 0x34, 1); cap != 0;
+	     cap = fake_driver_pci_read(d, cap + 1, 1)) {
+		unsigned id = fake_driver_pci_read(d, cap, 1);
+		unsigned type = fake_driver_pci_read(d, cap + 3, 1);
+
+		cr_assert(id != POWER && id != EXPRESS && id != ADVANCED);
+		n_msix += id == MSIX;
+		if (id != VENDOR)
+			continue;
+		cr_assert(type >= 1 && type <= 5, "type %u", type);
+		cr_assert_eq(n_of_type[type]++, 0);
+	}
+	cr_assert_eq(n_msix, 1);
 }
 
 /* covers: PCI-CAP-05 */
