@@ -360,3 +360,16 @@ OVER_ALL(driver_mistakes, a_good_driver_makes_none)
 		cr_expect_eq(rig->dev->negotiation.mistakes.n[kind], 0, "%s",
 			     driver_mistake_name((enum driver_mistake)kind));
 }
+
+/* Strict about drivers: KVM takes no kick, so that each is looked at; all else is the same. */
+OVER_ALL(driver_mistakes, a_strict_device_looks_at_every_kick)
+{
+	rig->dev->strict = true;
+	echo_rig_start(rig);
+	cr_assert_eq(rig->machine->n_bells, 0);
+	for (unsigned i = 0; i < 2 * ECHO_QUEUES; i++)
+		echo_rig_round_trip(rig, i % ECHO_QUEUES);
+	cr_assert_eq(driver_mistakes_total(&rig->dev->negotiation.mistakes), 0);
+	fake_driver_kick(&rig->driver, ECHO_QUEUES);
+	cr_assert_eq(rig->dev->negotiation.mistakes.n[MISTAKE_KICK_NO_QUEUE], 1);
+}

@@ -70,7 +70,7 @@ static const struct datapath_ops limited_ops = {
 	.destroy = limited_destroy,
 };
 
-/* N12, N13: device bits are the model's, ring bits are offered only if every part has them. */
+/* N12, N13, N14: device bits are the model's, ring bits are offered only if every part has them. */
 Test(virtio_device, n13_ring_bits_are_offered_if_every_part_serves_them)
 {
 	struct virtio_device dev;
