@@ -1,7 +1,7 @@
 /*
  * A driver that talks to a device's registers over any transport, modern or legacy, through the
- * buses of a fake machine: what it can do over all has one verb.  Registers of one transport only are reached
- * with the reads and writes at the end.
+ * buses of a fake machine: what it can do over all has one verb.  Registers of one transport only
+ * are reached with the reads and writes at the end.
  */
 #ifndef TESTS_FAKE_DRIVER_H
 #define TESTS_FAKE_DRIVER_H

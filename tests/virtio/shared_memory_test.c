@@ -179,7 +179,8 @@ Test(shared_memory, holes_and_edges_have_a_defined_value)
 	for (int t = FAKE_PCI; t <= FAKE_TRANSITIONAL; t++) {
 		struct echo_rig_options o = options_for((enum fake_transport)t);
 		struct echo_rig *rig = echo_rig_create_with(&o);
-		struct found last = find(&rig->driver, THIRD_ID), first = find(&rig->driver, FIRST_ID);
+		struct found last = find(&rig->driver, THIRD_ID);
+		struct found first = find(&rig->driver, FIRST_ID);
 
 		for (uint64_t at = 0; at < first.len; at += 4096)
 			cr_assert_eq(fake_machine_mmio_read(rig->machine, first.addr + at, 8), 0);

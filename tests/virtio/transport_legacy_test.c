@@ -42,7 +42,7 @@ OVER_LEGACY(transport_legacy, offers_what_legacy_drivers_know)
 	cr_assert(low & 1u << VIRTIO_F_ANY_LAYOUT);
 	cr_assert(low & 1u << VIRTIO_F_INDIRECT_DESC && low & 1u << VIRTIO_F_EVENT_IDX);
 	cr_assert(low & NET_CSUM);
-	/* Bit 30 once meant something; 31 would be an extension that never was; 24 is not served. */
+	/* 30 once meant something; 31 would be an extension that never was; 24 is not served. */
 	cr_assert_eq(low >> 30, 0);
 	cr_assert_not(low & 1u << VIRTIO_F_NOTIFY_ON_EMPTY);
 	if (rig->driver.transport == FAKE_MMIO_LEGACY)

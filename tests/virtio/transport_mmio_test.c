@@ -278,8 +278,8 @@ Test(transport_mmio, a_failed_creation_leaves_nothing)
 	destroyed = false;
 	echo = echo_device_create(rig->loop);
 	echo->destroyed = &destroyed;
-	cr_assert_eq(virtio_mmio_create(&t, &rig->machine->m, &echo->dev, VIRTIO_MMIO, LAYOUT_MAX_VIRTIO_MMIO),
-		     -ENOSPC);
+	cr_assert_eq(virtio_mmio_create(&t, &rig->machine->m, &echo->dev, VIRTIO_MMIO,
+					LAYOUT_MAX_VIRTIO_MMIO), -ENOSPC);
 	cr_assert(destroyed);
 
 	destroyed = false;
