@@ -1,14 +1,13 @@
 /*
  * A driver breaks a ring, over every transport: the device needs reset and says so once, nothing
- * else suffers, and a reset cures it.  What is judged of a ring is in chain_test.c; here it is what
- * follows.
- *
- * A table of faults in the shape of 'breaks' below is run by over_all_faults().
+ * else suffers, and a reset cures it.  What is judged of a ring is in chain_test.c and
+ * ring_fault_test.c; here it is what follows.
  */
 #include <criterion/criterion.h>
 #include <string.h>
 
 #include "tests/support/echo_rig.h"
+#include "tests/support/ring_faults.h"
 #include "vmm/base/le.h"
 
 enum {
@@ -248,6 +247,76 @@ static void over_all_faults(struct echo_rig *rig, const struct ring_break *table
 OVER_ALL(broken_ring, n10_needs_reset_hurts_nobody_else_and_is_cured)
 {
 	over_all_faults(rig, breaks, ARRAY_SIZE(breaks));
+}
+
+/* A fresh ring of 'layout' for one queue of a device that runs. */
+static void start_one(struct echo_rig *rig, enum fake_layout layout)
+{
+	struct features f = echo_rig_ring_features();
+	struct fake_ring *ring = &rig->ring[BROKEN_QUEUE];
+
+	if (layout == FAKE_PACKED)
+		features_add(&f, VIRTIO_F_RING_PACKED);
+	cr_assert(fake_driver_negotiate(&rig->driver, f));
+	if (layout == FAKE_PACKED)
+		fake_ring_init_as(ring, layout, rig->machine, ECHO_QUEUE_SIZE, RIG_RINGS);
+	else
+		fake_driver_init_ring(&rig->driver, ring, ECHO_QUEUE_SIZE, RIG_RINGS);
+	fake_driver_set_queue(&rig->driver, BROKEN_QUEUE, ring);
+	fake_driver_enable_queue(&rig->driver, BROKEN_QUEUE);
+	echo_rig_driver_ok(rig);
+	echo_rig_pump(rig);
+	echo_rig_take_interrupts(rig);
+	fake_driver_take_isr(&rig->driver);
+}
+
+static void try_row(struct echo_rig *rig, const struct ring_fault *row, enum fake_layout layout)
+{
+	const struct driver_mistakes *m = &rig->dev->negotiation.mistakes;
+	unsigned bad = ring_fault_expected(row, true) != VQ_FAULT_NONE;
+	unsigned status = echo_rig_running(rig) | (bad ? VIRTIO_STATUS_NEEDS_RESET : 0u);
+
+	start_one(rig, layout);
+	uint64_t total = driver_mistakes_total(m);
+	rig->echo->hold = row->held;
+	row->apply(&rig->ring[BROKEN_QUEUE], SCRATCH);
+	fake_driver_kick(&rig->driver, BROKEN_QUEUE);
+	echo_rig_pump(rig);
+	rig->echo->hold = false;
+	cr_expect_eq(fake_driver_status(&rig->driver), status, "%s, transport %d", row->name,
+		     rig->driver.transport);
+	cr_expect_eq(driver_mistakes_total(m), total + bad, "%s", row->name);
+	cr_expect_eq(rig->echo->queue[BROKEN_QUEUE].vq == NULL, bad, "%s", row->name);
+	cr_expect(!bad || fake_driver_take_isr(&rig->driver) & CONFIG_CAUSE, "%s", row->name);
+}
+
+static void every_row(struct echo_rig *rig)
+{
+	bool legacy = fake_transport_is_legacy(rig->driver.transport);
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < n_ring_faults; i++) {
+		for (unsigned k = 0; k < (legacy ? 1 : FAKE_LAYOUTS); k++) {
+			if (!(ring_faults[i].layouts & 1u << k) ||
+			    ring_faults[i].min_size > ECHO_QUEUE_SIZE)
+				continue;
+			try_row(rig, &ring_faults[i], (enum fake_layout)k);
+			n++;
+		}
+		echo_rig_start(rig);
+		echo_rig_round_trip(rig, BROKEN_QUEUE);
+	}
+	cr_assert_gt(n, legacy ? 20 : 40);
+}
+
+/* N10: the whole table of faults, in both layouts.  covers: CORE-STATUS-03 CORE-VQ-04 */
+Test(broken_ring, n10_every_fault_over_every_transport)
+{
+	struct features packed = FEATURES_EMPTY;
+
+	features_add(&packed, VIRTIO_F_RING_PACKED);
+	echo_rig_over_with(FAKE_PCI, FAKE_TRANSITIONAL, packed, every_row);
+	echo_rig_over(FAKE_TRANSITIONAL_LEGACY, FAKE_MMIO_LEGACY, every_row);
 }
 
 /*
