@@ -32,9 +32,8 @@ static void enable_again(struct echo_rig *rig, unsigned index, uint16_t size, ui
 }
 
 /*
- * A reset is complete when the write of the register is: the driver never reads 1, and 0 is true.
- * covers: PCI-COMMON-09 PCI-COMMON-11 PCI-COMMON-12 PCI-COMMON-13
- * covers: MMIO-REG-09 MMIO-REG-11 MMIO-REG-12 MMIO-REG-13
+ * The echo stops at once, so a reset is complete when the write of the register is: the driver
+ * never reads 1, and 0 is true.  One that takes its time is in slow_stop_test.c.
  */
 static void reset_queue(struct echo_rig *rig, unsigned index)
 {
@@ -59,7 +58,10 @@ static void hold_some(struct echo_rig *rig, unsigned index)
 	fake_driver_kick(&rig->driver, index);
 }
 
-/* covers: CORE-QRESET-01 CORE-QRESET-06 */
+/*
+ * covers: CORE-QRESET-01 CORE-QRESET-06 PCI-COMMON-09 PCI-COMMON-11 PCI-COMMON-12 PCI-COMMON-13
+ * covers: MMIO-REG-09 MMIO-REG-11 MMIO-REG-12 MMIO-REG-13
+ */
 OVER_MODERN(queue_reset, what_is_in_flight_is_never_heard_of_again)
 {
 	uint8_t *ring, *data;

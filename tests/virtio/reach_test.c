@@ -46,7 +46,6 @@ OVER_ALL(reach, guest_addresses_are_taken_as_they_are)
 /*
  * Without an IOMMU the platform's addresses are the guest's; what cannot be translated is an error
  * and nothing else is tried.
- * covers: FEAT-12 FEAT-14
  */
 static void with_access_platform(struct echo_rig *rig)
 {
@@ -64,6 +63,7 @@ static void with_access_platform(struct echo_rig *rig)
 		cr_assert_eq(low[i], 0x5a);
 }
 
+/* covers: FEAT-12 FEAT-14 */
 Test(reach, what_cannot_be_translated_is_an_error)
 {
 	struct features on = FEATURES_EMPTY;

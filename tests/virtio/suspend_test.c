@@ -18,13 +18,13 @@ static void over(void (*test)(struct echo_rig *rig))
 	echo_rig_over_with(FAKE_PCI, FAKE_TRANSITIONAL, on, test);
 }
 
-#define SUSPEND_TEST(name)                                                                         \
-	static void name(struct echo_rig *rig);                                                    \
-	Test(suspend, name)                                                                        \
+#define OVER_SUSPEND(suite, name)                                                                  \
+	static void suite##_##name(struct echo_rig *rig);                                          \
+	Test(suite, name)                                                                          \
 	{                                                                                          \
-		over(name);                                                                        \
+		over(suite##_##name);                                                              \
 	}                                                                                          \
-	static void name(struct echo_rig *rig)
+	static void suite##_##name(struct echo_rig *rig)
 
 static struct features accepted(void)
 {
@@ -75,7 +75,7 @@ static void expect_no_io(struct echo_rig *rig, unsigned index)
 }
 
 /* covers: CORE-SUSPEND-01 */
-SUSPEND_TEST(until_driver_ok_the_bit_is_ignored)
+OVER_SUSPEND(suspend, until_driver_ok_the_bit_is_ignored)
 {
 	struct fake_driver *d = &rig->driver;
 
@@ -92,7 +92,7 @@ SUSPEND_TEST(until_driver_ok_the_bit_is_ignored)
 }
 
 /* covers: CORE-SUSPEND-13 */
-SUSPEND_TEST(without_the_feature_the_bit_is_noise)
+OVER_SUSPEND(suspend, without_the_feature_the_bit_is_noise)
 {
 	echo_rig_start(rig);
 	ask_to_suspend(rig);
@@ -102,7 +102,7 @@ SUSPEND_TEST(without_the_feature_the_bit_is_noise)
 }
 
 /* covers: CORE-SUSPEND-03 CORE-SUSPEND-06 CORE-SUSPEND-07 CORE-SUSPEND-11 */
-SUSPEND_TEST(a_suspended_device_does_nothing_until_it_is_resumed)
+OVER_SUSPEND(suspend, a_suspended_device_does_nothing_until_it_is_resumed)
 {
 	uint8_t *ring, copy[2][4096];
 
@@ -132,7 +132,7 @@ SUSPEND_TEST(a_suspended_device_does_nothing_until_it_is_resumed)
 }
 
 /* covers: CORE-SUSPEND-06 CORE-SUSPEND-08 CORE-SUSPEND-09 CORE-SUSPEND-10 CORE-SUSPEND-11 */
-SUSPEND_TEST(what_is_in_progress_is_used_before_the_device_says_suspended)
+OVER_SUSPEND(suspend, what_is_in_progress_is_used_before_the_device_says_suspended)
 {
 	start(rig);
 	rig->echo->hold = true;
@@ -173,7 +173,7 @@ SUSPEND_TEST(what_is_in_progress_is_used_before_the_device_says_suspended)
 }
 
 /* covers: CORE-SUSPEND-03 CORE-SUSPEND-04 CORE-SUSPEND-05 */
-SUSPEND_TEST(a_change_of_the_configuration_waits_for_the_resume)
+OVER_SUSPEND(suspend, a_change_of_the_configuration_waits_for_the_resume)
 {
 	uint8_t a = 0x71, b = 0x72;
 
@@ -202,7 +202,7 @@ SUSPEND_TEST(a_change_of_the_configuration_waits_for_the_resume)
 }
 
 /* covers: CORE-SUSPEND-02 */
-SUSPEND_TEST(writes_to_a_suspended_device_are_ignored)
+OVER_SUSPEND(suspend, writes_to_a_suspended_device_are_ignored)
 {
 	struct fake_ring other;
 
@@ -232,7 +232,7 @@ SUSPEND_TEST(writes_to_a_suspended_device_are_ignored)
 }
 
 /* covers: CORE-SUSPEND-12 */
-SUSPEND_TEST(a_reset_helps_at_any_point)
+OVER_SUSPEND(suspend, a_reset_helps_at_any_point)
 {
 	uint8_t byte = 0x42;
 
@@ -259,7 +259,7 @@ SUSPEND_TEST(a_reset_helps_at_any_point)
 }
 
 /* N10: one of two outcomes, never both.  covers: CORE-SUSPEND-06 */
-SUSPEND_TEST(a_device_that_breaks_while_it_suspends_needs_reset)
+OVER_SUSPEND(suspend, a_device_that_breaks_while_it_suspends_needs_reset)
 {
 	start(rig);
 	rig->echo->hold = true;
@@ -279,7 +279,7 @@ SUSPEND_TEST(a_device_that_breaks_while_it_suspends_needs_reset)
 }
 
 /* N10.  covers: CORE-SUSPEND-04 CORE-SUSPEND-07 */
-SUSPEND_TEST(a_device_that_breaks_while_suspended_is_not_resumed)
+OVER_SUSPEND(suspend, a_device_that_breaks_while_suspended_is_not_resumed)
 {
 	start(rig);
 	suspend(rig);
@@ -293,7 +293,7 @@ SUSPEND_TEST(a_device_that_breaks_while_suspended_is_not_resumed)
 	echo_rig_round_trip(rig, 0);
 }
 
-SUSPEND_TEST(a_driver_may_give_up_a_device_that_it_suspends)
+OVER_SUSPEND(suspend, a_driver_may_give_up_a_device_that_it_suspends)
 {
 	start(rig);
 	suspend(rig);
@@ -316,7 +316,7 @@ SUSPEND_TEST(a_driver_may_give_up_a_device_that_it_suspends)
 }
 
 /* A start that Bus Master Enable put off is not made up for while the device is suspended. */
-SUSPEND_TEST(a_start_that_was_put_off_waits_for_both)
+OVER_SUSPEND(suspend, a_start_that_was_put_off_waits_for_both)
 {
 	struct fake_driver *d = &rig->driver;
 
