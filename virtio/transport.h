@@ -23,6 +23,19 @@ static inline bool virtio_transport_is_mmio(enum virtio_transport_kind kind)
 	return kind == VIRTIO_MMIO || kind == VIRTIO_MMIO_LEGACY;
 }
 
+/* "pci", "mmio-legacy": as a configuration has it. */
+const char *virtio_transport_name(enum virtio_transport_kind kind);
+
+/*
+ * Which feature bits 'dev' offers over 'kind'.  virtio_pci_create and virtio_mmio_create do that
+ * by themselves; alone it is for a device that shall only be looked at.
+ *
+ * Returns 0, or -EINVAL with an error chain: a device of this type has no legacy interface, or
+ * cannot offer what was demanded.
+ */
+MUST_USE int virtio_transport_settle_features(struct virtio_device *dev,
+					      enum virtio_transport_kind kind);
+
 struct virtio_transport_ops {
 	/* Where queue 'index' signals used buffers.  Asked at start. */
 	struct virtqueue_call (*queue_call)(struct virtio_transport *t, unsigned index);

@@ -311,15 +311,6 @@ static const struct virtio_transport_ops mmio_ops = {
 	.destroy = mmio_destroy,
 };
 
-static int settle_features(struct virtio_mmio *t)
-{
-	struct features carried = FEATURES_EMPTY;
-
-	if (t->version == &virtio_mmio_modern)
-		features_add(&carried, VIRTIO_F_NOTIFICATION_DATA);
-	return virtio_device_settle_features(t->base.device, t->version->interface, carried);
-}
-
 static int put_on_bus(struct virtio_mmio *t, unsigned index)
 {
 	int r;
@@ -358,7 +349,7 @@ int virtio_mmio_create(struct virtio_transport **out, struct machine *m, struct 
 	t->queue = calloc(dev->n_queues, sizeof(*t->queue));
 	if (!t->queue)
 		goto fail;
-	r = settle_features(t);
+	r = virtio_transport_settle_features(dev, kind);
 	if (r == 0)
 		r = put_on_bus(t, index);
 	if (r < 0)

@@ -35,7 +35,6 @@ struct virtio_mmio;
 /* What differs between the versions. */
 struct virtio_mmio_version {
 	uint32_t number;
-	unsigned interface;		/* FEATURE_ON_... */
 	/* Registers that are not in the list above, or behave differently.  False: none there. */
 	bool (*read)(struct virtio_mmio *t, unsigned offset, uint32_t *value);
 	bool (*write)(struct virtio_mmio *t, unsigned offset, uint32_t value);

@@ -73,7 +73,6 @@ static bool legacy_write(struct virtio_mmio *t, unsigned offset, uint32_t value)
 
 const struct virtio_mmio_version virtio_mmio_legacy = {
 	.number = 1,
-	.interface = FEATURE_ON_MMIO_LEGACY,
 	.read = legacy_read,
 	.write = legacy_write,
 	.write_config = virtio_device_write_config_legacy,

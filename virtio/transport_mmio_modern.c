@@ -149,7 +149,6 @@ static bool modern_write(struct virtio_mmio *t, unsigned offset, uint32_t value)
 
 const struct virtio_mmio_version virtio_mmio_modern = {
 	.number = 2,
-	.interface = FEATURE_ON_MMIO,
 	.read = modern_read,
 	.write = modern_write,
 	.write_config = virtio_device_write_config,

@@ -166,8 +166,7 @@ static const struct virtio_transport_ops pci_transport_ops = {
 	.destroy = pci_destroy,
 };
 
-/* 4.1.2 "PCI Device Discovery": the types that have a transitional device ID, and which. */
-static uint16_t transitional_id(enum virtio_device_id id)
+uint16_t virtio_pci_transitional_id(enum virtio_device_id id)
 {
 	switch (id) {
 	case VIRTIO_ID_NET: return 0x1000;
@@ -186,7 +185,7 @@ static void init_function(struct virtio_pci *t)
 	/* 4.1.2.1 "Device Requirements: PCI Device Discovery", 4.1.2.3 "Legacy Interfaces" */
 	const struct pci_ids ids = {
 		.vendor = VIRTIO_VENDOR,
-		.device = t->is_legacy ? transitional_id(dev->id) :
+		.device = t->is_legacy ? virtio_pci_transitional_id(dev->id) :
 					 (uint16_t)(VIRTIO_DEVICE_BASE + dev->id),
 		.subsystem_vendor = VIRTIO_VENDOR,
 		.subsystem = (uint16_t)(t->is_legacy ? dev->id : VIRTIO_DEVICE_BASE + dev->id),
@@ -204,24 +203,6 @@ static void init_function(struct virtio_pci *t)
 			   &virtio_pci_bar_ops, t);
 	if (t->is_modern)
 		virtio_pci_add_structures(t);
-}
-
-static int settle_features(struct virtio_pci *t)
-{
-	struct features carried = FEATURES_EMPTY;
-	unsigned interfaces = 0;
-
-	if (t->is_modern) {
-		features_add(&carried, VIRTIO_F_NOTIFICATION_DATA);
-		features_add(&carried, VIRTIO_F_NOTIF_CONFIG_DATA);
-		interfaces |= FEATURE_ON_PCI;
-	}
-	if (t->is_legacy)
-		interfaces |= FEATURE_ON_PCI_LEGACY;
-	if (t->is_legacy && transitional_id(t->base.device->id) == 0)
-		return error_set(EINVAL, "devices of type %u have no legacy interface",
-				 t->base.device->id);
-	return virtio_device_settle_features(t->base.device, interfaces, carried);
 }
 
 static int add_interrupts(struct virtio_pci *t)
@@ -269,7 +250,7 @@ int virtio_pci_create(struct virtio_transport **out, struct machine *m, struct v
 	t->queue = calloc(dev->n_queues, sizeof(*t->queue));
 	if (!t->queue)
 		goto fail;
-	r = settle_features(t);
+	r = virtio_transport_settle_features(dev, kind);
 	if (r < 0)
 		goto fail;
 	init_function(t);

@@ -69,6 +69,12 @@ static inline struct virtio_pci *virtio_pci_from(struct pci_device *pci)
 	return container_of(pci, struct virtio_pci, pci);
 }
 
+/*
+ * 4.1.2 "PCI Device Discovery": the transitional device ID of a type; 0: it has no legacy
+ * interface.
+ */
+uint16_t virtio_pci_transitional_id(enum virtio_device_id id);
+
 /* The common configuration.  'offset' + 'size' may end beyond it. */
 uint64_t virtio_pci_common_read(struct virtio_pci *t, unsigned offset, unsigned size);
 void virtio_pci_common_write(struct virtio_pci *t, unsigned offset, unsigned size, uint64_t value);
