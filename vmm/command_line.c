@@ -1,7 +1,8 @@
 /*
  * Long options as people know them: "--flag value", "--flag=value", "--flag"/"--no-flag" for
  * booleans.  A flag that several rows of the table share takes a list, "--disk
- * FILE,readonly,queues=2"; a comma inside of a value is written twice.
+ * FILE,readonly,queues=2"; a comma inside of a value is written twice,
+ * but what begins with + or - goes on with the list of feature bits before it.
  */
 #include "vmm/command_line.h"
 
@@ -145,33 +146,53 @@ static bool takes_any_word(const struct option *o)
 	return o->type == OPTION_TEXT || o->type == OPTION_PATH;
 }
 
-static void read_item(struct reader *rd, const struct option *first, void *object, const char *item,
-		      bool may_be_bare)
+/*
+ * Is the item in first place the flag's own value?  A lone word is ("--disk readonly" names a
+ * file) unless it can only be a key ("--balloon reporting" is no size), and so is what only looks
+ * like a key ("--console file=log").
+ */
+static bool is_bare(const struct option *first, const struct option *o, const char *item,
+		    size_t len)
+{
+	if (len == 0)
+		return true;
+	if (item[len] != '=')
+		return !o || takes_any_word(first);
+	return !o && first->type == OPTION_TARGET;
+}
+
+/*
+ * One item; 'before' is the row of the one before it, NULL in first place.  Returns the row that it
+ * is for, or that of the flag if there is none.
+ */
+static const struct option *read_item(struct reader *rd, const struct option *first, void *object,
+				      const char *item, const struct option *before)
 {
 	size_t len = key_length(item);
 	const struct option *o = option_find_item(first->flag, item, len);
 	char label[96];
 
 	snprintf(label, sizeof(label), "--%s", first->flag);
-	if (len && item[len] == '=' ? !o : !may_be_bare && !o) {
-		unknown_key(rd, label, item, len ? len : strcspn(item, "="), has_flag, first->flag);
-		return;
-	}
-	/*
-	 * A lone word in first place is a value ("--disk readonly" names a file), unless it can
-	 * only be a key ("--balloon reporting" is no size).
-	 */
-	if (!len || (item[len] == '\0' && may_be_bare && (!o || takes_any_word(first)))) {
+	if (!before && is_bare(first, o, item, len)) {
 		set(rd, first, object, label, item);
-		return;
+		return first;
+	}
+	if (before && before->type == OPTION_FEATURES && (*item == '+' || *item == '-'))
+		o = before;
+	if (!o) {
+		unknown_key(rd, label, item, len ? len : strcspn(item, "="), has_flag, first->flag);
+		return first;
 	}
 	snprintf(label, sizeof(label), "--%s: %s", first->flag, o->key);
-	if (item[len] == '=')
+	if (*item == '+' || *item == '-')
+		set(rd, o, object, label, item);
+	else if (item[len] == '=')
 		set(rd, o, object, label, item + len + 1);
 	else if (o->type == OPTION_BOOL)
 		set(rd, o, object, label, "yes");
 	else
 		mistakes_add(rd->mistakes, "%s: needs a value, '%s=...'", label, o->key);
+	return o;
 }
 
 static void read_list(struct reader *rd, const struct option *first, const char *list)
@@ -183,11 +204,10 @@ static void read_list(struct reader *rd, const struct option *first, const char 
 	if (!object || !item) {
 		mistakes_add(rd->mistakes, "--%s: no memory", first->flag);
 	} else {
-		bool is_first = true;
+		const struct option *o = NULL;
 		do {
 			take_item(&list, item);
-			read_item(rd, first, object, item, is_first);
-			is_first = false;
+			o = read_item(rd, first, object, item, o);
 		} while (list);
 	}
 	free(item);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "virtio/transport.h"
 #include "vmm/base/error.h"
 #include "vmm/base/text.h"
 #include "vmm/option.h"
@@ -65,6 +66,49 @@ struct disk_settings *config_find_disk(const struct vm_config *config, const cha
 			return &config->disk[i];
 	}
 	return NULL;
+}
+
+const struct device_settings *config_device(const struct vm_config *config, unsigned index)
+{
+	const struct device_settings *others[] = {
+		config->console.kind != TARGET_OFF ? &config->console_device : NULL,
+		config->rng == PRESENCE_ON ? &config->rng_device : NULL,
+		config->balloon.given ? &config->balloon_device : NULL,
+	};
+
+	if (index < config->n_disks)
+		return &config->disk[index].device;
+	index -= config->n_disks;
+	for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
+		if (others[i] && index-- == 0)
+			return others[i];
+	return NULL;
+}
+
+int config_device_transport(const struct vm_config *config, unsigned index)
+{
+	const struct device_settings *device = config_device(config, index);
+
+	return device && device->transport != TRANSPORT_OF_VM ? device->transport :
+								config->transport;
+}
+
+struct feature_wishes config_device_features(const struct vm_config *config, unsigned index)
+{
+	const struct device_settings *device = config_device(config, index);
+
+	return device ? feature_wishes_merge(config->features, device->features) :
+			config->features;
+}
+
+unsigned config_count_mmio(const struct vm_config *config)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; config_device(config, i); i++)
+		n += virtio_transport_is_mmio(
+			(enum virtio_transport_kind)config_device_transport(config, i));
+	return n;
 }
 
 /* "disk0" is the first disk, unless the user called another one so. */
@@ -150,7 +194,7 @@ void config_validate(struct vm_config *config, struct mistakes *mistakes)
 	for (unsigned i = 0; i < config->n_disks; i++)
 		validate_disk(config, &config->disk[i], mistakes);
 	validate_balloon(config, mistakes);
-	if (config->mmio_discovery != MMIO_DISCOVERY_ACPI && config->transport != TRANSPORT_MMIO)
+	if (config->mmio_discovery != MMIO_DISCOVERY_ACPI && config_count_mmio(config) == 0)
 		mistakes_add(mistakes, "vm.mmio_discovery=%s needs '--transport mmio'",
 			     config->mmio_discovery == MMIO_DISCOVERY_DTB ? "dtb" : "cmdline");
 }

@@ -6,10 +6,10 @@
 #ifndef VMM_CONFIG_H
 #define VMM_CONFIG_H
 
+#include "virtio/feature_names.h"
 #include "vmm/base/util.h"
 #include "vmm/mistakes.h"
 
-enum transport_kind { TRANSPORT_PCI, TRANSPORT_MMIO };
 enum mmio_discovery { MMIO_DISCOVERY_ACPI, MMIO_DISCOVERY_CMDLINE, MMIO_DISCOVERY_DTB };
 enum guest_policy { POLICY_EXIT, POLICY_FAIL, POLICY_RESTART };
 enum seccomp_mode { SECCOMP_OFF, SECCOMP_LOG, SECCOMP_ON };
@@ -28,6 +28,13 @@ struct target {
 	char *path;		/* of TARGET_FILE */
 };
 
+/* What can be said about every virtio device. */
+enum { TRANSPORT_OF_VM = -1 };
+struct device_settings {
+	int transport;		/* enum virtio_transport_kind, or TRANSPORT_OF_VM */
+	struct feature_wishes features;
+};
+
 struct disk_settings {
 	char *name;		/* never NULL after config_validate */
 	char *path;
@@ -35,6 +42,7 @@ struct disk_settings {
 	bool readonly, ephemeral, direct;
 	int engine;		/* enum virtio_blk_engine */
 	unsigned queues, queue_size, block_size;
+	struct device_settings device;
 };
 
 struct balloon_settings {
@@ -51,7 +59,8 @@ struct vm_config {
 	unsigned cpus, cores, threads;
 	bool prefault;
 	char *kvm_path;
-	enum transport_kind transport;
+	int transport;		/* enum virtio_transport_kind */
+	struct feature_wishes features;	/* of all devices */
 	enum mmio_discovery mmio_discovery;
 	unsigned io_threads, poll_us;
 	uint64_t timeout_ms;	/* 0: none */
@@ -66,6 +75,7 @@ struct vm_config {
 	struct target console, serial;
 	enum presence rng;
 	struct balloon_settings balloon;
+	struct device_settings console_device, rng_device, balloon_device;
 	/* disks, in the order in which they were named */
 	struct disk_settings *disk;
 	unsigned n_disks;
@@ -81,6 +91,22 @@ struct disk_settings *config_add_disk(struct vm_config *config);
 /* The disk called 'name' (len characters), or NULL. */
 struct disk_settings *config_find_disk(const struct vm_config *config, const char *name,
 				       size_t len);
+
+/*
+ * The settings of virtio device 'index', or NULL: there are no more.  This is the order in which
+ * devices are made and get their places: disks (for their letters), then the others.
+ */
+const struct device_settings *config_device(const struct vm_config *config, unsigned index);
+
+/*
+ * How that device is reached (enum virtio_transport_kind), and what is wanted of its bits: its own
+ * settings, and where they say nothing those of the VM.
+ */
+int config_device_transport(const struct vm_config *config, unsigned index);
+
+/* How many devices are on virtio-mmio; they take the places from 0 on. */
+unsigned config_count_mmio(const struct vm_config *config);
+struct feature_wishes config_device_features(const struct vm_config *config, unsigned index);
 
 /* Give names to unnamed disks, and note every setting that is missing or contradicts another. */
 void config_validate(struct vm_config *config, struct mistakes *mistakes);

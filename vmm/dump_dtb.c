@@ -10,7 +10,6 @@
 #include "vmm/machine/layout.h"
 #include "vmm/machine/ram_layout.h"
 #include "vmm/machine/x86/topology.h"
-#include "vmm/vm.h"
 
 /* As much as there is in the guest. */
 enum { TREE_SIZE = LAYOUT_ACPI_END - LAYOUT_FDT };
@@ -39,7 +38,7 @@ static int build(const struct vm_config *c, const char *cmdline, void *tree, siz
 	const struct acpi_config board = {
 		.n_vcpus = c->cpus,
 		.apic_id = apic_id,
-		.n_virtio_mmio = vm_count_virtio(c),
+		.n_virtio_mmio = config_count_mmio(c),
 		.has_uart = c->serial.kind != TARGET_OFF,
 		.has_cmos = true,
 		.has_pvpanic = true,
@@ -67,7 +66,7 @@ int dump_dtb(const struct vm_config *config, const char *path)
 
 	if (!tree)
 		return error_set(ENOMEM, "write the device tree");
-	r = guest_cmdline_build(&cmdline, config, vm_count_virtio(config));
+	r = guest_cmdline_build(&cmdline, config, config_count_mmio(config));
 	if (r == 0)
 		r = build(config, cmdline, tree, &len);
 	if (r == 0)

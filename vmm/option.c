@@ -193,6 +193,16 @@ static int set_target(struct target *target, const char *text, char *why)
 	return refuse(why, "'%s' is not one of stdio, file=PATH, null, off", text);
 }
 
+static int set_features(const struct option *o, struct feature_wishes *wishes, const char *text,
+			char *why)
+{
+	char reason[FEATURE_WHY_SIZE];
+
+	if (feature_wishes_add(wishes, text, o->device, reason) == 0)
+		return 0;
+	return refuse(why, "%s", reason);
+}
+
 int option_set(const struct option *o, void *object, const char *text, char why[OPTION_WHY_SIZE])
 {
 	void *field = (char *)object + o->offset;
@@ -219,6 +229,8 @@ int option_set(const struct option *o, void *object, const char *text, char why[
 		return set_choice(o, field, text, why);
 	case OPTION_TARGET:
 		return set_target(field, text, why);
+	case OPTION_FEATURES:
+		return set_features(o, field, text, why);
 	}
 	return r;
 }

@@ -1,6 +1,7 @@
 #include "vmm/option_table.h"
 
 #include "devices/virtio_models.h"
+#include "virtio/transport.h"
 #include "vmm/config.h"
 #include "vmm/machine/layout.h"
 
@@ -15,7 +16,21 @@
 #endif
 
 static const struct option_choice transports[] = {
-	{ "pci", TRANSPORT_PCI }, { "mmio", TRANSPORT_MMIO }, { 0 }
+	{ "pci", VIRTIO_PCI },
+	{ "pci-transitional", VIRTIO_PCI_TRANSITIONAL },
+	{ "pci-legacy", VIRTIO_PCI_LEGACY },
+	{ "mmio", VIRTIO_MMIO },
+	{ "mmio-legacy", VIRTIO_MMIO_LEGACY },
+	{ 0 }
+};
+static const struct option_choice device_transports[] = {
+	{ "vm", TRANSPORT_OF_VM },
+	{ "pci", VIRTIO_PCI },
+	{ "pci-transitional", VIRTIO_PCI_TRANSITIONAL },
+	{ "pci-legacy", VIRTIO_PCI_LEGACY },
+	{ "mmio", VIRTIO_MMIO },
+	{ "mmio-legacy", VIRTIO_MMIO_LEGACY },
+	{ 0 }
 };
 static const struct option_choice discoveries[] = {
 	{ "acpi", MMIO_DISCOVERY_ACPI },
@@ -58,6 +73,16 @@ const struct option_section option_sections[] = {
 };
 const unsigned option_sections_len = ARRAY_SIZE(option_sections);
 
+/* What every section with a virtio device has; 'field' is its struct device_settings. */
+#define DEVICE_ROWS(section, field, name, type)                                                    \
+	{ section, "transport", OPTION_CHOICE,                                                     \
+	  (field) + offsetof(struct device_settings, transport), "vm",                             \
+	  .choice = device_transports, .flag = name,                                               \
+	  .help = "how the guest reaches this device; vm: as all of them" },                       \
+	{ section, "features", OPTION_FEATURES,                                                    \
+	  (field) + offsetof(struct device_settings, features), .device = type, .flag = name,      \
+	  .value = "+BIT,-BIT...", .help = "demand (+) and forbid (-) feature bits of this device" }
+
 /* clang-format off */
 const struct option option_table[] = {
 	{ "boot", "kernel", OPTION_PATH, VM(kernel), .flag = "kernel", .value = "FILE",
@@ -83,6 +108,9 @@ const struct option option_table[] = {
 	  .help = "take all memory from the host at the start" },
 	{ "vm", "transport", OPTION_CHOICE, VM(transport), "pci", .choice = transports,
 	  .flag = "transport", .help = "how the guest reaches virtio devices" },
+	{ "vm", "features", OPTION_FEATURES, VM(features), .flag = "features",
+	  .value = "+BIT,-BIT...",
+	  .help = "demand (+) and forbid (-) feature bits of all devices" },
 	{ "vm", "mmio_discovery", OPTION_CHOICE, VM(mmio_discovery), "acpi", .choice = discoveries,
 	  .help = "how it learns of virtio-mmio devices; dtb: a device tree, no ACPI" },
 	{ "vm", "timeout", OPTION_DURATION, VM(timeout_ms), "0", .flag = "timeout", .value = "TIME",
@@ -129,14 +157,17 @@ const struct option option_table[] = {
 	{ "disks", "block_size", OPTION_NUMBER, DISK(block_size), "0", "bytes", .max = 4096,
 	  .power_of_two = true, .flag = "disk", .value = "N",
 	  .help = "logical block size, from 512; 0: that of the file or device" },
+	DEVICE_ROWS("disks", DISK(device), "disk", VIRTIO_ID_BLOCK),
 
 	{ "console", "to", OPTION_TARGET, VM(console), "stdio", .flag = "console",
 	  .value = "TARGET",
 	  .help = "stdio, file=PATH, null (nobody listens) or off (no such device)" },
+	DEVICE_ROWS("console", VM(console_device), "console", VIRTIO_ID_CONSOLE),
 	{ "serial", "to", OPTION_TARGET, VM(serial), "stdio", .flag = "serial", .value = "TARGET",
 	  .help = "likewise: stdio, file=PATH, null or off" },
 	{ "rng", "enabled", OPTION_CHOICE, VM(rng), "on", .choice = presences, .flag = "rng",
 	  .help = "a virtio entropy device, fed by the host" },
+	DEVICE_ROWS("rng", VM(rng_device), "rng", VIRTIO_ID_RNG),
 
 	{ "balloon", "size", OPTION_SIZE, VM(balloon.size), "0", .max = GIB(4096),
 	  .flag = "balloon", .value = "SIZE", .help = "memory that the guest gives back at start" },
@@ -153,6 +184,7 @@ const struct option option_table[] = {
 	  .help = "the guest says what it fills free pages with" },
 	{ "balloon", "must_tell_host", OPTION_BOOL, VM(balloon.must_tell_host), "no",
 	  .flag = "balloon", .help = "the guest says so before it uses a page again" },
+	DEVICE_ROWS("balloon", VM(balloon_device), "balloon", VIRTIO_ID_BALLOON),
 };
 /* clang-format on */
 const unsigned option_table_len = ARRAY_SIZE(option_table);

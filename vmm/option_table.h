@@ -18,6 +18,7 @@ enum option_type {
 	OPTION_DURATION,	/* uint64_t, milliseconds */
 	OPTION_CHOICE,		/* an enum */
 	OPTION_TARGET,		/* struct target */
+	OPTION_FEATURES,	/* struct feature_wishes; each use adds to it */
 };
 
 struct option_choice {
@@ -35,6 +36,7 @@ struct option {
 	uint64_t min, max;	/* NUMBER and SIZE, both allowed */
 	bool power_of_two;	/* NUMBER: 0 or a power of two */
 	const struct option_choice *choice;
+	unsigned device;	/* FEATURES: the type whose bits have names; 0: those of all */
 	/*
 	 * The long option without "--"; NULL: only by --set.  Rows that share a flag are the items
 	 * of one comma-separated value ("--disk FILE,readonly"): the first such row takes an item

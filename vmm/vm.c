@@ -54,16 +54,15 @@ static void raise_descriptor_limit(void)
 	}
 }
 
-unsigned vm_count_virtio(const struct vm_config *config)
+static enum virtio_transport_kind kind_of(const struct vm_config *config, unsigned index)
 {
-	return config->n_disks + (config->console.kind != TARGET_OFF) +
-	       (config->rng == PRESENCE_ON) + config->balloon.given;
+	return (enum virtio_transport_kind)config_device_transport(config, index);
 }
 
 static int open_kernel(struct vm *vm)
 {
 	const struct vm_config *c = vm->config;
-	int r = guest_cmdline_build(&vm->cmdline, c, vm_count_virtio(c));
+	int r = guest_cmdline_build(&vm->cmdline, c, config_count_mmio(c));
 
 	if (r < 0)
 		return r;
@@ -271,24 +270,38 @@ static int create_platform(struct vm *vm)
 	return r;
 }
 
+/* Device 'index' over its transport; PCI and virtio-mmio count their places for themselves. */
+static int create_transport(struct vm *vm, unsigned index, unsigned *n_mmio)
+{
+	enum virtio_transport_kind kind = kind_of(vm->config, index);
+	struct feature_wishes wishes = config_device_features(vm->config, index);
+	struct virtio_device *model = vm->model[index];
+
+	vm->model[index] = NULL;	/* consumed */
+	virtio_device_want_features(model, wishes.on, wishes.off);
+	if (virtio_transport_is_mmio(kind))
+		return virtio_mmio_create(&vm->transport[index], vm->machine, model, kind,
+					  (*n_mmio)++);
+	return virtio_pci_create(&vm->transport[index], vm->machine, model, kind);
+}
+
 static int create_transports(struct vm *vm)
 {
-	bool pci = vm->config->transport == TRANSPORT_PCI;
+	unsigned n_mmio = 0, n_all_mmio = config_count_mmio(vm->config);
+	unsigned n_pci = vm->n_models - n_all_mmio;
 
-	if (!pci && vm->n_models > LAYOUT_MAX_VIRTIO_MMIO)
+	if (n_all_mmio > LAYOUT_MAX_VIRTIO_MMIO)
 		return error_set(ENOSPC, "put %u virtio devices on virtio-mmio: %d are the most",
-				 vm->n_models, LAYOUT_MAX_VIRTIO_MMIO);
+				 n_all_mmio, LAYOUT_MAX_VIRTIO_MMIO);
 	/* Disks keep the user's order, however many there are. */
-	vm->machine->pci.dense = vm->n_models > PCI_N_SLOTS - 1;
+	vm->machine->pci.dense = n_pci > PCI_N_SLOTS - 1;
 	for (unsigned i = 0; i < vm->n_models; i++) {
-		struct virtio_device *model = vm->model[i];
-		struct virtio_transport **out = &vm->transport[i];
-		vm->model[i] = NULL;
-		int r = pci ? virtio_pci_create(out, vm->machine, model, VIRTIO_PCI)
-			    : virtio_mmio_create(out, vm->machine, model, VIRTIO_MMIO, i);
+		int r = create_transport(vm, i, &n_mmio);
+		if (r == -ENOSPC && !virtio_transport_is_mmio(kind_of(vm->config, i)))
+			return error_add(r, "put %u virtio devices on PCI (number %u did not fit)",
+					 n_pci, i + 1 - n_mmio);
 		if (r < 0)
-			return error_add(r, "put %u virtio devices on %s (number %u did not fit)",
-					 vm->n_models, pci ? "PCI" : "virtio-mmio", i + 1);
+			return r;
 		vm->n_transports++;
 	}
 	return 0;
@@ -298,12 +311,12 @@ static int create_transports(struct vm *vm)
 static void describe_to_acpi(struct vm *vm)
 {
 	const struct vm_config *c = vm->config;
-	bool listed = c->transport == TRANSPORT_MMIO && c->mmio_discovery != MMIO_DISCOVERY_CMDLINE;
+	bool listed = c->mmio_discovery != MMIO_DISCOVERY_CMDLINE;
 
 	vm->machine->acpi = (struct acpi_config){
 		.n_vcpus = vm->machine->n_vcpus,
 		.apic_id = vm->machine->apic_id,
-		.n_virtio_mmio = listed ? vm->n_transports : 0,
+		.n_virtio_mmio = listed ? config_count_mmio(c) : 0,
 		.has_uart = vm->consoles.serial != NULL,
 		.has_cmos = true,
 		.has_pvpanic = true,

@@ -22,9 +22,6 @@ struct vm_host {
 	void *arg;
 };
 
-/* How many virtio devices a VM of this configuration has. */
-unsigned vm_count_virtio(const struct vm_config *config);
-
 /*
  * Build it, loaded and ready for vm_start.  Files first, then the host's facilities, so that the
  * first mistake that is told is the user's.  'config' is kept.

@@ -95,7 +95,7 @@ expect "an unknown option is corrected" 125 "unknown option '--memroy'; did you 
 	"$vireo" run --memroy 1G
 expect "a kernel is needed" 125 "which kernel\?" "$vireo" run
 expect "a VM file is refused for now" 125 "'web.yaml': Vireo cannot read VM files yet" "$vireo" run web.yaml
-expect "a wrong value names what is allowed" 125 "^vireo: --transport: 'usb' is not one of pci, mmio" \
+expect "a wrong value names what is allowed" 125 "^vireo: --transport: 'usb' is not one of pci, pci-transitional, pci-legacy, mmio, mmio-legacy" \
 	"$vireo" run --transport usb
 expect "doctor refuses what it does not know" 125 "'doctor' does not take '--foo'" "$vireo" doctor --foo
 timeout 10 "$vireo" run --memory lots --cpus 0 --memroy --disk >out 2>&1
@@ -223,6 +223,17 @@ expect_kvm "64 disks on mmio" 0 'status 0' "$vireo" run --kernel exit0 --transpo
 many=()
 for i in $(seq 260); do truncate -s 4K "m$i.img" && many+=(--disk "m$i.img,engine=threads"); done
 expect_kvm "260 disks are too many for pci" 125 'PCI' "$vireo" run --kernel exit0 "${many[@]}"
+expect_kvm "every kind of transport in one VM" 0 'status 0' "$vireo" run --kernel exit0 \
+	--transport mmio --disk d1.img,transport=pci --console null,transport=pci-transitional \
+	--rng transport=mmio-legacy "${disks[@]:2}"
+expect_kvm "a bit that cannot be had is told with its reason" 125 \
+	'because: VIRTIO_F_SR_IOV cannot be had: the transport does not carry it' \
+	"$vireo" run --kernel exit0 --disk d1.img,features=+sr_iov
+expect_kvm "and with the device" 125 "because: offer the features of 'root'" \
+	"$vireo" run --kernel exit0 --disk d1.img,name=root,features=+sr_iov
+expect_kvm "a modern device cannot be without VERSION_1" 125 'a legacy transport is without it' \
+	"$vireo" run --kernel exit0 --features -version_1
+expect_kvm "a legacy one can" 0 'status 0' "$vireo" run --kernel exit0 --features -version_1 --transport pci-legacy
 expect_kvm "260 disks are too many for mmio" 125 '128 are the most' "$vireo" run --kernel exit0 --transport mmio "${many[@]}"
 
 # --- Others -------------------------------------------------------------------------------------

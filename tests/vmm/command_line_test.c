@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "devices/virtio_models.h"
+#include "virtio/transport.h"
 #include "vmm/command_line.h"
 
 static struct vm_config config;
@@ -186,7 +187,8 @@ Test(command_line, mistakes_in_a_list_are_told)
 		       "--cpus: unknown key 'dies'; known are cpus, cores, threads");
 	expect_mistake(READ("--disk", "a,"),
 		       "--disk: unknown key ''; known are path, name, readonly, "
-		       "ephemeral, direct, engine, queues, queue_size, serial, block_size");
+		       "ephemeral, direct, engine, queues, queue_size, serial, block_size, "
+		       "transport, features");
 }
 
 Test(command_line, cpus_take_a_topology)
@@ -197,6 +199,68 @@ Test(command_line, cpus_take_a_topology)
 	cr_expect_eq(config.threads, 2);
 	cr_assert_eq(READ("--cpus", "cpus=3,cores=3"), 0);
 	cr_expect_eq(config.cpus, 3);
+}
+
+Test(command_line, feature_bits_are_a_list_in_a_list)
+{
+	cr_assert_eq(READ("--disk", "path=a,features=+packed,-indirect,+mq,readonly", "--features",
+			  "-event_idx,+ring-reset"),
+		     0);
+	const struct feature_wishes *w = &config.disk[0].device.features;
+	cr_expect(features_has(&w->on, VIRTIO_F_RING_PACKED));
+	cr_expect(features_has(&w->on, VIRTIO_BLK_F_MQ));
+	cr_expect(features_has(&w->off, VIRTIO_F_INDIRECT_DESC));
+	cr_expect(config.disk[0].readonly);
+	cr_expect(features_has(&config.features.off, VIRTIO_F_EVENT_IDX));
+	cr_expect(features_has(&config.features.on, VIRTIO_F_RING_RESET));
+}
+
+Test(command_line, mistakes_in_feature_bits_are_told)
+{
+	expect_mistake(READ("--disk", "a,features=+mqq"),
+		       "--disk: features: 'mqq' is no feature bit of this device; did you mean 'MQ'?");
+	expect_mistake(READ("--disk", "a,features=packed"),
+		       "--disk: features: 'packed': write '+' or '-' before each feature bit");
+	expect_mistake(READ("--disk", "a,features=+packed,-order"),
+		       "--disk: features: 'order' can be any of IN_ORDER, ORDER_PLATFORM");
+	expect_mistake(READ("--features", "+mq"),
+		       "--features: 'mq' is no feature bit that all devices have");
+	cr_expect_eq(READ("--disk", "a,+packed"), 1, "a list that nothing began");
+	cr_expect_eq(READ("--disk", "a,readonly,+packed"), 1);
+	expect_mistake(READ("--disk", "a,features"), "--disk: features: needs a value, 'features=...'");
+}
+
+Test(command_line, each_device_has_its_transport)
+{
+	cr_assert_eq(READ("--transport", "pci-legacy", "--disk", "a,transport=mmio", "--console",
+			  "null,transport=mmio-legacy,features=-emerg_write", "--rng",
+			  "transport=pci-transitional", "--disk", "b"),
+		     0);
+	cr_expect_eq(config.transport, VIRTIO_PCI_LEGACY);
+	cr_expect_eq(config.disk[0].device.transport, VIRTIO_MMIO);
+	cr_expect_eq(config.disk[1].device.transport, TRANSPORT_OF_VM);
+	cr_expect_eq(config.console.kind, TARGET_NULL);
+	cr_expect_eq(config.console_device.transport, VIRTIO_MMIO_LEGACY);
+	cr_expect(features_has(&config.console_device.features.off, VIRTIO_CONSOLE_F_EMERG_WRITE));
+	cr_expect_eq(config.rng_device.transport, VIRTIO_PCI_TRANSITIONAL);
+	cr_expect_eq(config.rng, PRESENCE_ON);
+	cr_assert_eq(READ("--set", "rng.transport=mmio", "--set", "console.features=+packed"), 0);
+	cr_expect_eq(config.rng_device.transport, VIRTIO_MMIO);
+}
+
+Test(command_line, a_console_leads_to_a_file_and_has_settings)
+{
+	cr_assert_eq(READ("--console", "file=a.log,transport=mmio", "--serial", "file=b,c"), 0);
+	cr_expect_eq(config.console.kind, TARGET_FILE);
+	cr_expect_str_eq(config.console.path, "a.log");
+	cr_expect_eq(config.console_device.transport, VIRTIO_MMIO);
+	cr_expect_str_eq(config.serial.path, "b,c", "this flag is no list");
+	cr_assert_eq(READ("--console", "to=file=x,,y"), 0);
+	cr_expect_str_eq(config.console.path, "x,y");
+	expect_mistake(READ("--console", "fiel=a"),
+		       "--console: 'fiel=a' is not one of stdio, file=PATH, null, off");
+	expect_mistake(READ("--console", "stdio,file=a"),
+		       "--console: unknown key 'file'; known are to, transport, features");
 }
 
 Test(command_line, set_reaches_every_setting)

@@ -1,6 +1,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "virtio/transport.h"
 #include "vmm/config.h"
 
 static struct vm_config config;
@@ -154,4 +155,49 @@ Test(config, statistics_have_a_shortest_period)
 {
 	config.balloon.stats_ms = 99;
 	cr_expect_str_eq(only_mistake(), "balloon.stats: more often than every 100 ms is too much");
+}
+
+Test(config, devices_are_listed_disks_first)
+{
+	add_disk("a", NULL);
+	add_disk("b", NULL);
+	cr_expect_eq(config_device(&config, 0), &config.disk[0].device);
+	cr_expect_eq(config_device(&config, 1), &config.disk[1].device);
+	cr_expect_eq(config_device(&config, 2), &config.console_device);
+	cr_expect_eq(config_device(&config, 3), &config.rng_device);
+	cr_expect_null(config_device(&config, 4));
+	config.console.kind = TARGET_OFF;
+	cr_expect_eq(config_device(&config, 2), &config.rng_device);
+	cr_expect_null(config_device(&config, 3));
+	config.rng = PRESENCE_OFF;
+	cr_expect_null(config_device(&config, 2));
+}
+
+Test(config, a_device_has_its_own_settings_or_those_of_the_vm)
+{
+	add_disk("a", NULL);
+	config.transport = VIRTIO_MMIO;
+	features_add(&config.features.on, VIRTIO_F_RING_PACKED);
+	features_add(&config.features.off, VIRTIO_F_INDIRECT_DESC);
+	cr_expect_eq(config_device_transport(&config, 0), VIRTIO_MMIO);
+	config.disk[0].device.transport = VIRTIO_PCI_LEGACY;
+	features_add(&config.disk[0].device.features.off, VIRTIO_F_RING_PACKED);
+	cr_expect_eq(config_device_transport(&config, 0), VIRTIO_PCI_LEGACY);
+	cr_expect_eq(config_device_transport(&config, 1), VIRTIO_MMIO, "the console");
+	struct feature_wishes disk = config_device_features(&config, 0);
+	struct feature_wishes console = config_device_features(&config, 1);
+	cr_expect(features_is_empty(disk.on));
+	cr_expect(features_has(&disk.off, VIRTIO_F_RING_PACKED));
+	cr_expect(features_has(&disk.off, VIRTIO_F_INDIRECT_DESC));
+	cr_expect(features_has(&console.on, VIRTIO_F_RING_PACKED));
+}
+
+Test(config, discovery_by_command_line_needs_a_device_to_discover)
+{
+	config.mmio_discovery = MMIO_DISCOVERY_CMDLINE;
+	cr_expect_not_null(strstr(only_mistake(), "'--transport mmio'"));
+	config.rng_device.transport = VIRTIO_MMIO_LEGACY;
+	memset(&mistakes, 0, sizeof(mistakes));
+	config_validate(&config, &mistakes);
+	cr_expect_eq(mistakes.n, 0);
 }

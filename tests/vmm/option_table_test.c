@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "virtio/transport.h"
 #include "vmm/config.h"
 #include "vmm/option.h"
 
@@ -46,12 +47,13 @@ Test(option_table, choices_are_given_where_they_are_needed)
 			     o->key);
 }
 
-/* Only texts and paths can be absent; a number or a choice always has a value. */
+/* Only texts, paths and wishes can be absent; a number or a choice always has a value. */
 Test(option_table, every_row_has_a_default_or_may_be_absent)
 {
 	FOR_EACH_ROW (o)
-		cr_expect(o->initial || o->type == OPTION_TEXT || o->type == OPTION_PATH, "%s.%s",
-			  o->section, o->key);
+		cr_expect(o->initial || o->type == OPTION_TEXT || o->type == OPTION_PATH ||
+				  o->type == OPTION_FEATURES,
+			  "%s.%s", o->section, o->key);
 }
 
 Test(option_table, every_default_is_allowed)
@@ -105,4 +107,18 @@ Test(option_table, fields_do_not_overlap)
 			cr_expect(a->offset != b->offset || option_section_of(a)->repeated !=
 								    option_section_of(b)->repeated,
 				  "%s.%s and %s.%s", a->section, a->key, b->section, b->key);
+}
+
+/* What a user writes is what explain and messages say. */
+Test(option_table, transports_have_one_name)
+{
+	FOR_EACH_ROW (o) {
+		if (strcmp(o->key, "transport"))
+			continue;
+		for (const struct option_choice *c = o->choice; c->name; c++)
+			if (c->value != TRANSPORT_OF_VM)
+				cr_expect_str_eq(c->name,
+						 virtio_transport_name(
+							 (enum virtio_transport_kind)c->value));
+	}
 }
