@@ -1,4 +1,4 @@
-#include "vmm/vm.h"
+#include "vmm/vm_impl.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,27 +16,7 @@
 #include "vmm/machine/layout.h"
 #include "vmm/terminal.h"
 
-enum { MAX_PLATFORM_DEVICES = 8, SINGLE_DEVICES = 3 };
-
-struct vm {
-	const struct vm_config *config;
-	struct vm_host host;
-	char *cmdline;
-	struct boot *boot;
-	struct consoles consoles;
-	struct event_loop **io_loop;	/* config->io_threads */
-	struct machine *machine;
-	struct platform_device *platform[MAX_PLATFORM_DEVICES];
-	unsigned n_platform;
-	struct platform_device *power_button;	/* one of 'platform' */
-
-	/* Models wait in 'model' for their transport, which then owns them. */
-	struct virtio_device **model;
-	unsigned n_models;
-	struct virtio_transport **transport;
-	unsigned n_transports;
-	struct virtio_device *console;	/* owned by its transport */
-};
+enum { SINGLE_DEVICES = 3 };
 
 /* --- What needs no VM ------------------------------------------------------------------------ */
 
@@ -323,7 +303,7 @@ static void describe_to_acpi(struct vm *vm)
 	};
 }
 
-static int load(struct vm *vm)
+int vm_load(struct vm *vm)
 {
 	struct boot_entry entry;
 	int r = boot_load(vm->boot, vm->machine, &entry);
@@ -368,7 +348,7 @@ int vm_create(struct vm **out, const struct vm_config *config, const struct vm_h
 	}
 	if (r == 0) {
 		describe_to_acpi(vm);
-		r = load(vm);
+		r = vm_load(vm);
 	}
 	if (r < 0) {
 		vm_destroy(vm);
@@ -376,92 +356,6 @@ int vm_create(struct vm **out, const struct vm_config *config, const struct vm_h
 	}
 	*out = vm;
 	return 0;
-}
-
-int vm_start(struct vm *vm)
-{
-	return machine_start(vm->machine);
-}
-
-/*
- * Did Linux reset because of a panic?  When its command line asks for it (guest_cmdline.h) it
- * leaves the PC's mark of a warm reset, 0x1234 at 40:72 of the BIOS data area, then and only
- * then.
- */
-static bool panic_was_marked(const struct vm *vm)
-{
-	const void *mark = guest_memory_at(&vm->machine->memory, 0x472, sizeof(uint16_t));
-	uint16_t value;
-
-	if (!mark || !guest_cmdline_marks_panic(vm->cmdline))
-		return false;
-	memcpy(&value, mark, sizeof(value));
-	return value == 0x1234;
-}
-
-struct outcome vm_outcome(struct vm *vm)
-{
-	struct machine *m = vm->machine;
-	enum machine_outcome end = atomic_load(&m->outcome);
-
-	if (end == MACHINE_REBOOT && panic_was_marked(vm))
-		end = MACHINE_PANIC;
-	return outcome_judge(vm->config, end, m->status, m->detail);
-}
-
-int vm_reset(struct vm *vm)
-{
-	int r;
-
-	machine_pause(vm->machine);
-	machine_lock(vm->machine);
-	for (unsigned i = 0; i < vm->n_transports; i++)
-		virtio_transport_reset(vm->transport[i]);
-	for (unsigned i = 0; i < vm->n_platform; i++)
-		platform_device_reset(vm->platform[i]);
-	pci_root_reset(&vm->machine->pci);
-	machine_unlock(vm->machine);
-	r = guest_memory_clear(&vm->machine->memory);
-	if (r == 0)
-		r = machine_reset(vm->machine);
-	if (r == 0)
-		r = load(vm);
-	if (r < 0)
-		return error_add(r, "reset the machine");
-	machine_resume(vm->machine);
-	return 0;
-}
-
-void vm_stop(struct vm *vm)
-{
-	machine_pause(vm->machine);
-	/* What the guest has written is output, even if our loops did not get to it yet. */
-	machine_lock(vm->machine);
-	for (unsigned i = 0; i < vm->n_transports; i++)
-		virtio_transport_reset(vm->transport[i]);
-	machine_unlock(vm->machine);
-	consoles_drain(&vm->consoles);
-}
-
-void vm_describe_cpus(struct vm *vm, char *buf, size_t size)
-{
-	machine_describe_vcpus(vm->machine, buf, size);
-}
-
-void vm_resize_console(struct vm *vm, uint16_t cols, uint16_t rows)
-{
-	if (!vm->console)
-		return;
-	machine_lock(vm->machine);
-	virtio_console_resize(vm->console, cols, rows);
-	machine_unlock(vm->machine);
-}
-
-void vm_press_power_button(struct vm *vm)
-{
-	machine_lock(vm->machine);
-	acpi_pm_press_power_button(vm->power_button);
-	machine_unlock(vm->machine);
 }
 
 /* Devices leave the buses before the machine goes; nothing runs in the guest any more. */

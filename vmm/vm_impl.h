@@ -1,0 +1,37 @@
+/*
+ * The inside of a VM, shared by vm.c (how it is made and taken down) and vm_life.c (what happens to
+ * it in between).  Nobody else includes it.
+ */
+#ifndef VMM_VM_IMPL_H
+#define VMM_VM_IMPL_H
+
+#include "virtio/transport.h"
+#include "vmm/machine/boot.h"
+#include "vmm/vm.h"
+
+enum { VM_MAX_PLATFORM_DEVICES = 8 };
+
+struct vm {
+	const struct vm_config *config;
+	struct vm_host host;
+	char *cmdline;
+	struct boot *boot;
+	struct consoles consoles;
+	struct event_loop **io_loop;	/* config->io_threads */
+	struct machine *machine;
+	struct platform_device *platform[VM_MAX_PLATFORM_DEVICES];
+	unsigned n_platform;
+	struct platform_device *power_button;	/* one of 'platform' */
+
+	/* Models wait in 'model' for their transport, which then owns them. */
+	struct virtio_device **model;
+	unsigned n_models;
+	struct virtio_transport **transport;
+	unsigned n_transports;
+	struct virtio_device *console;	/* owned by its transport */
+};
+
+/* The kernel into memory, the first vCPU to its entry.  Returns 0 or -errno with an error chain. */
+MUST_USE int vm_load(struct vm *vm);
+
+#endif
