@@ -308,7 +308,9 @@ void negotiation_describe_refusal(const struct negotiation *n, char *buf, size_t
 		if (n->refusal.bit >= FEATURES_BITS)
 			snprintf(buf, size, "a bit beyond %d was not offered", FEATURES_BITS - 1);
 		else
-			snprintf(buf, size, "%s (bit %u) was not offered", bit, n->refusal.bit);
+			snprintf(buf, size, bit == bit_buf ? "%s was not offered" :
+							     "%s (bit %u) was not offered",
+				 bit, n->refusal.bit);
 		break;
 	case NEG_RULE_NEEDS:
 		snprintf(buf, size, "%s needs %s", bit,

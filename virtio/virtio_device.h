@@ -253,4 +253,7 @@ bool virtio_device_wants_doorbell(const struct virtio_device *dev, unsigned inde
  */
 void virtio_device_fail(struct virtio_device *dev, unsigned queue, const char *reason);
 
+/* Carry it out now, if there is a failure that waits for the main loop. */
+void virtio_device_catch_up(struct virtio_device *dev);
+
 #endif

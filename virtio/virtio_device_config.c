@@ -19,7 +19,8 @@ void virtio_device_read_config(struct virtio_device *dev, unsigned offset, void 
 	}
 	if (here > len)
 		here = len;
-	else if (here < len)
+	/* Of the last field a driver may read all of a register's width. */
+	if ((uint64_t)offset + len > align_up(dev->config_len, sizeof(uint32_t)))
 		virtio_device_mistake(dev, MISTAKE_CONFIG_BEYOND);
 	memset(buf, 0, len);
 	if (here > 0)

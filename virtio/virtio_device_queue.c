@@ -227,7 +227,8 @@ void virtio_device_set_queue_legacy(struct virtio_device *dev, unsigned index, u
 
 	if (!q)
 		virtio_device_mistake(dev, MISTAKE_QUEUE_NO_QUEUE);
-	if (!q || !virtio_device_seal_legacy(dev))
+	/* Drivers give up queues after a reset, too: that is not yet a session. */
+	if (!q || (pfn == 0 && !q->enabled) || !virtio_device_seal_legacy(dev))
 		return;
 	if (pfn == 0) {
 		virtio_device_disable_queue(dev, index);

@@ -51,20 +51,32 @@ static enum driver_mistake mistake_of(enum vq_fault fault)
 	}
 }
 
+/* The failure that waits to be carried out, NULL if there is none; the driver's part is counted. */
+static const char *take_failure(struct virtio_device *dev)
+{
+	const char *reason = atomic_exchange(&dev->fail_reason, NULL);
+	enum vq_fault fault = (enum vq_fault)atomic_load(&dev->fail_fault);
+
+	if (reason && fault != VQ_FAULT_NONE)
+		virtio_device_mistake(dev, mistake_of(fault));
+	return reason;
+}
+
+void virtio_device_catch_up(struct virtio_device *dev)
+{
+	/* NULL: a reset came first, and the failure was of the session that it ended. */
+	const char *reason = take_failure(dev);
+
+	if (reason)
+		virtio_device_needs_reset(dev, atomic_load(&dev->fail_queue), reason);
+}
+
 void virtio_device_fail_posted(struct event_post *post)
 {
 	struct virtio_device *dev = container_of(post, struct virtio_device, fail_post);
 
 	machine_lock(dev->machine);
-	const char *reason = atomic_exchange(&dev->fail_reason, NULL);
-	/* NULL: a reset came first, and the failure was of the session that it ended. */
-	if (reason) {
-		enum vq_fault fault = (enum vq_fault)atomic_load(&dev->fail_fault);
-
-		if (fault != VQ_FAULT_NONE)
-			virtio_device_mistake(dev, mistake_of(fault));
-		virtio_device_needs_reset(dev, atomic_load(&dev->fail_queue), reason);
-	}
+	virtio_device_catch_up(dev);
 	machine_unlock(dev->machine);
 }
 
@@ -224,7 +236,7 @@ void virtio_device_reset(struct virtio_device *dev)
 	dev->state = VIRTIO_STOPPED;
 	dev->start_waits = false;
 	/* Nobody can report a failure any more; one that is under way is of the past. */
-	atomic_store(&dev->fail_reason, NULL);
+	take_failure(dev);
 	atomic_store(&dev->fail_claimed, false);
 
 	if (dev->transport)
