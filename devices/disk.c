@@ -25,7 +25,8 @@ enum { BLOCK_MAX = 4096 };
 static int open_file(struct disk *disk, const struct disk_config *config)
 {
 	/* O_NONBLOCK, so that a FIFO or a terminal named by mistake does not hang us. */
-	int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (disk->readonly ? O_RDONLY : O_RDWR);
+	bool reads = disk->readonly || config->only_look;
+	int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (reads ? O_RDONLY : O_RDWR);
 	int err;
 
 	flags |= disk->direct ? O_DIRECT : 0;
@@ -36,12 +37,12 @@ static int open_file(struct disk *disk, const struct disk_config *config)
 	if (disk->fd >= 0)
 		return 0;
 	err = errno;
-	error_set(err, "open '%s' for %s", config->path, disk->readonly ? "reading" : "writing");
+	error_set(err, "open '%s' for %s", config->path, reads ? "reading" : "writing");
 	if (err == ENOENT)
 		error_hint("'truncate -s 1G %s' makes an empty disk", config->path);
 	else if (err == EINVAL && disk->direct)
 		error_hint("its file system knows no O_DIRECT: leave 'direct' off");
-	else if ((err == EACCES || err == EROFS || err == EPERM) && !disk->readonly)
+	else if ((err == EACCES || err == EROFS || err == EPERM) && !reads)
 		error_hint("if it is only to be read, say 'readonly', or 'ephemeral' to write to a "
 			   "throw-away overlay");
 	return -err;
@@ -231,7 +232,7 @@ static int open_raw(struct disk **out, const struct disk_config *config)
 		r = error_set(errno, "look at '%s'", config->path);
 	if (r == 0)
 		r = check_kind(disk, config->path, &st);
-	if (r == 0)
+	if (r == 0 && !config->only_look)
 		r = lock_file(disk, config->path);
 	if (r == 0)
 		r = measure(disk, config, &st);

@@ -44,11 +44,13 @@ struct disk_config {
 	bool ephemeral;			/* writes are forgotten; the file is only read */
 	bool direct;			/* O_DIRECT */
 	unsigned block_size;		/* 0: what the device has, 512 for files */
+	bool only_look;			/* measure it: no lock, and no right to write is needed */
 };
 
 /*
  * Open, lock and measure a disk image.  The lock (shared for readonly and ephemeral, exclusive
- * otherwise) is held until disk_destroy and goes with the file, not with the process.
+ * otherwise) is held until disk_destroy and goes with the file, not with the process.  With
+ * 'only_look' there is none, and nothing must be read or written.
  *
  * Returns 0 and an owned disk, or -errno with an error chain and a hint: -ENOENT, -EACCES, -EISDIR,
  * -EAGAIN (locked by someone else), -EINVAL (no file or block device, empty, not a multiple of the

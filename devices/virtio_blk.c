@@ -393,6 +393,7 @@ static int prepare(struct virtio_blk *blk, const struct virtio_blk_config *confi
 		.ephemeral = config->ephemeral,
 		.direct = config->direct,
 		.block_size = config->block_size,
+		.only_look = config->only_look,
 	};
 	int r = check_config(config, queue_size);
 

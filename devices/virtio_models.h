@@ -19,6 +19,7 @@ struct virtio_blk_config {
 	bool readonly;
 	bool ephemeral;			/* writes go to an overlay that vanishes at the end */
 	bool direct;			/* O_DIRECT */
+	bool only_look;			/* at what it would offer: no lock, never started */
 	enum virtio_blk_engine engine;
 	unsigned n_queues;		/* 1 to 64 */
 	unsigned queue_size;		/* power of two, 4 to 256... 0: default */

@@ -14,12 +14,19 @@
 #include "vmm/base/text.h"
 #include "vmm/option.h"
 
+enum { BOTH = COMMAND_LINE_RUN | COMMAND_LINE_EXPLAIN };
+
 const struct switch_info command_line_switches[] = {
-	{ "--set SECTION.KEY=VALUE", "any setting by its name; 'disks.NAME.key' for a disk" },
-	{ "--dump-dtb FILE", "write the guest's device tree to FILE (see dtc); nothing is run" },
-	{ "-v, --verbose", "say more; twice: everything" },
-	{ "-q, --quiet", "do not say how the guest ended, unless it failed" },
-	{ "-h, --help", "this text" },
+	{ "--set SECTION.KEY=VALUE", "any setting by its name; 'disks.NAME.key' for a disk", BOTH },
+	{ "--dump-dtb FILE", "write the guest's device tree to FILE (see dtc); nothing is run",
+	  COMMAND_LINE_RUN },
+	{ "--explain[=text|json]",
+	  "at the end and at each SIGUSR1, tell what became of the feature bits",
+	  COMMAND_LINE_RUN },
+	{ "--json", "for programs: the same facts as JSON", COMMAND_LINE_EXPLAIN },
+	{ "-v, --verbose", "say more; twice: everything", COMMAND_LINE_RUN },
+	{ "-q, --quiet", "do not say how the guest ended, unless it failed", COMMAND_LINE_RUN },
+	{ "-h, --help", "this text", BOTH },
 };
 const unsigned command_line_switches_len = ARRAY_SIZE(command_line_switches);
 
@@ -49,14 +56,17 @@ static void set(struct reader *rd, const struct option *o, void *object, const c
 
 static void unknown_flag(struct reader *rd, const char *name, size_t len)
 {
-	static const char *const own[] = { "set", "dump-dtb", "verbose", "quiet", "help" };
+	static const char *const own[] = { "set", "verbose", "quiet", "help", "dump-dtb",
+					  "explain", "json" };
+	bool of_explain = rd->switches->command == COMMAND_LINE_EXPLAIN;
+	unsigned n_own = ARRAY_SIZE(own) - !of_explain;
 	const char *names[MAX_NAMES], *near;
 	char no[32][32];	/* "no-unpack" */
 	unsigned n = 0, n_no = 0;
 	char word[64];
 
 	snprintf(word, sizeof(word), "%.*s", (int)len, name);
-	for (unsigned i = 0; i < ARRAY_SIZE(own); i++)
+	for (unsigned i = 0; i < n_own; i++)
 		names[n++] = own[i];
 	for (unsigned i = 0; i < option_table_len && n < MAX_NAMES - 1; i++) {
 		const struct option *o = &option_table[i];
@@ -327,6 +337,26 @@ static void read_flag(struct reader *rd, const struct option *o, const char *inl
 		set(rd, o, rd->config, label, value);
 }
 
+/* A switch of the command's own; explain takes those of run, too.  False if there is none. */
+static bool read_switch(struct reader *rd, const char *name, size_t len, const char *value)
+{
+	struct run_switches *sw = rd->switches;
+
+	if (!strcmp(name, "help"))
+		sw->help = true;
+	else if (!strcmp(name, "verbose"))
+		sw->verbose++;
+	else if (!strcmp(name, "quiet"))
+		sw->quiet = true;
+	else if (!strcmp(name, "json") && sw->command == COMMAND_LINE_EXPLAIN)
+		sw->explain = EXPLAIN_JSON;
+	else if (len != 7 || memcmp(name, "explain", len))
+		return false;
+	else if (explain_parse(value, &sw->explain) < 0)
+		mistakes_add(rd->mistakes, "--explain: '%s' is not one of text, json", value);
+	return true;
+}
+
 static void read_long(struct reader *rd, const char *name)
 {
 	size_t len = strcspn(name, "=");
@@ -352,13 +382,7 @@ static void read_long(struct reader *rd, const char *name)
 		value = take_value(rd, "dump-dtb", value, "FILE");
 		if (value)
 			rd->switches->dump_dtb = value;
-	} else if (!strcmp(name, "verbose")) {
-		rd->switches->verbose++;
-	} else if (!strcmp(name, "quiet")) {
-		rd->switches->quiet = true;
-	} else if (!strcmp(name, "help")) {
-		rd->switches->help = true;
-	} else {
+	} else if (!read_switch(rd, name, len, value)) {
 		unknown_flag(rd, name, len);
 		/* What follows is most likely its value: one mistake, not two. */
 		if (!value && rd->next < rd->end && **rd->next != '-')

@@ -7,28 +7,35 @@
 
 #include "vmm/base/util.h"
 #include "vmm/config.h"
+#include "vmm/explain.h"
 #include "vmm/mistakes.h"
+
+/* The commands that describe a VM. */
+enum command_line_of { COMMAND_LINE_RUN = 1, COMMAND_LINE_EXPLAIN = 2 };
 
 /* What is about the command and not about the VM. */
 struct run_switches {
+	enum command_line_of command;	/* set by the caller */
 	bool help;		/* --help: nothing else counts */
 	bool quiet;
 	unsigned verbose;	/* number of -v */
 	const char *dump_dtb;	/* write the device tree there, run nothing; borrows from argv */
+	enum explain_form explain;	/* OFF unless it was asked for */
 };
 
 /* A switch, as --help shows it. */
 struct switch_info {
 	const char *shown;	/* "-v, --verbose" */
 	const char *help;
+	unsigned commands;	/* enum command_line_of: whose help shows it */
 };
 extern const struct switch_info command_line_switches[];
 extern const unsigned command_line_switches_len;
 
 /*
  * Read argv[0 .. argc) (without the program's and the command's name) into 'config'
- * (initialised) and 'switches' (zeroed).  Later settings override earlier ones; each --disk adds
- * a disk.  Every mistake is noted and reading goes on.
+ * (initialised) and 'switches' (zeroed but for 'command').  Later settings override earlier
+ * ones; each --disk adds a disk.  Every mistake is noted and reading goes on.
  */
 void command_line_read(int argc, char *const *argv, struct vm_config *config,
 		       struct run_switches *switches, struct mistakes *mistakes);

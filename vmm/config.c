@@ -180,12 +180,16 @@ static void validate_balloon(const struct vm_config *config, struct mistakes *mi
 			     BALLOON_STATS_MIN_MS);
 }
 
+void config_need_kernel(const struct vm_config *config, struct mistakes *mistakes)
+{
+	if (!config->kernel)
+		mistakes_add(mistakes, "which kernel? Give '--kernel FILE'");
+}
+
 void config_validate(struct vm_config *config, struct mistakes *mistakes)
 {
 	char size[24];
 
-	if (!config->kernel)
-		mistakes_add(mistakes, "which kernel? Give '--kernel FILE'");
 	if (config->memory % 4096)
 		mistakes_add(mistakes, "--memory: %s is not a multiple of 4K",
 			     text_format_size(size, config->memory));

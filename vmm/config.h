@@ -111,4 +111,7 @@ struct feature_wishes config_device_features(const struct vm_config *config, uns
 /* Give names to unnamed disks, and note every setting that is missing or contradicts another. */
 void config_validate(struct vm_config *config, struct mistakes *mistakes);
 
+/* Note if there is nothing to boot: whoever wants to run it looks at that, too. */
+void config_need_kernel(const struct vm_config *config, struct mistakes *mistakes);
+
 #endif

@@ -32,6 +32,10 @@ struct consoles_filter {
 MUST_USE int consoles_open(struct consoles *c, const struct vm_config *config,
 			   struct event_loop *main_loop, const struct consoles_filter *filter);
 
+/* The same for a VM that is only looked at: they lead nowhere, no file is touched. */
+MUST_USE int consoles_pretend(struct consoles *c, const struct vm_config *config,
+			      struct event_loop *main_loop);
+
 /* Does a console lead to standard input and output? */
 bool consoles_use_stdio(const struct vm_config *config);
 

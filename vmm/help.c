@@ -4,6 +4,7 @@
 
 #include "vmm/command.h"
 #include "vmm/command_line.h"
+#include "vmm/explain.h"
 #include "vmm/option.h"
 #include "vmm/outcome.h"
 #include "vmm/version.h"
@@ -83,22 +84,44 @@ static void print_section(FILE *out, const struct option_section *section)
 	}
 }
 
+static void print_switches(FILE *out, enum command_line_of command)
+{
+	char left[64];
+
+	fprintf(out, "\nAbout this command:\n");
+	for (unsigned i = 0; i < command_line_switches_len; i++) {
+		if (!(command_line_switches[i].commands & command))
+			continue;
+		snprintf(left, sizeof(left), "  %s", command_line_switches[i].shown);
+		print_line(out, left, command_line_switches[i].help, NULL);
+	}
+}
+
 void help_run(FILE *out)
 {
 	fprintf(out, "Usage: vireo run --kernel FILE [OPTION]...\n\n"
 		     "Boot a kernel in a virtual machine.  Defaults are in [brackets].\n");
 	for (unsigned i = 0; i < option_sections_len; i++)
 		print_section(out, &option_sections[i]);
-	fprintf(out, "\nAbout this command:\n");
-	for (unsigned i = 0; i < command_line_switches_len; i++) {
-		char left[64];
-		snprintf(left, sizeof(left), "  %s", command_line_switches[i].shown);
-		print_line(out, left, command_line_switches[i].help, NULL);
-	}
+	print_switches(out, COMMAND_LINE_RUN);
 	fprintf(out, "\nOn a terminal Ctrl-A x ends the guest and Ctrl-A h lists the other keys.\n"
 		     "Exit status: 0 the guest powered off, 1-119 its own status, 120 panic,\n"
 		     "121 crash, 122 reset, 124 time limit, 125 error, 126 host, 127 no such\n"
 		     "file.\n");
+}
+
+void help_explain(FILE *out)
+{
+	fprintf(out, "Usage: vireo explain [--json] [OPTION OF RUN]...\n\n"
+		     "Tell which feature bits the virtio devices of a VM offer to a driver, and\n"
+		     "for each bit that they do not offer the reason.  Takes the options of\n"
+		     "'vireo run' (see 'vireo run --help'), but runs nothing: no kernel, no KVM,\n"
+		     "and disks that another VM uses are not disturbed.  What a driver then\n"
+		     "takes 'vireo run --explain' tells.\n\n"
+		     "Bits are switched for all devices or for one:\n\n"
+		     "  vireo explain --features -event_idx --transport mmio \\\n"
+		     "        --disk path=root.img,features=+suspend,-indirect\n");
+	print_switches(out, COMMAND_LINE_EXPLAIN);
 }
 
 static void help_help(FILE *out)

@@ -81,10 +81,13 @@ static void put_options(FILE *out)
 			if (!strcmp(option_table[i].section, option_sections[s].name))
 				put_option(out, &option_table[i]);
 	}
-	fputs(".SS This command\n", out);
+	fputs(".SS The command itself\n", out);
 	for (unsigned i = 0; i < command_line_switches_len; i++) {
-		put_tag(out, command_line_switches[i].shown, "", "");
-		put_help(out, command_line_switches[i].help, NULL);
+		const struct switch_info *info = &command_line_switches[i];
+		put_tag(out, info->shown, "",
+			info->commands == COMMAND_LINE_EXPLAIN ? " (vireo explain)" :
+			info->commands == COMMAND_LINE_RUN     ? " (vireo run)"     : "");
+		put_help(out, info->help, NULL);
 	}
 }
 
@@ -93,6 +96,9 @@ static void put_commands(FILE *out)
 	static const char *const synopsis[][2] = {
 		{ "vireo run --kernel FILE [OPTION]...",
 		  "Boot a kernel in a virtual machine; the status tells how it ended" },
+		{ "vireo explain [--json] [OPTION OF RUN]...",
+		  "Tell which feature bits the virtio devices of such a VM offer, and why not more; "
+		  "nothing is run, and disks that another VM uses are not disturbed" },
 		{ "vireo doctor [-q] [--kvm PATH]",
 		  "Tell what of this host works, and how to mend the rest" },
 		{ "vireo help [COMMAND]", "Explain the program or a command" },

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
@@ -19,6 +20,7 @@
 #include "vmm/config.h"
 #include "vmm/dump_dtb.h"
 #include "vmm/escape_key.h"
+#include "vmm/explain.h"
 #include "vmm/help.h"
 #include "vmm/outcome.h"
 #include "vmm/sandbox.h"
@@ -37,6 +39,8 @@ struct run {
 	struct event_source timer;
 	struct escape_key escape;
 	struct vm *vm;
+	struct device_account *account;	/* as it was at the end, if somebody wants it */
+	unsigned n_accounts;
 
 	enum ending ending;
 	int signal;			/* of ENDING_SIGNAL */
@@ -88,6 +92,42 @@ static void take_terminal_again(const struct run *run)
 		error_clear();
 }
 
+/* --- What became of the features, and the mistakes of drivers --------------------------------- */
+
+/* Write the accounts in one piece; who reads them may be slow, so no lock is held. */
+static void write_account(const struct run *run, const struct device_account *device, unsigned n)
+{
+	enum explain_form form = run->switches.explain ? run->switches.explain : EXPLAIN_TEXT;
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+	int r = out ? explain_write(out, form, device, n) : error_set(errno, "explain the devices");
+
+	if (out && fclose(out) != 0 && r == 0)
+		r = error_set(ENOMEM, "explain the devices");
+	if (r == 0)
+		fwrite(text, 1, len, stderr);
+	else
+		error_print(stderr);
+	free(text);
+}
+
+/* Somebody asks while the guest runs. */
+static void explain_now(struct run *run)
+{
+	struct device_account *device;
+	unsigned n;
+
+	terminal_restore();
+	if (vm_accounts(run->vm, &device, &n) == 0) {
+		write_account(run, device, n);
+		free(device);
+	} else {
+		error_print(stderr);
+	}
+	take_terminal_again(run);
+}
+
 static void signal_received(void *arg, int sig)
 {
 	struct run *run = arg;
@@ -100,6 +140,9 @@ static void signal_received(void *arg, int sig)
 		break;		/* SIGCONT follows */
 	case SIGCONT:
 		take_terminal_again(run);
+		break;
+	case SIGUSR1:
+		explain_now(run);
 		break;
 	case SIGWINCH:
 		if (run->config.console.kind == TARGET_STDIO && terminal_size(&cols, &rows))
@@ -156,8 +199,10 @@ static int arm_timer(struct run *run)
 static int prepare(struct run *run)
 {
 	struct vm_host host = { .ended = guest_ended, .arg = run };
-	int r = sandbox_forbid_privileges();
+	int r = explain_check(run->switches.explain);
 
+	if (r == 0)
+		r = sandbox_forbid_privileges();
 	if (r == 0)
 		r = event_loop_create(&run->loop, "main");
 	if (r == 0)
@@ -219,8 +264,7 @@ static int say_error(const struct run *run)
 	return status;
 }
 
-/* The terminal is restored already. */
-static int conclude(struct run *run)
+static int say_ending(struct run *run)
 {
 	switch (run->ending) {
 	case ENDING_GUEST:
@@ -238,6 +282,31 @@ static int conclude(struct run *run)
 	return say_error(run);
 }
 
+/* The terminal is restored already. */
+static int conclude(struct run *run)
+{
+	int status;
+
+	if (run->account)
+		write_account(run, run->account, run->n_accounts);
+	status = say_ending(run);
+	free(run->account);
+	return status;
+}
+
+/* Before the devices are reset for good, and while the error that ended the run is kept. */
+static void take_account(struct run *run)
+{
+	struct error_chain kept;
+
+	if (!run->switches.explain)
+		return;
+	error_save(&kept);
+	if (vm_accounts(run->vm, &run->account, &run->n_accounts) < 0)
+		log_line(LOG_ERROR, "%s", error_text());
+	error_restore(&kept);
+}
+
 static int run_guest(struct run *run)
 {
 	int r = prepare(run), status;
@@ -248,8 +317,11 @@ static int run_guest(struct run *run)
 		event_loop_run(run->loop);
 	else
 		run->ending = ENDING_ERROR;
-	if (run->vm)
+	if (run->vm) {
+		vm_halt(run->vm);
+		take_account(run);
 		vm_stop(run->vm);
+	}
 	terminal_restore();
 	status = conclude(run);
 	vm_destroy(run->vm);
@@ -267,8 +339,10 @@ static int read_command_line(struct run *run, int argc, char **argv)
 	command_line_read(argc, argv, &run->config, &run->switches, &mistakes);
 	if (run->switches.help)
 		return 0;
-	if (mistakes.n == 0)
+	if (mistakes.n == 0) {
+		config_need_kernel(&run->config, &mistakes);
 		config_validate(&run->config, &mistakes);
+	}
 	if (run->switches.dump_dtb && run->config.mmio_discovery != MMIO_DISCOVERY_DTB)
 		mistakes_add(&mistakes, "--dump-dtb: this guest gets no device tree; give "
 			     "'--transport mmio --set vm.mmio_discovery=dtb'");
@@ -289,6 +363,7 @@ static int dump_tree(const struct run *run)
 static int run_main(int argc, char **argv)
 {
 	struct run run = {
+		.switches = { .command = COMMAND_LINE_RUN },
 		.signals = SIGNALS_INIT,
 		.timer = { .fd = FD_NONE, .fn = time_is_up },
 	};

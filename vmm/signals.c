@@ -23,7 +23,7 @@ int signals_init(struct signals *signals, struct event_loop *loop,
 		 void (*received)(void *arg, int sig), void *arg)
 {
 	static const int caught[] = {
-		SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH
+		SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH, SIGUSR1
 	};
 	sigset_t set;
 

@@ -16,9 +16,9 @@ struct signals {
 #define SIGNALS_INIT { .source.fd = -1 }
 
 /*
- * Block SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT and SIGWINCH (call it before any
- * thread is made: they inherit that) and have 'received' called on 'loop' instead.  SIGPIPE is
- * ignored: a write says EPIPE.
+ * Block SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH and SIGUSR1 (call it
+ * before any thread is made: they inherit that) and have 'received' called on 'loop' instead.
+ * SIGPIPE is ignored: a write says EPIPE.
  *
  * Returns 0 or -errno with an error chain.
  */

@@ -34,7 +34,7 @@ static void raise_descriptor_limit(void)
 	}
 }
 
-static enum virtio_transport_kind kind_of(const struct vm_config *config, unsigned index)
+enum virtio_transport_kind vm_device_kind(const struct vm_config *config, unsigned index)
 {
 	return (enum virtio_transport_kind)config_device_transport(config, index);
 }
@@ -97,6 +97,7 @@ static int add_disk_model(struct vm *vm, const struct disk_settings *disk, unsig
 		.readonly = disk->readonly,
 		.ephemeral = disk->ephemeral,
 		.direct = disk->direct,
+		.only_look = vm->only_look,
 		.engine = (enum virtio_blk_engine)disk->engine,
 		.n_queues = disk->queues,
 		.queue_size = disk->queue_size,
@@ -250,15 +251,32 @@ static int create_platform(struct vm *vm)
 	return r;
 }
 
+/* What the configuration says about device 'index', whatever it is. */
+static void apply_settings(struct vm *vm, unsigned index)
+{
+	struct feature_wishes wishes = config_device_features(vm->config, index);
+
+	virtio_device_want_features(vm->model[index], wishes.on, wishes.off);
+}
+
+static int check_places(struct vm *vm)
+{
+	unsigned n_mmio = config_count_mmio(vm->config);
+
+	if (n_mmio > LAYOUT_MAX_VIRTIO_MMIO)
+		return error_set(ENOSPC, "put %u virtio devices on virtio-mmio: %d are the most",
+				 n_mmio, LAYOUT_MAX_VIRTIO_MMIO);
+	return 0;
+}
+
 /* Device 'index' over its transport; PCI and virtio-mmio count their places for themselves. */
 static int create_transport(struct vm *vm, unsigned index, unsigned *n_mmio)
 {
-	enum virtio_transport_kind kind = kind_of(vm->config, index);
-	struct feature_wishes wishes = config_device_features(vm->config, index);
+	enum virtio_transport_kind kind = vm_device_kind(vm->config, index);
 	struct virtio_device *model = vm->model[index];
 
+	apply_settings(vm, index);
 	vm->model[index] = NULL;	/* consumed */
-	virtio_device_want_features(model, wishes.on, wishes.off);
 	if (virtio_transport_is_mmio(kind))
 		return virtio_mmio_create(&vm->transport[index], vm->machine, model, kind,
 					  (*n_mmio)++);
@@ -267,17 +285,16 @@ static int create_transport(struct vm *vm, unsigned index, unsigned *n_mmio)
 
 static int create_transports(struct vm *vm)
 {
-	unsigned n_mmio = 0, n_all_mmio = config_count_mmio(vm->config);
-	unsigned n_pci = vm->n_models - n_all_mmio;
+	unsigned n_mmio = 0, n_pci = vm->n_models - config_count_mmio(vm->config);
+	int r = check_places(vm);
 
-	if (n_all_mmio > LAYOUT_MAX_VIRTIO_MMIO)
-		return error_set(ENOSPC, "put %u virtio devices on virtio-mmio: %d are the most",
-				 n_all_mmio, LAYOUT_MAX_VIRTIO_MMIO);
+	if (r < 0)
+		return r;
 	/* Disks keep the user's order, however many there are. */
 	vm->machine->pci.dense = n_pci > PCI_N_SLOTS - 1;
 	for (unsigned i = 0; i < vm->n_models; i++) {
-		int r = create_transport(vm, i, &n_mmio);
-		if (r == -ENOSPC && !virtio_transport_is_mmio(kind_of(vm->config, i)))
+		r = create_transport(vm, i, &n_mmio);
+		if (r == -ENOSPC && !virtio_transport_is_mmio(vm_device_kind(vm->config, i)))
 			return error_add(r, "put %u virtio devices on PCI (number %u did not fit)",
 					 n_pci, i + 1 - n_mmio);
 		if (r < 0)
@@ -285,6 +302,18 @@ static int create_transports(struct vm *vm)
 		vm->n_transports++;
 	}
 	return 0;
+}
+
+/* In place of transports, for devices that are only looked at. */
+static int settle_features(struct vm *vm)
+{
+	int r = check_places(vm);
+
+	for (unsigned i = 0; r == 0 && i < vm->n_models; i++) {
+		apply_settings(vm, i);
+		r = virtio_transport_settle_features(vm->model[i], vm_device_kind(vm->config, i));
+	}
+	return r;
 }
 
 /* For the ACPI tables or the device tree; dump_dtb.c says the same before there is a machine. */
@@ -313,42 +342,36 @@ int vm_load(struct vm *vm)
 
 /* --- Life ------------------------------------------------------------------------------------ */
 
-int vm_create(struct vm **out, const struct vm_config *config, const struct vm_host *host,
-	      enum outcome_blame *blame)
-{
-	static const struct {
-		int (*make)(struct vm *vm);
-		enum outcome_blame blame;
-	} steps[] = {
-		{ open_kernel, BLAME_FILE },
-		{ start_io_threads, BLAME_VIREO },
-		{ create_models, BLAME_FILE },
-		{ create_machine, BLAME_HOST },
-		{ create_platform, BLAME_VIREO },
-		{ create_transports, BLAME_VIREO },
-	};
-	struct vm *vm = calloc(1, sizeof(*vm));
-	int r;
+/* One step of making a VM, and what is to blame when it fails. */
+struct step {
+	int (*make)(struct vm *vm);
+	enum outcome_blame blame;
+};
 
-	*out = NULL;
-	*blame = BLAME_VIREO;
-	if (!vm)
-		return error_set(ENOMEM, "create the VM");
-	vm->config = config;
-	vm->host = *host;
+static int open_consoles(struct vm *vm)
+{
+	if (vm->only_look)
+		return consoles_pretend(&vm->consoles, vm->config, vm->host.main_loop);
+	return consoles_open(&vm->consoles, vm->config, vm->host.main_loop, &vm->host.filter);
+}
+
+static int describe_and_load(struct vm *vm)
+{
+	describe_to_acpi(vm);
+	return vm_load(vm);
+}
+
+static int create(struct vm **out, struct vm *vm, const struct step *step, size_t n_steps,
+		  enum outcome_blame *blame)
+{
+	int r = 0;
+
 	vm->consoles = (struct consoles)CONSOLES_INIT;
 	raise_descriptor_limit();
-	r = consoles_open(&vm->consoles, config, host->main_loop, &host->filter);
-	if (r < 0)
-		*blame = BLAME_FILE;
-	for (unsigned i = 0; r == 0 && i < ARRAY_SIZE(steps); i++) {
-		r = steps[i].make(vm);
+	for (size_t i = 0; r == 0 && i < n_steps; i++) {
+		r = step[i].make(vm);
 		if (r < 0)
-			*blame = steps[i].blame;
-	}
-	if (r == 0) {
-		describe_to_acpi(vm);
-		r = vm_load(vm);
+			*blame = step[i].blame;
 	}
 	if (r < 0) {
 		vm_destroy(vm);
@@ -356,6 +379,51 @@ int vm_create(struct vm **out, const struct vm_config *config, const struct vm_h
 	}
 	*out = vm;
 	return 0;
+}
+
+int vm_create(struct vm **out, const struct vm_config *config, const struct vm_host *host,
+	      enum outcome_blame *blame)
+{
+	static const struct step steps[] = {
+		{ open_consoles, BLAME_FILE },
+		{ open_kernel, BLAME_FILE },
+		{ start_io_threads, BLAME_VIREO },
+		{ create_models, BLAME_FILE },
+		{ create_machine, BLAME_HOST },
+		{ create_platform, BLAME_VIREO },
+		{ create_transports, BLAME_VIREO },
+		{ describe_and_load, BLAME_VIREO },
+	};
+	struct vm *vm = calloc(1, sizeof(*vm));
+
+	*out = NULL;
+	*blame = BLAME_VIREO;
+	if (!vm)
+		return error_set(ENOMEM, "create the VM");
+	vm->config = config;
+	vm->host = *host;
+	return create(out, vm, steps, ARRAY_SIZE(steps), blame);
+}
+
+int vm_look(struct vm **out, const struct vm_config *config, struct event_loop *main_loop,
+	    enum outcome_blame *blame)
+{
+	static const struct step steps[] = {
+		{ open_consoles, BLAME_VIREO },
+		{ start_io_threads, BLAME_VIREO },
+		{ create_models, BLAME_FILE },
+		{ settle_features, BLAME_VIREO },
+	};
+	struct vm *vm = calloc(1, sizeof(*vm));
+
+	*out = NULL;
+	*blame = BLAME_VIREO;
+	if (!vm)
+		return error_set(ENOMEM, "look at the VM's devices");
+	vm->config = config;
+	vm->only_look = true;
+	vm->host.main_loop = main_loop;
+	return create(out, vm, steps, ARRAY_SIZE(steps), blame);
 }
 
 /* Devices leave the buses before the machine goes; nothing runs in the guest any more. */

@@ -12,6 +12,7 @@
 #include "vmm/machine/machine.h"
 #include "vmm/outcome.h"
 
+struct device_account;
 struct vm;
 
 /* What the program brings; borrowed during vm_create, what it points to is kept. */
@@ -31,6 +32,15 @@ struct vm_host {
 MUST_USE int vm_create(struct vm **out, const struct vm_config *config, const struct vm_host *host,
 		       enum outcome_blame *blame);
 
+/*
+ * Make only the devices, to look at what they would offer: no KVM, no kernel, no lock on a disk, no
+ * console.  Of the other functions here only vm_accounts and vm_destroy may be called.
+ *
+ * Returns 0 and an owned VM, or -errno with an error chain and, in '*blame', what it is about.
+ */
+MUST_USE int vm_look(struct vm **out, const struct vm_config *config, struct event_loop *main_loop,
+		     enum outcome_blame *blame);
+
 /* Let the guest run.  Returns 0 or -errno with an error chain. */
 MUST_USE int vm_start(struct vm *vm);
 
@@ -43,11 +53,20 @@ struct outcome vm_outcome(struct vm *vm);
  */
 MUST_USE int vm_reset(struct vm *vm);
 
+/* No CPU runs any more, for good; devices are as the guest left them. */
+void vm_halt(struct vm *vm);
+
 /* Stop the guest for good, and let its console's last words out. */
 void vm_stop(struct vm *vm);
 
 /* One line per CPU about where it is; after vm_stop. */
 void vm_describe_cpus(struct vm *vm, char *buf, size_t size);
+
+/*
+ * The account of each virtio device, as it is now.  Returns 0 and an array (to be freed) of '*n',
+ * or -ENOMEM with an error chain.
+ */
+MUST_USE int vm_accounts(struct vm *vm, struct device_account **out, unsigned *n);
 
 /* The terminal has another size now. */
 void vm_resize_console(struct vm *vm, uint16_t cols, uint16_t rows);

@@ -13,6 +13,7 @@ enum { VM_MAX_PLATFORM_DEVICES = 8 };
 
 struct vm {
 	const struct vm_config *config;
+	bool only_look;			/* there is no machine and no kernel */
 	struct vm_host host;
 	char *cmdline;
 	struct boot *boot;
@@ -30,6 +31,9 @@ struct vm {
 	unsigned n_transports;
 	struct virtio_device *console;	/* owned by its transport */
 };
+
+/* How virtio device 'index' of the configuration is reached. */
+enum virtio_transport_kind vm_device_kind(const struct vm_config *config, unsigned index);
 
 /* The kernel into memory, the first vCPU to its entry.  Returns 0 or -errno with an error chain. */
 MUST_USE int vm_load(struct vm *vm);

@@ -1,10 +1,13 @@
 /* What happens to a VM from its start to its end. */
 #include "vmm/vm_impl.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "devices/platform.h"
 #include "devices/virtio_models.h"
+#include "virtio/device_account.h"
 #include "vmm/base/error.h"
 #include "vmm/guest_cmdline.h"
 
@@ -62,9 +65,14 @@ int vm_reset(struct vm *vm)
 	return 0;
 }
 
-void vm_stop(struct vm *vm)
+void vm_halt(struct vm *vm)
 {
 	machine_pause(vm->machine);
+}
+
+void vm_stop(struct vm *vm)
+{
+	vm_halt(vm);
 	/* What the guest has written is output, even if our loops did not get to it yet. */
 	machine_lock(vm->machine);
 	for (unsigned i = 0; i < vm->n_transports; i++)
@@ -76,6 +84,23 @@ void vm_stop(struct vm *vm)
 void vm_describe_cpus(struct vm *vm, char *buf, size_t size)
 {
 	machine_describe_vcpus(vm->machine, buf, size);
+}
+
+int vm_accounts(struct vm *vm, struct device_account **out, unsigned *n)
+{
+	*n = 0;
+	*out = calloc(vm->n_models + 1, sizeof(**out));
+	if (!*out)
+		return error_set(ENOMEM, "take the account of the devices");
+	if (vm->machine)
+		machine_lock(vm->machine);
+	for (unsigned i = 0; i < vm->n_models; i++) {
+		struct virtio_device *dev = vm->only_look ? vm->model[i] : vm->transport[i]->device;
+		device_account_take(&(*out)[(*n)++], dev, vm_device_kind(vm->config, i));
+	}
+	if (vm->machine)
+		machine_unlock(vm->machine);
+	return 0;
 }
 
 void vm_resize_console(struct vm *vm, uint16_t cols, uint16_t rows)

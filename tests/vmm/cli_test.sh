@@ -165,6 +165,43 @@ expect "a tree needs mmio" 125 "dtb needs '--transport mmio'" "$vireo" run --ker
 expect "a tree needs a kernel that takes one" 125 "'exit0' cannot be given a device tree: .* PVH" \
 	"$vireo" run --kernel exit0 --transport mmio --set vm.mmio_discovery=dtb
 
+# --- Explain ------------------------------------------------------------------------------------
+explain() { echo "$vireo explain $*"; }
+truncate -s 1M e.img
+expect "explain needs neither kernel nor KVM" 0 '^disk0: virtio block device \(type 2\) over pci$' \
+	"$vireo" explain --disk e.img --set vm.kvm=/nonexistent
+expect "explain takes the options of run" 0 '^console: virtio console \(type 3\) over mmio-legacy$' \
+	"$vireo" explain --kernel gone --memory 1G -q --console file=gone/log,transport=mmio-legacy --explain
+expect "a bit that is switched off says so" 0 '^ +28 INDIRECT_DESC +ring +yes +- +no +- +- +switched off by the configuration$' \
+	"$vireo" explain --disk path=e.img,features=+suspend,-indirect
+expect "a bit that is demanded is offered" 0 '^ +43 SUSPEND +ring +yes +[+] +yes ' \
+	"$vireo" explain --disk path=e.img,features=+suspend,-indirect
+expect "a bit that cannot be had is told before the run" 125 'because: VIRTIO_F_SR_IOV cannot be had' \
+	"$vireo" explain --disk path=e.img,features=+sr_iov
+expect "a wrong bit is corrected" 125 "did you mean 'EVENT_IDX'" "$vireo" explain --features +evnt_idx
+expect "explain finds a missing disk" 127 "'gone.img'" "$vireo" explain --disk gone.img
+expect "explain explains itself" 0 '^Usage: vireo explain' "$vireo" explain --help
+expect "too many devices for mmio are told" 125 '128 are the most' sh -c "$(explain --transport mmio) \
+	$(for i in $(seq 130); do printf ' --disk e.img'; done)"
+: >kept
+echo words >kept
+expect "explain leaves a console's file alone" 0 '^words' sh -c "$(explain --console file=kept) && cat kept"
+chmod 444 e.img
+expect "a disk need not be writable to be explained" 0 '^ +13 DISCARD ' "$vireo" explain --disk e.img
+chmod 644 e.img
+if "$vireo" explain --json >/dev/null 2>&1; then
+	expect "explain speaks JSON" 0 '"name": "VIRTIO_BLK_F_FLUSH"' "$vireo" explain --disk e.img --json
+	if command -v python3 >/dev/null; then
+		expect "and it is JSON" 0 '^disk0 console rng$' sh -c "$(explain --disk e.img --json) | python3 -c '
+import json, sys
+print(*[d[\"name\"] for d in json.load(sys.stdin)[\"devices\"]])'"
+	else
+		skip "and it is JSON" "no python3 to read it"
+	fi
+else
+	expect "without Jansson that is said" 125 'libjansson' "$vireo" explain --json
+fi
+
 # --- KVM ----------------------------------------------------------------------------------------
 expect "a missing /dev/kvm is 126" 126 "'/nonexistent'" "$vireo" run --kernel exit0 --set vm.kvm=/nonexistent
 expect "a missing /dev/kvm has a fix" 126 "^  hint: " "$vireo" run --kernel exit0 --set vm.kvm=/nonexistent
@@ -211,6 +248,12 @@ expect_kvm "a slow reader gets everything" 0 'Hi' sh -c "$vireo run --kernel hel
 expect_kvm "a reader that is gone is no failure" 0 'status 0' bash -c "set -o pipefail; $vireo run --kernel hello | true"
 expect_kvm "verbose names the kernel" 0 'ELF' "$vireo" run -v --kernel exit0
 
+expect_kvm "a run can be explained at its end" 0 '^  driver: none so far' "$vireo" run --kernel exit0 --explain
+expect_kvm "and before its outcome" 0 '^vireo: guest exited with status 0' "$vireo" run --kernel exit0 --explain
+if "$vireo" explain --json >/dev/null 2>&1; then
+	expect_kvm "also in JSON, which the sandbox allows" 0 '^      "runs": true,' \
+		"$vireo" run --kernel exit0 --explain=json
+fi
 # --- What does not fit ----------------------------------------------------------------------------
 head -c 32M /dev/zero >initrd
 expect_kvm "an initrd that does not fit is told with sizes" 125 "initrd.*32 MiB" \
@@ -245,14 +288,27 @@ if $has_kvm; then
 	wait_for grep -q 'command line' first
 	sleep 0.3
 	expect "a disk that another VM uses is refused" 125 "'d1.img'.*(in use|locked)" "$vireo" run --kernel exit0 --disk d1.img
+	expect "but can be explained" 0 '^disk0: virtio block device' "$vireo" explain --disk d1.img
+	kill -USR1 $first
+	wait_for grep -q '^rng: virtio entropy source' first
+	kill -USR1 $first
+	sleep 0.3
 	kill -TERM $first
 	wait $first
 	status=$?
+	cp first out
+	if [ "$(grep -c '^disk0: virtio block device' first)" -ge 1 ]; then
+		ok "SIGUSR1 explains a VM that runs, in the sandbox"
+	else
+		not_ok "SIGUSR1 explains a VM that runs, in the sandbox" 143
+	fi
 	cp first out
 	if [ $status -eq 143 ] && grep -q 'ended by SIGTERM' out; then ok "SIGTERM ends it in order"; else not_ok "SIGTERM ends it in order" 143; fi
 	expect "and the disk is free again" 0 'status 0' "$vireo" run --kernel exit0 --disk d1.img
 else
 	skip "a disk that another VM uses is refused" "/dev/kvm does not work here"
+	skip "but can be explained" "likewise"
+	skip "SIGUSR1 explains a VM that runs, in the sandbox" "likewise"
 	skip "SIGTERM ends it in order" "likewise"
 	skip "and the disk is free again" "likewise"
 fi

@@ -306,6 +306,22 @@ Test(command_line, switches_are_counted)
 	cr_expect(switches.help);
 }
 
+Test(command_line, explaining_has_two_forms)
+{
+	cr_assert_eq(READ("--memory", "1G"), 0);
+	cr_expect_eq(switches.explain, EXPLAIN_OFF);
+	cr_assert_eq(READ("--explain"), 0);
+	cr_expect_eq(switches.explain, EXPLAIN_TEXT);
+	cr_assert_eq(READ("--explain=json"), 0);
+	cr_expect_eq(switches.explain, EXPLAIN_JSON);
+	expect_mistake(READ("--explain=xml"), "--explain: 'xml' is not one of text, json");
+	expect_mistake(READ("--json"), "unknown option '--json'; 'vireo run --help' lists them");
+	switches = (struct run_switches){ .command = COMMAND_LINE_EXPLAIN };
+	cr_assert_eq(READ("--json", "-q", "--explain", "--explain=json"), 0);
+	cr_expect_eq(switches.explain, EXPLAIN_JSON);
+	expect_mistake(READ("--jsn"), "unknown option '--jsn'; did you mean '--json'?");
+}
+
 Test(command_line, a_vm_file_is_refused_by_name)
 {
 	cr_expect_eq(READ("web.yaml"), 1);

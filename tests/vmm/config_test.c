@@ -33,6 +33,7 @@ static struct disk_settings *add_disk(const char *path, const char *name)
 static const char *only_mistake(void)
 {
 	memset(&mistakes, 0, sizeof(mistakes));
+	config_need_kernel(&config, &mistakes);
 	config_validate(&config, &mistakes);
 	cr_assert_eq(mistakes.n, 1);
 	return mistakes.line[0];

@@ -1,0 +1,148 @@
+/* The account of devices as people read it: at most 100 columns, a line for each bit. */
+#include <inttypes.h>
+
+#include "virtio/feature_names.h"
+#include "vmm/explain.h"
+
+static const char legend[] =
+	"Feature bits of each virtio device.  owner: which part of Vireo answers for the bit (ring is\n"
+	"who moves the data, the back end); has: it can do it; ask: the configuration demands (+) or\n"
+	"forbids (-) it; offer: at which register interface a driver sees it; taken: the driver\n"
+	"accepted it; told: the back end works by it; why not: the reason for the first 'no'.\n"
+	"Bits that nobody has, asks for or took are left out.\n";
+
+static const char *yes_no(bool yes)
+{
+	return yes ? "yes" : "no";
+}
+
+static const char *offer_text(const struct feature_account *a)
+{
+	bool modern = feature_account_is_offered(a), legacy = feature_account_is_offered_legacy(a);
+
+	if (!(a->interfaces & FEATURE_MODERN) || !(a->interfaces & FEATURE_LEGACY))
+		return yes_no(modern || legacy);
+	return modern && legacy ? "both" : modern ? "modern" : legacy ? "legacy" : "no";
+}
+
+static const char *taken_text(const struct feature_account *a)
+{
+	switch (a->answer) {
+	case FEATURE_TAKEN: return "yes";
+	case FEATURE_LEFT: return "no";
+	case FEATURE_NO_DRIVER:
+	case FEATURE_UNDECIDED: break;
+	}
+	return "-";
+}
+
+/* With several parts what each was told: "y/n". */
+static const char *told_text(const struct feature_account *a, char buf[2 * VIRTIO_MAX_PARTS])
+{
+	if (a->answer != FEATURE_TAKEN)
+		return "-";
+	if (a->n_parts == 1)
+		return yes_no(a->told[0]);
+	for (unsigned i = 0; i < a->n_parts; i++) {
+		buf[2 * i] = a->told[i] ? 'y' : 'n';
+		buf[2 * i + 1] = i + 1 < a->n_parts ? '/' : '\0';
+	}
+	return buf;
+}
+
+static void put_bit(FILE *out, const struct feature_account *a)
+{
+	static const char *const ask[] = {
+		[FEATURE_NO_WISH] = "", [FEATURE_DEMANDED] = "+", [FEATURE_FORBIDDEN] = "-",
+	};
+	char reason[64], told[2 * VIRTIO_MAX_PARTS] = "";
+
+	fprintf(out, "%5u %-20s %-9s %-3s  %-2s %-6s %-5s ", a->bit,
+		a->info ? feature_short_name(a->info) : "?",
+		a->info ? feature_owner_name(a->info->owner) : "nobody",
+		yes_no(feature_account_has(a)), ask[a->wish], offer_text(a), taken_text(a));
+	if (feature_account_reason(a, reason)[0])
+		fprintf(out, "%-4s %s\n", told_text(a, told), reason);
+	else
+		fprintf(out, "%s\n", told_text(a, told));
+}
+
+static void put_status(FILE *out, uint8_t status)
+{
+	fputs("  status:", out);
+	if (status == 0)
+		fputs(" reset", out);
+	for (unsigned bit = 1; bit <= UINT8_MAX; bit <<= 1) {
+		const char *name = device_status_name((uint8_t)bit);
+		if (!(status & bit))
+			continue;
+		if (name)
+			fprintf(out, " %s", name);
+		else
+			fprintf(out, " 0x%02x", bit);
+	}
+	fputc('\n', out);
+}
+
+static void put_driver(FILE *out, const struct device_account *d)
+{
+	const char *kind = d->legacy_driver ? "legacy" : "modern";
+
+	if (d->n_sessions == 0)
+		fputs(d->status ? "  driver: it has not settled its features yet\n" :
+				  "  driver: none so far\n",
+		      out);
+	else if (d->has_session)
+		fprintf(out, "  driver: a %s one; it is session %" PRIu32 "\n", kind, d->n_sessions);
+	else
+		fprintf(out, "  driver: none now; the last of %" PRIu32 " sessions, shown here, was %s\n",
+			d->n_sessions, kind);
+	if (d->refusal[0])
+		fprintf(out, "  last refusal of a driver's features: %s\n", d->refusal);
+}
+
+/* "      3 kick-no-queue: kicked a queue that ... [4.1.5.2]" */
+static void put_mistakes(FILE *out, const struct driver_mistakes *mistakes)
+{
+	for (unsigned i = 0; i < DRIVER_MISTAKE_KINDS; i++)
+		if (mistakes->n[i])
+			fprintf(out, "%7" PRIu32 " %s: %s [%s]\n", mistakes->n[i],
+				driver_mistake_name((enum driver_mistake)i),
+				driver_mistake_text((enum driver_mistake)i),
+				driver_mistake_section((enum driver_mistake)i));
+}
+
+static void put_device(FILE *out, const struct device_account *d)
+{
+	fprintf(out, "\n%s: virtio %s (type %d) over %s\n", d->name, device_type_name(d->id),
+		(int)d->id, virtio_transport_name(d->transport));
+	if (d->runs) {
+		put_status(out, d->status);
+		put_driver(out, d);
+	}
+	for (unsigned i = 0; d->n_parts > 1 && i < d->n_parts; i++)
+		fprintf(out, "  part %u of the back end: %u queues from queue %u on\n", i,
+			d->part[i].n_queues, d->part[i].first_queue);
+	fprintf(out, "  bit %-20s %-9s %-3s ask %-6s %-5s %-4s %s\n", "feature", "owner", "has",
+		"offer", "taken", "told", "why not");
+	for (unsigned i = 0; i < d->n_bits; i++)
+		put_bit(out, &d->bit[i]);
+	if (!d->runs)
+		return;
+	if (driver_mistakes_total(&d->mistakes) > 0)
+		fprintf(out, "  mistakes of its driver (in brackets: section of virtio-v1.4):\n");
+	else
+		fprintf(out, "  mistakes of its driver: none%s\n",
+			d->strict ? "" : " seen (without --strict-driver not all are)");
+	put_mistakes(out, &d->mistakes);
+}
+
+void explain_write_text(FILE *out, const struct device_account *device, unsigned n)
+{
+	if (n == 0)
+		fputs("There are no virtio devices.\n", out);
+	else
+		fputs(legend, out);
+	for (unsigned i = 0; i < n; i++)
+		put_device(out, &device[i]);
+}
