@@ -94,6 +94,28 @@ Test(no_mistakes, a_legacy_driver_may_give_up_queues_after_a_reset)
 	cr_expect_eq(total(), 0);
 }
 
+/* Linux tells the page size, then resets the device, then gives it queues. */
+Test(no_mistakes, the_page_size_of_version_1_survives_a_reset)
+{
+	enum { GUEST_PAGE_SIZE = 0x28, QUEUE_NUM = 0x38, QUEUE_ALIGN = 0x3c, QUEUE_PFN = 0x40,
+	       STATUS = 0x70 };
+	static const uint32_t writes[][2] = {
+		{ GUEST_PAGE_SIZE, 4096 }, { STATUS, 0 }, { STATUS, 3 },
+		{ QUEUE_NUM, ECHO_QUEUE_SIZE }, { QUEUE_ALIGN, 4096 }, { QUEUE_PFN, 0x20 },
+	};
+	struct echo_rig *r = echo_rig_create(FAKE_MMIO_LEGACY);
+
+	for (unsigned i = 0; i < ARRAY_SIZE(writes); i++)
+		fake_machine_mmio_write(r->machine, r->driver.base + writes[i][0], 4,
+					writes[i][1]);
+	cr_expect_eq(r->dev->queue[0].desc, 0x20000);
+	cr_expect_eq(driver_mistakes_total(&r->dev->negotiation.mistakes), 0);
+	virtio_transport_reset(r->transport);
+	fake_machine_mmio_write(r->machine, r->driver.base + QUEUE_PFN, 4, 0x20);
+	cr_expect_not(r->dev->queue[0].enabled, "but not a system reset");
+	echo_rig_destroy(r);
+}
+
 Test(no_mistakes, a_reset_does_not_hide_a_broken_ring)
 {
 	struct datapath *dp = rig->dev->part[0].datapath;
