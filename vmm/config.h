@@ -11,6 +11,7 @@
 #include "vmm/mistakes.h"
 
 enum mmio_discovery { MMIO_DISCOVERY_ACPI, MMIO_DISCOVERY_CMDLINE, MMIO_DISCOVERY_DTB };
+enum mistake_policy { MISTAKE_FAIL, MISTAKE_REPORT };
 enum guest_policy { POLICY_EXIT, POLICY_FAIL, POLICY_RESTART };
 enum seccomp_mode { SECCOMP_OFF, SECCOMP_LOG, SECCOMP_ON };
 enum hinting_mode { HINTING_NO, HINTING_YES, HINTING_START };
@@ -66,6 +67,8 @@ struct vm_config {
 	uint64_t timeout_ms;	/* 0: none */
 	enum guest_policy on_poweroff, on_reboot, on_halt, on_panic, on_crash;
 	enum seccomp_mode seccomp;
+	bool strict_driver;
+	enum mistake_policy on_driver_mistake;
 	/* boot */
 	char *kernel, *initrd;
 	char *cmdline;		/* NULL: the default one */

@@ -1,6 +1,7 @@
 /*
- * Explaining devices: the accounts of all of them as text for people (explain_text.c) or as JSON for
- * programs (explain_json.c).  "vireo explain" is in explain.c; a running VM is explained by run.c.
+ * Explaining devices: the accounts of all of them as text for people (explain_text.c) or as JSON
+ * for programs (explain_json.c).  "vireo explain" is in explain.c; a running VM is explained by
+ * run.c.
  */
 #ifndef VMM_EXPLAIN_H
 #define VMM_EXPLAIN_H
@@ -28,6 +29,13 @@ MUST_USE int explain_write(FILE *out, enum explain_form form, const struct devic
 /* The two forms of explain_write. */
 void explain_write_text(FILE *out, const struct device_account *device, unsigned n);
 MUST_USE int explain_write_json(FILE *out, const struct device_account *device, unsigned n);
+
+/*
+ * Strict drivers, at the end: "vireo: the driver of 'disk0' made 3 mistakes ..." for each device
+ * that has some, or a sentence that there are none ('quiet': not even that).  Returns how many.
+ */
+uint64_t explain_report_mistakes(FILE *out, const struct device_account *device, unsigned n,
+				 bool quiet);
 
 /* "vireo explain --help". */
 void help_explain(FILE *out);

@@ -5,10 +5,13 @@
 #include "vmm/explain.h"
 
 static const char legend[] =
-	"Feature bits of each virtio device.  owner: which part of Vireo answers for the bit (ring is\n"
-	"who moves the data, the back end); has: it can do it; ask: the configuration demands (+) or\n"
-	"forbids (-) it; offer: at which register interface a driver sees it; taken: the driver\n"
-	"accepted it; told: the back end works by it; why not: the reason for the first 'no'.\n"
+	"Feature bits of each virtio device.  The columns:\n"
+	"  owner    which part of Vireo answers for the bit; ring: the back end, who moves data\n"
+	"  has      it can do it\n"
+	"  ask      the configuration demands (+) or forbids (-) it\n"
+	"  offer    a driver sees it; of a device with two register interfaces: at which\n"
+	"  taken    the driver accepted it; told: the back end was told so\n"
+	"  why not  the reason for the first 'no'\n"
 	"Bits that nobody has, asks for or took are left out.\n";
 
 static const char *yes_no(bool yes)
@@ -88,15 +91,14 @@ static void put_driver(FILE *out, const struct device_account *d)
 {
 	const char *kind = d->legacy_driver ? "legacy" : "modern";
 
+	fputs("  driver: ", out);
 	if (d->n_sessions == 0)
-		fputs(d->status ? "  driver: it has not settled its features yet\n" :
-				  "  driver: none so far\n",
-		      out);
+		fputs(d->status ? "it has not settled its features yet\n" : "none so far\n", out);
 	else if (d->has_session)
-		fprintf(out, "  driver: a %s one; it is session %" PRIu32 "\n", kind, d->n_sessions);
+		fprintf(out, "a %s one; it is session %" PRIu32 "\n", kind, d->n_sessions);
 	else
-		fprintf(out, "  driver: none now; the last of %" PRIu32 " sessions, shown here, was %s\n",
-			d->n_sessions, kind);
+		fprintf(out, "none now; shown is the last one, a %s one (session %" PRIu32 ")\n",
+			kind, d->n_sessions);
 	if (d->refusal[0])
 		fprintf(out, "  last refusal of a driver's features: %s\n", d->refusal);
 }
@@ -135,6 +137,26 @@ static void put_device(FILE *out, const struct device_account *d)
 		fprintf(out, "  mistakes of its driver: none%s\n",
 			d->strict ? "" : " seen (without --strict-driver not all are)");
 	put_mistakes(out, &d->mistakes);
+}
+
+uint64_t explain_report_mistakes(FILE *out, const struct device_account *device, unsigned n,
+				 bool quiet)
+{
+	uint64_t all = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t total = driver_mistakes_total(&device[i].mistakes);
+		if (total == 0)
+			continue;
+		fprintf(out, "vireo: the driver of '%s' made %" PRIu64 " mistake%s "
+			     "(in brackets: section of virtio-v1.4):\n",
+			device[i].name, total, total == 1 ? "" : "s");
+		put_mistakes(out, &device[i].mistakes);
+		all += total;
+	}
+	if (all == 0 && !quiet)
+		fprintf(out, "vireo: strict driver: no mistakes\n");
+	return all;
 }
 
 void explain_write_text(FILE *out, const struct device_account *device, unsigned n)

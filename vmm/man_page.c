@@ -97,8 +97,8 @@ static void put_commands(FILE *out)
 		{ "vireo run --kernel FILE [OPTION]...",
 		  "Boot a kernel in a virtual machine; the status tells how it ended" },
 		{ "vireo explain [--json] [OPTION OF RUN]...",
-		  "Tell which feature bits the virtio devices of such a VM offer, and why not more; "
-		  "nothing is run, and disks that another VM uses are not disturbed" },
+		  "Tell which feature bits the virtio devices of such a VM offer, and why not "
+		  "more; nothing is run, and disks that another VM uses are not disturbed" },
 		{ "vireo doctor [-q] [--kvm PATH]",
 		  "Tell what of this host works, and how to mend the rest" },
 		{ "vireo help [COMMAND]", "Explain the program or a command" },
@@ -112,6 +112,25 @@ static void put_commands(FILE *out)
 	}
 }
 
+static void put_columns(FILE *out)
+{
+	static const char *const column[][2] = {
+		{ "owner", "Which part of Vireo answers for the bit: the device, the transport, or "
+			   "the ring (the back end, who moves the data)" },
+		{ "has", "Its owner can do it" },
+		{ "ask", "The configuration demands (+) or forbids (-) it" },
+		{ "offer", "A driver sees it: yes, no, or at which of two register interfaces" },
+		{ "taken", "The driver accepted it; - while there is no answer" },
+		{ "told", "The back end was told that it was accepted" },
+		{ "why not", "The reason for the first no" },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(column); i++) {
+		put_tag(out, column[i][0], "", "");
+		put_help(out, column[i][1], NULL);
+	}
+}
+
 static void put_statuses(FILE *out)
 {
 	static const char *const status[][2] = {
@@ -120,7 +139,7 @@ static void put_statuses(FILE *out)
 		{ "120", "The guest's kernel panicked" },
 		{ "121", "The guest crashed: triple fault, KVM error, failed entry" },
 		{ "122", "The guest reset itself, and --on-reboot is fail" },
-		{ "123", "An expectation of a test was not met" },
+		{ "123", "An expectation was not met: with --strict-driver, a driver's mistakes" },
 		{ "124", "The time limit passed" },
 		{ "125", "Vireo failed, or the configuration is wrong" },
 		{ "126", "A facility of the host is missing or not permitted" },
@@ -149,6 +168,15 @@ void help_man_page(FILE *out)
 	      "    vireo run \\-\\-kernel bzImage \\-\\-disk root.img\n.fi\n", out);
 	put_commands(out);
 	put_options(out);
+	fputs(".SH EXPLAIN\n"
+	      "Each device is followed by a line for each feature bit that somebody has, asks for\n"
+	      "or took.  The columns:\n", out);
+	put_columns(out);
+	fputs(".PP\nA bit of a feature list is its name (VIRTIO_F_RING_PACKED), in any case, that\n"
+	      "without its prefix (ring_packed), words of it that no other bit has (packed), or\n"
+	      "its number (34).  For each bit the last word counts, and that of the device\n"
+	      "before that of the VM.\n"
+	      ".PP\nOf a VM that runs, SIGUSR1 prints the same to standard error.\n", out);
 	fputs(".SH KEYS\nOn a terminal, Ctrl\\-A is for Vireo:\n"
 	      ".TP\n.B Ctrl\\-A x\nEnd the guest.\n"
 	      ".TP\n.B Ctrl\\-A p\nPress its power button.\n"

@@ -44,6 +44,9 @@ static const struct option_choice endings[] = {
 static const struct option_choice endings_and_failure[] = {
 	{ "exit", POLICY_EXIT }, { "fail", POLICY_FAIL }, { "restart", POLICY_RESTART }, { 0 }
 };
+static const struct option_choice mistake_policies[] = {
+	{ "fail", MISTAKE_FAIL }, { "report", MISTAKE_REPORT }, { 0 }
+};
 static const struct option_choice seccomp_modes[] = {
 	{ "on", SECCOMP_ON }, { "log", SECCOMP_LOG }, { "off", SECCOMP_OFF }, { 0 }
 };
@@ -125,6 +128,11 @@ const struct option option_table[] = {
 	  .flag = "on-panic", .help = "when the guest's kernel panics; fail: status 120" },
 	{ "vm", "on_crash", OPTION_CHOICE, VM(on_crash), "fail", .choice = endings_and_failure,
 	  .flag = "on-crash", .help = "on a triple fault; fail: status 121" },
+	{ "vm", "strict_driver", OPTION_BOOL, VM(strict_driver), "no", .flag = "strict-driver",
+	  .help = "look at all that drivers do, and report their mistakes" },
+	{ "vm", "on_driver_mistake", OPTION_CHOICE, VM(on_driver_mistake), "fail",
+	  .choice = mistake_policies, .flag = "on-driver-mistake",
+	  .help = "when a strictly judged driver made mistakes; fail: 0 becomes 123" },
 	{ "vm", "seccomp", OPTION_CHOICE, VM(seccomp), SECCOMP_DEFAULT, .choice = seccomp_modes,
 	  .flag = "seccomp", .help = "sandbox: forbid (on) or only log unexpected system calls" },
 	{ "vm", "io_threads", OPTION_NUMBER, VM(io_threads), "1", .min = 1, .max = 64,

@@ -65,6 +65,13 @@ struct outcome outcome_judge(const struct vm_config *config, enum machine_outcom
 	};
 }
 
+int outcome_of_mistakes(const struct vm_config *config, int status, uint64_t n_mistakes)
+{
+	bool counts = config->strict_driver && config->on_driver_mistake == MISTAKE_FAIL;
+
+	return counts && n_mistakes > 0 && status == STATUS_OK ? STATUS_EXPECTATION : status;
+}
+
 static bool is_missing(int err)
 {
 	return err == ENOENT || err == ENOTDIR;

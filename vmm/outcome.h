@@ -37,6 +37,9 @@ struct outcome {
 struct outcome outcome_judge(const struct vm_config *config, enum machine_outcome end,
 			     uint32_t status, const char *detail);
 
+/* The exit status when drivers were judged strictly and made 'n_mistakes'. */
+int outcome_of_mistakes(const struct vm_config *config, int status, uint64_t n_mistakes);
+
 /* What was being worked on when an error came up. */
 enum outcome_blame {
 	BLAME_VIREO,

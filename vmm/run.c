@@ -285,13 +285,21 @@ static int say_ending(struct run *run)
 /* The terminal is restored already. */
 static int conclude(struct run *run)
 {
-	int status;
+	uint64_t n_mistakes = 0;
+	int status, judged;
 
-	if (run->account)
+	if (run->account && run->switches.explain)
 		write_account(run, run->account, run->n_accounts);
+	if (run->account && run->config.strict_driver)
+		n_mistakes = explain_report_mistakes(stderr, run->account, run->n_accounts,
+						     run->switches.quiet);
 	status = say_ending(run);
+	judged = outcome_of_mistakes(&run->config, status, n_mistakes);
+	if (judged != status)
+		fprintf(stderr, "vireo: status %d because of the drivers' mistakes; "
+				"'--on-driver-mistake report' only reports them\n", judged);
 	free(run->account);
-	return status;
+	return judged;
 }
 
 /* Before the devices are reset for good, and while the error that ended the run is kept. */
@@ -299,7 +307,7 @@ static void take_account(struct run *run)
 {
 	struct error_chain kept;
 
-	if (!run->switches.explain)
+	if (!run->switches.explain && !run->config.strict_driver)
 		return;
 	error_save(&kept);
 	if (vm_accounts(run->vm, &run->account, &run->n_accounts) < 0)

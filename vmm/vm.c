@@ -257,6 +257,7 @@ static void apply_settings(struct vm *vm, unsigned index)
 	struct feature_wishes wishes = config_device_features(vm->config, index);
 
 	virtio_device_want_features(vm->model[index], wishes.on, wishes.off);
+	vm->model[index]->strict = vm->config->strict_driver;
 }
 
 static int check_places(struct vm *vm)

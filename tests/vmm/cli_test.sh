@@ -254,6 +254,10 @@ if "$vireo" explain --json >/dev/null 2>&1; then
 	expect_kvm "also in JSON, which the sandbox allows" 0 '^      "runs": true,' \
 		"$vireo" run --kernel exit0 --explain=json
 fi
+expect_kvm "a strict run says that there was nothing" 0 '^vireo: strict driver: no mistakes' \
+	"$vireo" run --kernel exit0 --strict-driver
+expect_kvm "unless it is quiet" 0 '^$' sh -c "$vireo run -q --kernel exit0 --strict-driver; echo"
+
 # --- What does not fit ----------------------------------------------------------------------------
 head -c 32M /dev/zero >initrd
 expect_kvm "an initrd that does not fit is told with sizes" 125 "initrd.*32 MiB" \

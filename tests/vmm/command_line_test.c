@@ -322,6 +322,14 @@ Test(command_line, explaining_has_two_forms)
 	expect_mistake(READ("--jsn"), "unknown option '--jsn'; did you mean '--json'?");
 }
 
+Test(command_line, drivers_can_be_judged)
+{
+	cr_expect_not(config.strict_driver);
+	cr_assert_eq(READ("--strict-driver", "--on-driver-mistake", "report"), 0);
+	cr_expect(config.strict_driver);
+	cr_expect_eq(config.on_driver_mistake, MISTAKE_REPORT);
+}
+
 Test(command_line, a_vm_file_is_refused_by_name)
 {
 	cr_expect_eq(READ("web.yaml"), 1);

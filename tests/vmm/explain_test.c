@@ -159,6 +159,29 @@ Test(explain, parts_are_told_one_by_one)
 	free(text);
 }
 
+Test(explain, mistakes_are_counted_and_reported)
+{
+	struct device_account d[2] = { sample(), sample() };
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	d[1].mistakes = (struct driver_mistakes){ 0 };
+	cr_expect_eq(explain_report_mistakes(out, d, 2, false), 4);
+	fflush(out);
+	cr_expect_not_null(strstr(text, "vireo: the driver of 'disk0' made 4 mistakes"));
+	cr_expect_not_null(strstr(text, "ring-loop"));
+	cr_expect_eq(explain_report_mistakes(out, d + 1, 1, false), 0);
+	fflush(out);
+	cr_expect_not_null(strstr(text, "vireo: strict driver: no mistakes\n"));
+	fflush(out);
+	size_t before = len;
+	cr_expect_eq(explain_report_mistakes(out, d + 1, 1, true), 0);
+	fclose(out);
+	cr_expect_eq(len, before, "quiet");
+	free(text);
+}
+
 #if HAVE_JANSSON
 
 static json_t *parse(const struct device_account *d, unsigned n)

@@ -107,3 +107,17 @@ Test(outcome, a_missing_file_is_127)
 	cr_expect_eq(outcome_of_error(BLAME_FILE, -ENOENT), 127);
 	cr_expect_eq(outcome_of_error(BLAME_FILE, -ENOTDIR), 127);
 }
+
+Test(outcome, mistakes_of_drivers_spoil_a_success_only)
+{
+	struct vm_config strict = { .strict_driver = true, .on_driver_mistake = MISTAKE_FAIL };
+	struct vm_config lenient = { .strict_driver = true, .on_driver_mistake = MISTAKE_REPORT };
+	struct vm_config off = { .on_driver_mistake = MISTAKE_FAIL };
+
+	cr_expect_eq(outcome_of_mistakes(&strict, STATUS_OK, 1), STATUS_EXPECTATION);
+	cr_expect_eq(outcome_of_mistakes(&strict, STATUS_OK, 0), STATUS_OK);
+	cr_expect_eq(outcome_of_mistakes(&strict, 7, 1), 7);
+	cr_expect_eq(outcome_of_mistakes(&strict, STATUS_PANIC, 1), STATUS_PANIC);
+	cr_expect_eq(outcome_of_mistakes(&lenient, STATUS_OK, 1), STATUS_OK);
+	cr_expect_eq(outcome_of_mistakes(&off, STATUS_OK, 1), STATUS_OK);
+}
