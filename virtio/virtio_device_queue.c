@@ -265,7 +265,7 @@ void virtio_device_kick(struct virtio_device *dev, unsigned index)
 {
 	struct virtio_queue *q = virtio_device_queue(dev, index);
 
-	if (!(dev->negotiation.status & VIRTIO_STATUS_DRIVER_OK))
+	if (!(dev->negotiation.status & (VIRTIO_STATUS_DRIVER_OK | VIRTIO_STATUS_SUSPEND)))
 		virtio_device_mistake(dev, MISTAKE_KICK_BEFORE_DRIVER_OK);
 	else if (!q || !q->enabled)
 		virtio_device_mistake(dev, MISTAKE_KICK_NO_QUEUE);

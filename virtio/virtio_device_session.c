@@ -20,7 +20,8 @@ static void stop_parts(struct virtio_device *dev, unsigned n)
 
 void virtio_device_needs_reset(struct virtio_device *dev, unsigned queue, const char *reason)
 {
-	if (dev->state == VIRTIO_BROKEN)
+	/* Nor while a reset is under way, which ends what failed: nobody waits for the host here. */
+	if (dev->state == VIRTIO_BROKEN || dev->negotiation.resetting)
 		return;
 	if (dev->state == VIRTIO_STARTED)
 		stop_parts(dev, dev->n_parts);

@@ -172,6 +172,9 @@ static void reset_queue(struct register_model *m, struct model_queue *q)
 
 static void set_pfn(struct register_model *m, struct model_queue *q, uint32_t pfn)
 {
+	/* Giving up what was never given is not the beginning of a session. */
+	if (pfn == 0 && q->pfn == 0)
+		return;
 	seal_legacy(m);
 	if (m->owner != MODEL_LEGACY)
 		return;

@@ -45,7 +45,6 @@ static void expect_it_works(void)
 	echo_rig_destroy(rig);
 }
 
-/* N6.  covers: CORE-RESET-03 */
 static void reset_reads_0_when_it_is_complete(enum fake_transport transport)
 {
 	begin(transport);
@@ -67,17 +66,18 @@ static void reset_reads_0_when_it_is_complete(enum fake_transport transport)
 	expect_it_works();
 }
 
+/* N6.  covers: CORE-RESET-03 */
 Test(slow_stop, n6_reset_reads_0_when_it_is_complete_pci)
 {
 	reset_reads_0_when_it_is_complete(FAKE_PCI);
 }
 
+/* N6.  covers: CORE-RESET-03 */
 Test(slow_stop, n6_reset_reads_0_when_it_is_complete_mmio)
 {
 	reset_reads_0_when_it_is_complete(FAKE_MMIO);
 }
 
-/* covers: PCI-COMMON-12, PCI-COMMON-13, MMIO-REG-12, MMIO-REG-13, CORE-QRESET-06 */
 static void queue_reset_reads_1_until_it_is_complete(enum fake_transport transport)
 {
 	struct fake_driver *d;
@@ -107,11 +107,13 @@ static void queue_reset_reads_1_until_it_is_complete(enum fake_transport transpo
 	expect_it_works();
 }
 
+/* covers: PCI-COMMON-12 PCI-COMMON-13 CORE-QRESET-06 */
 Test(slow_stop, queue_reset_reads_1_until_it_is_complete_pci)
 {
 	queue_reset_reads_1_until_it_is_complete(FAKE_PCI);
 }
 
+/* covers: MMIO-REG-12 MMIO-REG-13 CORE-QRESET-06 */
 Test(slow_stop, queue_reset_reads_1_until_it_is_complete_mmio)
 {
 	queue_reset_reads_1_until_it_is_complete(FAKE_MMIO);

@@ -173,3 +173,67 @@ OVER_ALL(virtio_device_session, system_reset_is_a_reset)
 	echo_rig_start(rig);
 	echo_rig_round_trip(rig, 0);
 }
+
+/* Everything a driver may write, at the window that 'd' has. */
+static void write_everywhere(struct echo_rig *rig, struct fake_driver *d)
+{
+	static const uint8_t status[] = { 0, 3, 0xb, 0x1f, 0xf, 0x80 };
+	struct fake_ring other;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(status); i++)
+		fake_driver_set_status(d, status[i]);
+	fake_driver_accept(d, echo_rig_ring_features());
+	fake_driver_init_ring(d, &other, ECHO_QUEUE_SIZE, 0x300000);
+	for (unsigned i = 0; i <= ECHO_QUEUES; i++) {
+		fake_driver_set_queue(d, i, &other);
+		fake_driver_enable_queue(d, i);
+		fake_driver_reset_queue(d, i);
+		fake_driver_kick(d, i);
+	}
+	fake_driver_set_config(d, ECHO_CONFIG_WRITABLE, 4, 0);
+	echo_rig_pump(rig);
+}
+
+/* N6: a reset that waits for the host is not hurried, undone or joined by anything. */
+OVER_MODERN(virtio_device_session, n6_nothing_is_done_until_the_reset_is_complete)
+{
+	struct fake_driver legacy;
+	uint8_t byte = 0x66;
+
+	echo_rig_start(rig);
+	rig->echo->hold = rig->echo->slow = true;
+	echo_rig_ask(rig, 0);
+	fake_driver_kick(&rig->driver, 0);
+	echo_rig_pump(rig);
+	cr_assert_eq(rig->echo->queue[0].n_held, 1);
+	fake_driver_set_status(&rig->driver, 0);
+	unsigned running = rig->echo->n_queue_starts;
+
+	write_everywhere(rig, &rig->driver);
+	if (rig->driver.transport == FAKE_TRANSITIONAL) {
+		echo_rig_find_legacy(rig, &legacy);
+		write_everywhere(rig, &legacy);
+	}
+	if (!fake_transport_is_mmio(rig->driver.transport)) {
+		fake_driver_pci_write(&rig->driver, 4, 2, 3);
+		fake_driver_pci_write(&rig->driver, 4, 2, 7);
+	}
+	virtio_device_update_config(rig->dev, 0, &byte, 1);
+	cr_assert_neq(fake_driver_status(&rig->driver), 0);
+	cr_assert_eq(rig->echo->n_queue_starts, running);
+	cr_assert_eq(rig->echo->n_starts, 1);
+	cr_assert_eq(rig->echo->queue[0].n_held, 1);
+
+	rig->echo->hold = false;
+	echo_device_release(rig->echo, 0);
+	cr_assert_eq(fake_driver_status(&rig->driver), 0);
+	cr_assert_eq(rig->echo->n_stops, 1);
+	cr_assert_eq(fake_driver_config(&rig->driver, 0, 1), 0x66);
+	cr_assert_eq(fake_driver_config(&rig->driver, ECHO_CONFIG_WRITABLE, 4), 0x1b1a1918);
+	for (unsigned i = 0; i < ECHO_QUEUES; i++)
+		cr_assert_not(fake_driver_queue_enabled(&rig->driver, i));
+	rig->echo->slow = false;
+	echo_rig_start(rig);
+	for (unsigned i = 0; i < ECHO_QUEUES; i++)
+		echo_rig_round_trip(rig, i);
+}

@@ -11,6 +11,7 @@
 #include "tests/support/kernel_files.h"
 #include "tests/support/memory_file.h"
 #include "tests/support/temp_disk.h"
+#include "virtio/transport.h"
 #include "vmm/base/error.h"
 #include "vmm/base/log.h"
 #include "vmm/machine/kvm.h"
@@ -92,6 +93,6 @@ Test(vm_fault, pci_with_a_disk)
 
 Test(vm_fault, mmio_without_a_disk)
 {
-	config.transport = TRANSPORT_MMIO;
+	config.transport = VIRTIO_MMIO;
 	cr_assert_geq(fault_each(build, NULL), 80u);
 }
