@@ -20,7 +20,7 @@ static void stop_parts(struct virtio_device *dev, unsigned n)
 
 void virtio_device_needs_reset(struct virtio_device *dev, unsigned queue, const char *reason)
 {
-	/* Nor while a reset is under way, which ends what failed: nobody waits for the host here. */
+	/* Nor while a reset is under way: it ends what failed, without waiting for the host. */
 	if (dev->state == VIRTIO_BROKEN || dev->negotiation.resetting)
 		return;
 	if (dev->state == VIRTIO_STARTED)

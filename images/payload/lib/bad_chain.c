@@ -215,12 +215,6 @@ static unsigned readable_last(struct driver *d, struct bad_desc *e)
 	return 1 + one(e + 1, (uintptr_t)buf, 16, 0, 1);
 }
 
-/*
- * covers: RING-SPLIT-DESC-08 RING-SPLIT-DESC-09 RING-SPLIT-DESC-10 RING-SPLIT-DESC-11
- * covers: RING-SPLIT-IND-04 RING-SPLIT-IND-05 RING-SPLIT-IND-06 RING-SPLIT-IND-07
- * covers: RING-SPLIT-IND-08 RING-PACKED-23 RING-PACKED-24 RING-PACKED-25
- * covers: RING-PACKED-36 RING-PACKED-37 RING-PACKED-39
- */
 const struct bad_chain bad_chains[] = {
 	{ 'B', "not in memory", no_memory, true, false, IN_BOTH },
 	{ 'B', "across the end of memory", across_the_end, true, false, IN_BOTH },

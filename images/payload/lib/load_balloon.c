@@ -50,7 +50,6 @@ static bool move_pages(struct driver *d, unsigned index)
 	return true;
 }
 
-/* covers: BALLOON-VQ-01 BALLOON-OP-03 BALLOON-OP-08 */
 static void balloon_run(struct driver *d)
 {
 	memset(pages, LOAD_CANARY, N_PAGES * PAGE);
