@@ -254,6 +254,7 @@ struct features fake_driver_offered(struct fake_driver *d)
 
 void fake_driver_accept(struct fake_driver *d, struct features f)
 {
+	d->accepted = f;
 	for (uint32_t half = 0; half < (is_legacy(d) ? 1 : 2 * FEATURES_WORDS); half++)
 		fake_driver_accept_half(d, half, features_half(&f, half));
 }
@@ -316,7 +317,9 @@ void fake_driver_init_ring(struct fake_driver *d, struct fake_ring *ring, uint16
 {
 	uint64_t used = align_up(addr + 18ull * size + 6, PAGE);
 
-	fake_ring_init(ring, d->machine, size, addr);
+	fake_ring_init_as(ring, features_has(&d->accepted, VIRTIO_F_RING_PACKED) ? FAKE_PACKED :
+										    FAKE_SPLIT,
+			  d->machine, size, addr);
 	if (!is_legacy(d))
 		return;
 	ring->device = used;

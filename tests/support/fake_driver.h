@@ -44,6 +44,7 @@ struct fake_driver {
 	enum fake_transport transport;
 	uint64_t base;			/* mmio: of the registers; legacy pci: the first port */
 	unsigned slot;			/* pci */
+	struct features accepted;	/* as written last; says which layout rings have */
 	struct fake_structure common, notify, isr, device, window;
 	uint32_t notify_multiplier;
 };

@@ -64,7 +64,7 @@ Test(transport_mmio_legacy, identity)
 	cr_expect_neq(get(VENDOR_ID), 0);
 }
 
-/* covers: MMIO-LEGACY-02 MMIO-LEGACY-03 */
+/* covers: MMIO-LEGACY-02 MMIO-LEGACY-03 RING-SPLIT-LEGACY-01 */
 Test(transport_mmio_legacy, page_size_and_alignment_place_the_rings)
 {
 	static const uint32_t page[] = { 256, 4096, 65536 };
@@ -228,7 +228,7 @@ Test(transport_mmio_legacy, rings_that_end_somewhere_else)
 }
 
 /* covers: MMIO-LEGACY-10 */
-Test(transport_mmio_legacy, a_reset_forgets_page_size_and_alignment)
+Test(transport_mmio_legacy, a_reset_forgets_the_alignment)
 {
 	echo_rig_start(rig);
 	fake_driver_reset(d);
