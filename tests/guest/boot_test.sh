@@ -15,7 +15,7 @@ shape() {
 	expect_status 0
 	expect "^kernel: Linux version $(basename "${kernel_dir[$kind]}"/lib/modules/*) "
 	expect "^cpus: $cpus"
-	expect "^virtio0: .* driver virtio_blk, transport virtio-$transport, features 0x0*[13].{8}\b"
+	expect "^virtio0: .* driver virtio_blk, transport virtio-$transport, features 0x[0-9a-f]*[13579bdf][0-9a-f]{8}\b"
 	expect "driver virtio_console, transport virtio-$transport, "
 	expect "driver virtio_rng, transport virtio-$transport, "
 	expect '^console: hvc0'
