@@ -256,6 +256,9 @@ static void on_done(struct event_source *source, uint32_t events)
 	list_splice(&done, &e->done);
 	pthread_mutex_unlock(&e->pool->lock);
 
+	/* Cancelled, nobody wants to hear of what ended all the same, or why. */
+	if (atomic_load(&e->cancel))
+		return;
 	while ((io = list_take(&done)))
 		e->engine.client.complete(e->engine.client.owner, io);
 	threads_kick(&e->engine);

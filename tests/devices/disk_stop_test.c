@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "devices/disk_engine.h"
+#include "tests/support/loop_pump.h"
 #include "tests/support/temp_disk.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
@@ -244,6 +245,23 @@ Test(disk_stop, cancelling_does_not_wait)
 	other->ops->stop(other);
 	cr_assert_eq(slow.n_begun, 2);
 	other->ops->destroy(other);
+	go_on();
+}
+
+/* What ends between the order to give up and the stop is no answer to the guest's request. */
+Test(disk_stop, nothing_is_reported_once_cancelled)
+{
+	struct disk_io io[2];
+
+	use_threads(2);
+	begin(io, 2, DISK_DISCARD);
+	wait_for(&slow.n_begun, 2);
+	engine->ops->cancel(engine);
+	while (engine->ops->is_busy(engine))
+		usleep(100);
+	loop_pump(loop);
+	cr_assert_eq(n_completed, 0);
+	stop_soon();
 	go_on();
 }
 
