@@ -100,7 +100,7 @@ int virtio_device_init(struct virtio_device *dev, const struct virtio_device_ops
 
 void virtio_device_fini(struct virtio_device *dev)
 {
-	assert(dev->state != VIRTIO_STARTED);
+	assert(!virtio_device_has_rings(dev));
 	if (dev->machine)
 		event_loop_unpost(dev->machine->main_loop, &dev->fail_post);
 	for (unsigned i = 0; i < dev->n_parts; i++)

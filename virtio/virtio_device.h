@@ -70,7 +70,12 @@ struct virtio_shm {
 	void *arg;
 };
 
-enum virtio_state { VIRTIO_STOPPED, VIRTIO_STARTED, VIRTIO_BROKEN };
+enum virtio_state {
+	VIRTIO_STOPPED,
+	VIRTIO_STARTED,
+	VIRTIO_BREAKING,		/* broken, and the host still has some of it in progress */
+	VIRTIO_BROKEN,			/* until reset */
+};
 
 struct virtio_device {
 	const struct virtio_device_ops *ops;

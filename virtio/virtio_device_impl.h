@@ -31,6 +31,9 @@ void virtio_device_datapath_failed(void *arg, unsigned queue, enum vq_fault faul
  */
 bool virtio_device_seal_legacy(struct virtio_device *dev);
 
+/* Have its datapaths rings that a stop must take back? */
+bool virtio_device_has_rings(const struct virtio_device *dev);
+
 /*
  * Have queues [first, first + n) of a device that runs stop soon, and wait a moment for it.
  * Returns whether a stop would not have to wait for the host any more.

@@ -2,6 +2,7 @@
  * The queue registers, the same behind both transports.  virtio-v1.4 4.1.4.3 "Common
  * configuration structure layout", 4.2.2 "MMIO Device Register Layout".
  */
+#include <time.h>
 #include <unistd.h>
 
 #include "virtio/virtio_device_impl.h"
@@ -120,7 +121,7 @@ static const struct virtio_part *part_of(const struct virtio_device *dev, unsign
 
 bool virtio_device_can_stop(const struct virtio_device *dev, unsigned first, unsigned n)
 {
-	for (unsigned i = first; i < first + n && dev->state == VIRTIO_STARTED; i++) {
+	for (unsigned i = first; i < first + n && virtio_device_has_rings(dev); i++) {
 		const struct virtio_part *part = part_of(dev, i);
 		if (part && part->datapath->ops->can_stop &&
 		    !part->datapath->ops->can_stop(part->datapath, i - part->first_queue))
@@ -129,19 +130,30 @@ bool virtio_device_can_stop(const struct virtio_device *dev, unsigned first, uns
 	return true;
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
 bool virtio_device_prepare_stop(struct virtio_device *dev, unsigned first, unsigned n)
 {
-	for (unsigned i = first; i < first + n && dev->state == VIRTIO_STARTED; i++) {
+	/* By the clock: each look waits for a turn of the queues' loops, which others share. */
+	uint64_t deadline = now_ms() + STOP_PATIENCE_MS;
+
+	for (unsigned i = first; i < first + n && virtio_device_has_rings(dev); i++) {
 		const struct virtio_part *part = part_of(dev, i);
 		if (part && part->datapath->ops->prepare_stop)
 			part->datapath->ops->prepare_stop(part->datapath, i - part->first_queue);
 	}
-	for (unsigned ms = 0; ms < STOP_PATIENCE_MS; ms++) {
-		if (virtio_device_can_stop(dev, first, n))
-			return true;
+	while (!virtio_device_can_stop(dev, first, n)) {
+		if (now_ms() >= deadline)
+			return false;
 		usleep(1000);
 	}
-	return virtio_device_can_stop(dev, first, n);
+	return true;
 }
 
 static void finish(struct virtio_device *dev, unsigned index)
@@ -150,7 +162,7 @@ static void finish(struct virtio_device *dev, unsigned index)
 	const struct virtio_part *part = part_of(dev, index);
 	enum virtio_queue_ending ending = q->ending;
 
-	if (dev->state == VIRTIO_STARTED && part)
+	if (virtio_device_has_rings(dev) && part)
 		part->datapath->ops->stop_queue(part->datapath, index - part->first_queue);
 	q->ending = VIRTIO_QUEUE_STAYS;
 	q->enabled = false;

@@ -16,16 +16,37 @@ static void stop_parts(struct virtio_device *dev, unsigned n)
 		dev->part[n].datapath->ops->stop(dev->part[n].datapath);
 }
 
+bool virtio_device_has_rings(const struct virtio_device *dev)
+{
+	return dev->state == VIRTIO_STARTED || dev->state == VIRTIO_BREAKING;
+}
+
+/*
+ * It works no more.  Rings that the host still has something of in progress are given back by the
+ * reset; until then nothing is taken from them.
+ */
+static void break_down(struct virtio_device *dev)
+{
+	if (dev->state == VIRTIO_BREAKING)
+		return;
+	if (dev->state == VIRTIO_STARTED && !virtio_device_prepare_stop(dev, 0, dev->n_queues)) {
+		dev->state = VIRTIO_BREAKING;
+		return;
+	}
+	if (dev->state == VIRTIO_STARTED)
+		stop_parts(dev, dev->n_parts);
+	dev->state = VIRTIO_BROKEN;
+}
+
 /* --- failure --------------------------------------------------------------------------------- */
 
 void virtio_device_needs_reset(struct virtio_device *dev, unsigned queue, const char *reason)
 {
 	/* Nor while a reset is under way: it ends what failed, without waiting for the host. */
-	if (dev->state == VIRTIO_BROKEN || dev->negotiation.resetting)
+	if (dev->state == VIRTIO_BROKEN || dev->state == VIRTIO_BREAKING ||
+	    dev->negotiation.resetting)
 		return;
-	if (dev->state == VIRTIO_STARTED)
-		stop_parts(dev, dev->n_parts);
-	dev->state = VIRTIO_BROKEN;
+	break_down(dev);
 	if (queue == VIRTIO_NO_QUEUE)
 		log_guest(&dev->log, LOG_WARNING, "%s: %s; it needs reset now", dev->name, reason);
 	else
@@ -232,7 +253,7 @@ static void resume(struct virtio_device *dev)
 
 void virtio_device_reset(struct virtio_device *dev)
 {
-	if (dev->state == VIRTIO_STARTED)
+	if (virtio_device_has_rings(dev))
 		stop_parts(dev, dev->n_parts);
 	dev->state = VIRTIO_STOPPED;
 	dev->start_waits = false;
@@ -294,9 +315,7 @@ static void act(struct virtio_device *dev, enum negotiation_event event)
 		begin_reset(dev);
 		break;
 	case NEG_FAILED:
-		if (dev->state == VIRTIO_STARTED)
-			stop_parts(dev, dev->n_parts);
-		dev->state = VIRTIO_BROKEN;
+		break_down(dev);
 		log_guest(&dev->log, LOG_WARNING, "%s: the driver gave up", dev->name);
 		break;
 	case NEG_SUSPEND:

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "vmm/base/error.h"
 #include "vmm/base/iov.h"
@@ -79,6 +80,8 @@ static bool echo_waits(void *model, unsigned index)
 {
 	const struct echo_device *echo = model;
 
+	if (echo->look_us > 0)
+		usleep(echo->look_us);
 	return echo->slow && echo->queue[index].n_held > 0;
 }
 

@@ -34,6 +34,7 @@ struct echo_device {
 	unsigned max_held;		/* take no more than these; 0: any number */
 	bool refuse_start;		/* start fails */
 	bool slow;			/* what is held cannot be given up: a stop must wait */
+	unsigned look_us;		/* how long it takes to find that out: a busy loop */
 
 	/* What happened. */
 	unsigned n_starts, n_stops, n_queue_starts, n_queue_stops, n_sealed, n_resets;

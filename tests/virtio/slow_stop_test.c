@@ -3,6 +3,7 @@
  * complete before it does, and say so; nobody waits for it longer than a moment.
  */
 #include <criterion/criterion.h>
+#include <time.h>
 
 #include "tests/support/echo_rig.h"
 #include "virtio/virtqueue.h"
@@ -129,5 +130,94 @@ Test(slow_stop, a_device_reset_ends_a_queue_reset)
 	host_answers();
 	cr_assert_eq(fake_driver_status(&rig->driver), 0);
 	cr_assert_not(fake_driver_queue_in_reset(&rig->driver, 0));
+	expect_it_works();
+}
+
+/*
+ * A ring breaks while the host is slow: nobody waits for the host, the driver hears of it, and its
+ * reset is complete when the host is done.
+ */
+static void nobody_waits_for_a_broken_device(enum fake_transport transport)
+{
+	begin(transport);
+	echo_rig_take_interrupts(rig);
+	echo_rig_break_ring(rig, 1);
+	cr_assert_eq(rig->echo->n_stops, 0, "somebody waited");
+	cr_assert_eq(rig->echo->n_cancels, ECHO_QUEUES, "the host was asked to give up");
+	cr_assert_eq(fake_driver_status(&rig->driver), 0xf | VIRTIO_STATUS_NEEDS_RESET);
+	cr_assert_eq(echo_rig_take_interrupts(rig), 1);
+
+	/* It takes nothing any more, and comes back to no life. */
+	echo_rig_ask(rig, 2);
+	fake_driver_kick(&rig->driver, 2);
+	echo_rig_pump(rig);
+	cr_assert_eq(fake_ring_used_idx(&rig->ring[2]), 0);
+	fake_driver_reset_queue(&rig->driver, 2);
+	fake_driver_set_queue(&rig->driver, 2, &rig->ring[2]);
+	fake_driver_enable_queue(&rig->driver, 2);
+	cr_assert_null(rig->echo->queue[2].vq);
+	cr_assert_eq(rig->echo->n_stops, 0);
+
+	fake_driver_set_status(&rig->driver, 0);
+	cr_assert_neq(fake_driver_status(&rig->driver), 0);
+	host_answers();
+	cr_assert_eq(fake_driver_status(&rig->driver), 0);
+	cr_assert_eq(rig->echo->n_stops, 1);
+	expect_it_works();
+}
+
+/* covers: CORE-STATUS-03 CORE-STATUS-13 CORE-RESET-03 CORE-RESET-06 */
+Test(slow_stop, nobody_waits_for_a_broken_device_pci)
+{
+	nobody_waits_for_a_broken_device(FAKE_PCI);
+}
+
+/* covers: CORE-STATUS-03 CORE-STATUS-13 CORE-RESET-03 CORE-RESET-06 */
+Test(slow_stop, nobody_waits_for_a_broken_device_mmio)
+{
+	nobody_waits_for_a_broken_device(FAKE_MMIO);
+}
+
+/* Nor where the driver gives up; one that does so twice changes nothing.  covers: CORE-STATUS-10 */
+Test(slow_stop, nobody_waits_when_the_driver_gives_up)
+{
+	begin(FAKE_PCI);
+	fake_driver_set_status(&rig->driver, 0xf | VIRTIO_STATUS_FAILED);
+	cr_assert_eq(rig->echo->n_stops, 0, "somebody waited");
+	fake_driver_set_status(&rig->driver, 0xf | VIRTIO_STATUS_FAILED);
+	virtio_device_fail(rig->dev, 0, "a test");
+	echo_rig_pump(rig);
+	cr_assert_eq(rig->echo->n_stops, 0);
+	fake_driver_set_status(&rig->driver, 0);
+	cr_assert_neq(fake_driver_status(&rig->driver), 0);
+	host_answers();
+	cr_assert_eq(fake_driver_status(&rig->driver), 0);
+	expect_it_works();
+}
+
+/* A device may go while its host is slow: that waits. */
+Test(slow_stop, a_broken_device_can_be_taken_away)
+{
+	begin(FAKE_PCI);
+	echo_rig_break_ring(rig, 1);
+	cr_assert_eq(rig->echo->n_stops, 0);
+	echo_rig_destroy(rig);
+}
+
+/* The moment is one by the clock, however long the queue's loop takes to answer.  N6. */
+Test(slow_stop, n6_a_busy_loop_does_not_make_the_moment_longer)
+{
+	struct timespec from, to;
+
+	begin(FAKE_PCI);
+	rig->echo->look_us = 20000;
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	fake_driver_set_status(&rig->driver, 0);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	cr_assert_lt((to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000, 1000);
+	rig->echo->look_us = 0;
+	cr_assert_neq(fake_driver_status(&rig->driver), 0);
+	host_answers();
+	cr_assert_eq(fake_driver_status(&rig->driver), 0);
 	expect_it_works();
 }
