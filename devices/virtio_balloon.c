@@ -231,6 +231,9 @@ static void balloon_destroy(struct virtio_device *dev)
 {
 	struct virtio_balloon *b = to_balloon(dev);
 
+	/* Nobody posts any more, but the main loop may not have come to it. */
+	if (dev->machine)
+		event_loop_unpost(dev->machine->main_loop, &b->hints_post);
 	virtio_device_fini(dev);
 	fd_close(&b->poll.timer.fd);
 	free(b);

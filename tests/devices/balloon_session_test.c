@@ -293,6 +293,19 @@ Test(balloon_session, the_host_can_stop_a_session)
 	balloon_rig_await(&r, BALLOON_HINT_ID, HINT_DONE);
 }
 
+/* What the queue's thread told the main loop about is not told to a device that went. */
+Test(balloon_session, it_goes_before_the_main_loop_hears_of_the_end)
+{
+	plug(0, false);
+	start();
+	cr_assert_eq(virtio_balloon_begin_hinting(r.dev), 0);
+	command(published());
+	command(HINT_STOP);
+	device_rig_unplug(&r.rig);
+	/* A sanitizer sees what the device's memory is used for, if it is. */
+	fake_machine_pump(r.rig.machine);
+}
+
 /* covers: BALLOON-HINT-09 */
 Test(balloon_session, malformed_hints_are_ignored)
 {
