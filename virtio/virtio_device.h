@@ -49,6 +49,7 @@ struct virtio_queue {
 	bool enabled;
 	enum virtio_queue_ending ending;
 	bool was_reset;			/* by a queue reset: it may be enabled after DRIVER_OK */
+	bool start_waits;		/* enabled while the device runs and may not reach memory */
 	uint64_t desc, driver, device;
 	uint32_t pfn;			/* legacy: page number of the ring, while 'enabled' */
 	int kick_fd;			/* for life */

@@ -14,7 +14,10 @@ enum { VIRTIO_NO_QUEUE = VIRTIO_MAX_QUEUES };
 /* Hand the rings over, if DRIVER_OK and the transport allow it and it was not done. */
 void virtio_device_start(struct virtio_device *dev);
 
-/* Start queue 'index' of a device that runs; a failure makes it need a reset. */
+/*
+ * Start queue 'index' of a device that runs, or put that off while it may not reach memory; a
+ * failure makes it need a reset.
+ */
 void virtio_device_start_queue(struct virtio_device *dev, unsigned index);
 
 /* N10, carried out.  'queue' may be VIRTIO_NO_QUEUE. */

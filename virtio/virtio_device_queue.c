@@ -166,6 +166,7 @@ static void finish(struct virtio_device *dev, unsigned index)
 		part->datapath->ops->stop_queue(part->datapath, index - part->first_queue);
 	q->ending = VIRTIO_QUEUE_STAYS;
 	q->enabled = false;
+	q->start_waits = false;
 	q->pfn = 0;
 	fd_drain(q->kick_fd);
 	if (ending != VIRTIO_QUEUE_RESETTING)
@@ -208,6 +209,7 @@ void virtio_queue_reset(struct virtio_queue *q)
 	q->enabled = false;
 	q->ending = VIRTIO_QUEUE_STAYS;
 	q->was_reset = false;
+	q->start_waits = false;
 	q->desc = q->driver = q->device = 0;
 	q->pfn = 0;
 	/* A kick or call of the ended session must not reach the next one. */

@@ -195,6 +195,9 @@ void virtio_device_start_queue(struct virtio_device *dev, unsigned index)
 {
 	int r = 0;
 
+	dev->queue[index].start_waits = !dev->dma_allowed;
+	if (!dev->dma_allowed)
+		return;
 	for (unsigned i = 0; i < dev->n_parts && r == 0; i++) {
 		struct virtio_part *part = &dev->part[i];
 		if (index < part->first_queue || index - part->first_queue >= part->n_queues)
@@ -207,6 +210,18 @@ void virtio_device_start_queue(struct virtio_device *dev, unsigned index)
 		start_failed(dev, r);
 		virtio_device_needs_reset(dev, index, "it cannot start");
 	}
+}
+
+/* Those that were enabled while the device ran and might not reach memory. */
+static void start_waiting_queues(struct virtio_device *dev)
+{
+	const struct negotiation *n = &dev->negotiation;
+
+	if (negotiation_is_suspended(n) || n->suspending || n->resetting)
+		return;
+	for (unsigned i = 0; i < dev->n_queues && dev->state == VIRTIO_STARTED; i++)
+		if (dev->queue[i].start_waits)
+			virtio_device_start_queue(dev, i);
 }
 
 void virtio_device_allow_dma(struct virtio_device *dev, bool allowed)
@@ -222,6 +237,7 @@ void virtio_device_allow_dma(struct virtio_device *dev, bool allowed)
 	for (unsigned i = 0; i < dev->n_queues; i++)
 		if (dev->queue[i].enabled && dev->state == VIRTIO_STARTED)
 			fd_signal(dev->queue[i].kick_fd);
+	start_waiting_queues(dev);
 }
 
 /* --- suspend --------------------------------------------------------------------------------- */
@@ -246,6 +262,7 @@ static void resume(struct virtio_device *dev)
 	for (unsigned i = 0; i < dev->n_parts && dev->state == VIRTIO_STARTED; i++)
 		dev->part[i].datapath->ops->resume(dev->part[i].datapath);
 	virtio_device_start(dev);
+	start_waiting_queues(dev);
 	virtio_device_release_config(dev, true);
 }
 

@@ -41,8 +41,23 @@ static void make_live(struct register_model *m, struct model_queue *q)
 {
 	q->live = true;
 	q->was_reset = false;
-	if (m->runs && q->nowhere)
+	q->waits = m->runs && !m->master;
+	if (m->runs && !q->waits && q->nowhere)
 		break_it(m);
+}
+
+/* What was made live without access to memory. */
+static void start_waiting(struct register_model *m)
+{
+	for (unsigned i = 0; i < MODEL_QUEUES; i++) {
+		struct model_queue *q = &m->queue[i];
+
+		if (!m->runs || !m->master || m->suspended || !q->waits)
+			continue;
+		q->waits = false;
+		if (q->nowhere)
+			break_it(m);
+	}
 }
 
 static bool modern_set_is_fine(const struct register_model *m)
@@ -90,6 +105,7 @@ static bool suspend_or_resume(struct register_model *m, uint32_t v, bool legacy)
 			m->suspended = false;
 			m->driver_ok = true;
 			start(m);
+			start_waiting(m);
 		}
 		return true;
 	}
@@ -179,7 +195,7 @@ static void set_pfn(struct register_model *m, struct model_queue *q, uint32_t pf
 	if (m->owner != MODEL_LEGACY)
 		return;
 	if (pfn == 0) {
-		q->live = false;
+		q->live = q->waits = false;
 		q->pfn = 0;
 	} else if (!q->live && q->size) {
 		q->pfn = pfn;
@@ -206,6 +222,7 @@ static void set_master(struct register_model *m, bool on)
 	if (m->driver_ok || m->kicked_early)
 		start(m);
 	m->kicked_early = false;
+	start_waiting(m);
 }
 
 void register_model_step(struct register_model *m, const struct model_op *op)
@@ -249,7 +266,7 @@ void register_model_step(struct register_model *m, const struct model_op *op)
 		if (op->kind == OP_ENABLE)
 			enable(m, q);
 		if (op->kind == OP_READY_0)
-			q->live = false;
+			q->live = q->waits = false;
 		if (op->kind == OP_QUEUE_RESET)
 			reset_queue(m, q);
 		if (op->kind == OP_LEGACY_PFN)

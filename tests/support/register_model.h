@@ -28,6 +28,7 @@ struct model_queue {
 	uint32_t size;			/* 0: refused */
 	uint32_t pfn;
 	bool live, was_reset;
+	bool waits;			/* made live while the device ran without access to memory */
 	bool nowhere;			/* its address is not in memory */
 };
 

@@ -302,3 +302,34 @@ Test(queue_reset, the_vector_is_reset_too)
 	cr_assert_eq(fake_driver_read(d, QUEUE_VECTOR, 2), 3);
 	echo_rig_destroy(rig);
 }
+
+/* Without Bus Master Enable the new ring is left alone, too.  covers: PCI-BUS-02 */
+OVER(queue_reset, it_waits_for_bus_mastering, FAKE_PCI, FAKE_PCI)
+{
+	enum { COMMAND = 4, MASTER_OFF = 3, MASTER_ON = 7 };
+	struct fake_driver *d = &rig->driver;
+
+	start(rig);
+	reset_queue(rig, 1);
+	fake_driver_pci_write(d, COMMAND, 2, MASTER_OFF);
+	fake_driver_init_ring(d, &rig->ring[1], ECHO_QUEUE_SIZE, ELSEWHERE);
+	echo_rig_ask(rig, 1);
+	fake_driver_set_queue(d, 1, &rig->ring[1]);
+	fake_driver_enable_queue(d, 1);
+	cr_assert(fake_driver_queue_enabled(d, 1));
+	fake_driver_kick(d, 1);
+	echo_rig_pump(rig);
+	cr_assert_eq(fake_ring_used_idx(&rig->ring[1]), 0);
+	cr_assert_null(rig->echo->queue[1].vq);
+	/* It can be reset in this state as in any other. */
+	fake_driver_reset_queue(d, 1);
+	cr_assert_not(fake_driver_queue_enabled(d, 1));
+	fake_driver_set_queue(d, 1, &rig->ring[1]);
+	fake_driver_enable_queue(d, 1);
+
+	fake_driver_pci_write(d, COMMAND, 2, MASTER_ON);
+	echo_rig_pump(rig);
+	echo_rig_expect_answer(rig, 1);
+	for (unsigned i = 0; i < ECHO_QUEUES; i++)
+		echo_rig_round_trip(rig, i);
+}

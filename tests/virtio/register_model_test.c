@@ -192,7 +192,7 @@ static const char *compare_queue(struct search *s, const struct register_model *
 		return "a queue's size at the legacy window";
 	if (s->rig->dev->queue[i].size != q->size || s->rig->dev->queue[i].pfn != q->pfn)
 		return "a queue's size or page";
-	if ((s->rig->echo->queue[i].vq != NULL) != (m->runs && q->live))
+	if ((s->rig->echo->queue[i].vq != NULL) != (m->runs && q->live && !q->waits))
 		return "which queues run";
 	return NULL;
 }
