@@ -38,9 +38,11 @@ bool virtio_device_seal_legacy(struct virtio_device *dev);
 bool virtio_device_has_rings(const struct virtio_device *dev);
 
 /*
- * Have queues [first, first + n) of a device that runs stop soon, and wait a moment for it.
- * Returns whether a stop would not have to wait for the host any more.
+ * Have queues [first, first + n) of a device with rings stop soon: no more buffers, and the host is
+ * asked to give up.  The second waits a moment (100 ms) for that, too, and returns whether a stop
+ * would not have to wait for the host any more.
  */
+void virtio_device_cancel(struct virtio_device *dev, unsigned first, unsigned n);
 bool virtio_device_prepare_stop(struct virtio_device *dev, unsigned first, unsigned n);
 bool virtio_device_can_stop(const struct virtio_device *dev, unsigned first, unsigned n);
 

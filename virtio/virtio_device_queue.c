@@ -138,16 +138,21 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-bool virtio_device_prepare_stop(struct virtio_device *dev, unsigned first, unsigned n)
+void virtio_device_cancel(struct virtio_device *dev, unsigned first, unsigned n)
 {
-	/* By the clock: each look waits for a turn of the queues' loops, which others share. */
-	uint64_t deadline = now_ms() + STOP_PATIENCE_MS;
-
 	for (unsigned i = first; i < first + n && virtio_device_has_rings(dev); i++) {
 		const struct virtio_part *part = part_of(dev, i);
 		if (part && part->datapath->ops->prepare_stop)
 			part->datapath->ops->prepare_stop(part->datapath, i - part->first_queue);
 	}
+}
+
+bool virtio_device_prepare_stop(struct virtio_device *dev, unsigned first, unsigned n)
+{
+	/* By the clock: each look waits for a turn of the queues' loops, which others share. */
+	uint64_t deadline = now_ms() + STOP_PATIENCE_MS;
+
+	virtio_device_cancel(dev, first, n);
 	while (!virtio_device_can_stop(dev, first, n)) {
 		if (now_ms() >= deadline)
 			return false;

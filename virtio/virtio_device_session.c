@@ -242,8 +242,11 @@ void virtio_device_allow_dma(struct virtio_device *dev, bool allowed)
 
 /* --- suspend --------------------------------------------------------------------------------- */
 
-static bool is_quiet(const struct virtio_device *dev)
+static bool is_quiet(struct virtio_device *dev)
 {
+	/* What is out of a queue that is being reset never comes back: the queue must go first. */
+	for (unsigned i = 0; i < dev->n_queues; i++)
+		(void)virtio_device_queue_state(dev, i);
 	for (unsigned i = 0; i < dev->n_parts && dev->state == VIRTIO_STARTED; i++)
 		if (!dev->part[i].datapath->ops->is_quiet(dev->part[i].datapath))
 			return false;
@@ -270,6 +273,8 @@ static void resume(struct virtio_device *dev)
 
 void virtio_device_reset(struct virtio_device *dev)
 {
+	/* All are told before the first is waited for, so that they end side by side. */
+	virtio_device_cancel(dev, 0, dev->n_queues);
 	if (virtio_device_has_rings(dev))
 		stop_parts(dev, dev->n_parts);
 	dev->state = VIRTIO_STOPPED;
@@ -297,11 +302,11 @@ void virtio_device_reset(struct virtio_device *dev)
 /*
  * The driver wrote 0.  What the host has in progress can take as long as it likes: the driver is
  * kept waiting here for a moment only, which is enough for every host that is well.  If it is not,
- * the status tells when the reset is complete (N6).  A legacy driver does not look.
+ * the status tells when the reset is complete (N6).
  */
 static void begin_reset(struct virtio_device *dev)
 {
-	if (virtio_device_prepare_stop(dev, 0, dev->n_queues) || dev->negotiation.legacy)
+	if (virtio_device_prepare_stop(dev, 0, dev->n_queues))
 		virtio_device_reset(dev);
 }
 
@@ -369,14 +374,18 @@ void virtio_device_write_status_legacy(struct virtio_device *dev, uint8_t value)
 {
 	bool was_sealed = dev->negotiation.sealed;
 
-	if (dev->negotiation.resetting) {
+	if (dev->negotiation.resetting && value != 0) {
 		(void)virtio_device_read_status(dev);
 		return;
 	}
 	enum negotiation_event event = negotiation_write_status_legacy(&dev->negotiation, value);
 
 	sealed(dev, was_sealed);
-	act(dev, event);
+	/* Nor whether its reset is complete, whoever had the device before.  N6 */
+	if (event == NEG_RESET)
+		virtio_device_reset(dev);
+	else
+		act(dev, event);
 	/* A legacy driver does not ask whether its features were taken. */
 	if (event == NEG_REFUSED)
 		virtio_device_needs_reset(dev, VIRTIO_NO_QUEUE, "its driver cannot be served");

@@ -11,12 +11,8 @@
 static struct echo_rig *rig;
 
 /* A device that works, with one chain of queue 0 in the host's hands. */
-static void begin(enum fake_transport transport)
+static void work_on_one(struct features f)
 {
-	struct features f = echo_rig_ring_features();
-
-	rig = echo_rig_create(transport);
-	features_add(&f, VIRTIO_F_RING_RESET);
 	echo_rig_prepare(rig, f);
 	echo_rig_driver_ok(rig);
 	rig->echo->hold = true;
@@ -25,6 +21,15 @@ static void begin(enum fake_transport transport)
 	fake_driver_kick(&rig->driver, 0);
 	echo_rig_pump(rig);
 	cr_assert_eq(rig->echo->queue[0].n_held, 1);
+}
+
+static void begin(enum fake_transport transport)
+{
+	struct features f = echo_rig_ring_features();
+
+	rig = echo_rig_create(transport);
+	features_add(&f, VIRTIO_F_RING_RESET);
+	work_on_one(f);
 }
 
 static void host_answers(void)
@@ -220,4 +225,56 @@ Test(slow_stop, n6_a_busy_loop_does_not_make_the_moment_longer)
 	host_answers();
 	cr_assert_eq(fake_driver_status(&rig->driver), 0);
 	expect_it_works();
+}
+
+/*
+ * A legacy driver does not look whether its reset is complete, also where a modern one had the
+ * device before it and asked for a reset of its own.  N6.
+ */
+Test(slow_stop, n6_a_reset_at_the_legacy_window_is_complete_at_once)
+{
+	struct fake_driver legacy;
+
+	begin(FAKE_TRANSITIONAL);
+	echo_rig_find_legacy(rig, &legacy);
+	fake_driver_set_status(&rig->driver, 0);
+	cr_assert_neq(fake_driver_status(&rig->driver), 0);
+	fake_driver_set_status(&legacy, 0);
+	cr_assert_eq(rig->echo->n_stops, 1);
+	fake_driver_set_status(&legacy, 1);
+	cr_assert_eq(fake_driver_status(&legacy), 1);
+	expect_it_works();
+}
+
+/* The host gives up what a queue reset cancelled: a suspend does not wait for its buffers. */
+Test(slow_stop, a_suspend_ends_a_queue_reset)
+{
+	struct features on = FEATURES_EMPTY, f = echo_rig_ring_features();
+	struct fake_driver *d;
+
+	features_add(&on, VIRTIO_F_SUSPEND);
+	rig = echo_rig_create_with(&(struct echo_rig_options){ .transport = FAKE_PCI, .on = on });
+	d = &rig->driver;
+	features_add(&f, VIRTIO_F_RING_RESET);
+	features_add(&f, VIRTIO_F_SUSPEND);
+	work_on_one(f);
+	fake_driver_reset_queue(d, 0);
+	cr_assert(fake_driver_queue_in_reset(d, 0));
+	fake_driver_set_status(d, 0xf | VIRTIO_STATUS_SUSPEND);
+	cr_assert_eq(fake_driver_status(d), 0xf);
+	rig->echo->queue[0].n_held = 0;
+	cr_assert_eq(fake_driver_status(d), 0xb | VIRTIO_STATUS_SUSPEND);
+	expect_it_works();
+}
+
+/* A reset that cannot but wait has told all queues to give up before. */
+Test(slow_stop, a_system_reset_cancels_everything_first)
+{
+	begin(FAKE_PCI);
+	machine_lock(&rig->machine->m);
+	virtio_transport_reset(rig->transport);
+	machine_unlock(&rig->machine->m);
+	cr_assert_eq(rig->echo->n_cancels, ECHO_QUEUES);
+	cr_assert_eq(rig->echo->n_stops, 1);
+	echo_rig_destroy(rig);
 }
