@@ -356,10 +356,8 @@ static void queue_suspend(void *arg)
 static void queue_is_quiet(void *arg)
 {
 	struct queue_call *call = arg;
-	const struct local *local = call->lq->local;
-	unsigned held = local->ops->held ? local->ops->held(local->model, call->lq->index) : 0;
 
-	call->yes = virtqueue_in_flight(call->lq->vq) <= held;
+	call->yes = virtqueue_in_flight(call->lq->vq) == 0;
 }
 
 static void queue_resume(void *arg)

@@ -30,8 +30,6 @@
  *   cancel   owner loop: the queue will be stopped: ask the host to give up what it has in
  *            progress.
  *   waits    owner loop: would queue_stop have to wait for the host now?  NULL: it never does.
- *   held     owner loop: how many chains the model keeps without working on them (a device that is
- *            suspended need not wait for those).  NULL: none.
  *   stop     machine lock held, after all queues stopped: undo start.
  */
 struct local_ops {
@@ -43,7 +41,6 @@ struct local_ops {
 	void (*queue_close)(void *model, unsigned index);			/* may be NULL */
 	void (*cancel)(void *model, unsigned index);				/* may be NULL */
 	bool (*waits)(void *model, unsigned index);				/* may be NULL */
-	unsigned (*held)(void *model, unsigned index);				/* may be NULL */
 	void (*stop)(void *model);						/* may be NULL */
 };
 
