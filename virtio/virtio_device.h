@@ -171,7 +171,11 @@ struct features virtio_device_offered(const struct virtio_device *dev);
 /* The driver did something that it must not: count it. */
 void virtio_device_mistake(struct virtio_device *dev, enum driver_mistake kind);
 
-/* Status register; the second is a legacy driver's. */
+/*
+ * Status register; the second is a legacy driver's.  A write of 0 takes 100 ms at most, and the
+ * reset may not be complete then (N6); at the legacy window it is.  virtio-v1.4 2.1 "Device Status
+ * Field"
+ */
 void virtio_device_write_status(struct virtio_device *dev, uint8_t value);
 void virtio_device_write_status_legacy(struct virtio_device *dev, uint8_t value);
 uint8_t virtio_device_read_status(struct virtio_device *dev);
@@ -191,8 +195,8 @@ struct virtio_queue *virtio_device_queue(struct virtio_device *dev, unsigned ind
 
 /*
  * A driver's writes to those registers; ignored while the queue is enabled and for queues that do
- * not exist.  A size that cannot be (0, above the maximum, no power of two) reads back 0 and
- * keeps the queue from being enabled.
+ * not exist.  A size that cannot be (0, above the maximum, no power of two where the ring is not a
+ * packed one) reads back 0 and keeps the queue from being enabled.
  */
 enum virtio_queue_area { VIRTIO_QUEUE_DESC, VIRTIO_QUEUE_DRIVER, VIRTIO_QUEUE_DEVICE };
 void virtio_device_set_queue_size(struct virtio_device *dev, unsigned index, uint32_t size);
@@ -225,9 +229,11 @@ const struct virtio_queue *virtio_device_queue_state(struct virtio_device *dev, 
 void virtio_device_set_queue_legacy(struct virtio_device *dev, unsigned index, uint32_t pfn,
 				    uint64_t page_size, uint64_t align);
 
-/* Config space access by the driver, any offset and length (N11): past the end reads 0, writes are
- * dropped outside of the writable mask. */
-/* Legacy drivers may write before FEATURES_OK, and have none. */
+/*
+ * Config space access by the driver, any offset and length (N11): past the end reads 0, writes are
+ * dropped outside of the writable mask.  A legacy driver writes before FEATURES_OK, and has none.
+ * virtio-v1.4 2.5 "Device Configuration Space"
+ */
 void virtio_device_read_config(struct virtio_device *dev, unsigned offset, void *buf, unsigned len);
 void virtio_device_write_config(struct virtio_device *dev, unsigned offset, const void *buf,
 				unsigned len);
