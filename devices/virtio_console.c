@@ -284,6 +284,15 @@ static void console_handle(void *model, unsigned index, struct virtqueue *q)
 		serve_output(port);
 }
 
+/* Last words: a guest that writes and ends at once is read to the end. */
+static void console_cancel(void *model, unsigned index)
+{
+	struct console_port *port = port_of_queue(model, index);
+
+	if (!is_rx(index))
+		serve_output(port);
+}
+
 static void console_queue_stop(void *model, unsigned index, struct virtqueue *q)
 {
 	struct console_port *port = port_of_queue(model, index);
@@ -292,7 +301,7 @@ static void console_queue_stop(void *model, unsigned index, struct virtqueue *q)
 	if (is_rx(index)) {
 		port->rx = NULL;
 	} else {
-		/* Last words: a guest that writes and ends at once is read to the end. */
+		/* What the chardev had no room for, or all of it if there was no cancel. */
 		serve_output(port);
 		chardev_cancel_room(port->chardev, &port->room);
 		port->has_unsent = false;
@@ -306,6 +315,7 @@ static const struct local_ops console_local_ops = {
 	.handle = console_handle,
 	.queue_stop = console_queue_stop,
 	.queue_close = console_queue_close,
+	.cancel = console_cancel,
 };
 
 /* --- device --------------------------------------------------------------- */

@@ -375,9 +375,10 @@ static void queue_prepare_stop(void *arg)
 	struct queue_call *call = arg;
 	const struct local *local = call->lq->local;
 
-	virtqueue_pause(call->lq->vq, true);
+	/* In this order: a model may want to take what is there. */
 	if (local->ops->cancel)
 		local->ops->cancel(local->model, call->lq->index);
+	virtqueue_pause(call->lq->vq, true);
 }
 
 static void queue_can_stop(void *arg)

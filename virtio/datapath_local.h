@@ -28,7 +28,7 @@
  *            that were never answered are simply dropped) and no guest memory is touched.
  *   queue_close  machine lock held, after the ring stopped: free what queue_open allocated.
  *   cancel   owner loop: the queue will be stopped: ask the host to give up what it has in
- *            progress.
+ *            progress.  No pop finds anything after it.  Perhaps more than once, or not at all.
  *   waits    owner loop: would queue_stop have to wait for the host now?  NULL: it never does.
  *   stop     machine lock held, after all queues stopped: undo start.
  */

@@ -373,3 +373,39 @@ Test(virtio_console, emergency_write_that_is_not_offered_says_nothing)
 	device_rig_add(&rig, TX, &(struct fake_buf){ text("end"), 3, false }, 1);
 	expect_output("end", 3);
 }
+
+/* Offer output and say nothing: the device has not looked when the end comes. */
+static void say_quietly(const char *s)
+{
+	struct fake_buf buf = { .addr = text(s), .len = (uint32_t)strlen(s) };
+
+	fake_ring_add(&rig.ring[TX], &buf, 1);
+}
+
+/* A guest that writes and ends at once is read to the end, however it ends. */
+Test(virtio_console, last_words_are_heard_at_a_reset)
+{
+	plug();
+	device_rig_start_all(&rig, 2);
+	say_quietly("reboot: Power down");
+	fake_driver_set_status(&rig.driver, 0);
+	expect_output("reboot: Power down", 18);
+}
+
+Test(virtio_console, last_words_are_heard_when_the_machine_goes)
+{
+	plug();
+	device_rig_start_all(&rig, 2);
+	say_quietly("panic");
+	device_rig_unplug(&rig);
+	expect_output("panic", 5);
+}
+
+Test(virtio_console, last_words_are_heard_when_the_driver_gives_up)
+{
+	plug();
+	device_rig_start_all(&rig, 2);
+	say_quietly("oops");
+	fake_driver_set_status(&rig.driver, 0x80 | fake_driver_status(&rig.driver));
+	expect_output("oops", 4);
+}
