@@ -38,7 +38,7 @@ struct virtio_balloon {
 	struct event_loop *loop;
 	bool hint_at_start;
 
-	/* Written at start, before any queue runs. */
+	/* Written at start, or when a queue comes late: before that queue runs. */
 	enum balloon_role role[BALLOON_QUEUES];
 	bool poison_accepted;
 

@@ -19,6 +19,9 @@
  *      agree that have every one of the enabled queues.
  *   4. A queue without a role after that is inert: its buffers come back unread.
  *
+ * A legacy driver may use a queue before it has set up the next: what comes late gets what the rule
+ * gives it then, if no other queue has that role.
+ *
  * In no case does a queue get a role whose feature was not accepted.
  *
  * virtio-v1.4 5.5.2 "Virtqueues", 5.5.5 "Device Initialization"

@@ -178,8 +178,29 @@ static int balloon_start(void *model, const struct datapath_start *start)
 	return 0;
 }
 
+/*
+ * A legacy driver may add queues after it has used others: what this one does then follows from
+ * all that there are now.  Those that run keep what they do.
+ */
+static int balloon_queue_open(void *model, unsigned index, const struct datapath_queue *dq)
+{
+	struct virtio_balloon *b = model;
+	struct features offered = virtio_device_offered(&b->dev);
+	enum balloon_role role[BALLOON_QUEUES];
+	unsigned enabled = 0;
+
+	(void)dq;
+	for (unsigned i = 0; i < BALLOON_QUEUES; i++)
+		enabled |= (unsigned)b->dev.queue[i].enabled << i;
+	balloon_roles_assign(role, &offered, &b->dev.negotiation.accepted, enabled);
+	if (b->role[index] == BALLOON_INERT && !has_role(b, role[index]))
+		b->role[index] = role[index];
+	return 0;
+}
+
 static const struct local_ops balloon_local_ops = {
 	.start = balloon_start,
+	.queue_open = balloon_queue_open,
 	.queue_start = balloon_queue_start,
 	.handle = balloon_queue_handle,
 	.queue_stop = balloon_queue_stop,

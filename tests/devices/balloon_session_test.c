@@ -188,6 +188,39 @@ Test(balloon_session, the_first_statistics_of_a_legacy_driver_are_ignored)
 	cr_expect_eq(stats().value[BALLOON_STAT_MAJFLT], 2);
 }
 
+static void set_up(unsigned queue)
+{
+	struct fake_driver *d = &r.rig.driver;
+
+	fake_driver_init_ring(d, &r.rig.ring[queue], RIG_QUEUE_SIZE,
+			      device_rig_alloc(&r.rig, fake_driver_ring_bytes(RIG_QUEUE_SIZE)));
+	fake_driver_set_queue(d, queue, &r.rig.ring[queue]);
+}
+
+/* A legacy driver that uses a queue before it has set up the next.  N21 */
+Test(balloon_session, n21_a_queue_that_comes_late_has_its_role)
+{
+	struct features f = FEATURES_EMPTY;
+	uint32_t frame = 0;
+
+	balloon_rig_create(&r, (struct virtio_balloon_config){ .stats = true }, FAKE_MMIO_LEGACY);
+	features_add(&f, VIRTIO_BALLOON_F_STATS_VQ);
+	cr_assert(fake_driver_negotiate(&r.rig.driver, f));
+	set_up(0);
+	balloon_rig_frames(&r, 0, &frame, 1);
+	set_up(1);
+	set_up(STATS_Q);
+	put_stat(BALLOON_STAT_MEMFREE, 1);
+	fake_driver_set_status(&r.rig.driver, 7);
+	cr_assert(device_rig_is_quiet(&r.rig, STATS_Q), "it is kept until the host asks");
+	balloon_rig_frames(&r, 1, &frame, 1);
+	virtio_balloon_poll(r.dev);
+	device_rig_wait(&r.rig, STATS_Q, NULL);
+	put_stat(BALLOON_STAT_MEMFREE, 4711);
+	await_sequence(1);
+	cr_assert_eq(stats().value[BALLOON_STAT_MEMFREE], 4711);
+}
+
 /* --- Hinting --------------------------------------------------------------------------------- */
 
 static void command(uint32_t id)
