@@ -21,26 +21,6 @@ int fd_create_event(int *out)
 	return *out < 0 ? -errno : 0;
 }
 
-void fd_signal(int fd)
-{
-	const uint64_t one = 1;
-
-	/* EAGAIN: the counter is at its maximum, the reader will wake up all the same. */
-	while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
-}
-
-bool fd_drain(int fd)
-{
-	uint64_t n;
-	ssize_t r;
-
-	do {
-		r = read(fd, &n, sizeof(n));
-	} while (r < 0 && errno == EINTR);
-	return r == (ssize_t)sizeof(n);
-}
-
 int fd_pread_all(int fd, void *buf, size_t len, off_t offset)
 {
 	char *p = buf;

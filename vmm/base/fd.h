@@ -2,7 +2,9 @@
 #ifndef BASE_FD_H
 #define BASE_FD_H
 
+#include <errno.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include "vmm/base/util.h"
 
@@ -18,10 +20,25 @@ void fd_close(int *fd);
 MUST_USE int fd_create_event(int *out);
 
 /* Add 1 to an eventfd.  Never blocks; a counter that is already full means the same. */
-void fd_signal(int fd);
+static inline void fd_signal(int fd)
+{
+	const uint64_t one = 1;
+
+	/* EAGAIN: the counter is at its maximum, the reader will wake up all the same. */
+	while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
 
 /* Read and clear an eventfd.  Returns true if it had been signalled. */
-bool fd_drain(int fd);
+static inline bool fd_drain(int fd)
+{
+	uint64_t n;
+	ssize_t r;
+
+	while ((r = read(fd, &n, sizeof(n))) < 0 && errno == EINTR)
+		;
+	return r == (ssize_t)sizeof(n);
+}
 
 /*
  * Read exactly 'len' bytes at 'offset' (pread).  Returns 0, -ENODATA when the file ends early, or
