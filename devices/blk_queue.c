@@ -108,6 +108,12 @@ static const char *op_name(enum disk_op op)
 	return name[op];
 }
 
+static void submit(struct blk_queue *bq, struct disk_io *io)
+{
+	bq->in_batch = true;
+	bq->engine->ops->submit(bq->engine, io);
+}
+
 static bool begin_next_segment(struct blk_slot *slot)
 {
 	struct blk_queue *bq = slot->bq;
@@ -122,7 +128,7 @@ static bool begin_next_segment(struct blk_slot *slot)
 	slot->io.offset = segment->offset;
 	slot->io.len = segment->len;
 	slot->io.may_unmap = segment->unmap;
-	bq->engine->ops->submit(bq->engine, &slot->io);
+	submit(bq, &slot->io);
 	return true;
 }
 
@@ -216,8 +222,7 @@ static void carry_out(struct blk_queue *bq, const struct blk_request *req, uint1
 	} else if (req->type == BLK_T_IN && read_at_once(bq, &slot->io)) {
 		answer(bq, head, slot->status, BLK_S_OK, slot->data_len);
 	} else {
-		bq->in_batch = true;
-		bq->engine->ops->submit(bq->engine, &slot->io);
+		submit(bq, &slot->io);
 	}
 }
 
@@ -260,5 +265,6 @@ void blk_queue_serve(struct blk_queue *bq)
 			break;
 		bytes += serve_chain(bq, &c);
 	}
-	bq->engine->ops->kick(bq->engine);
+	if (bq->in_batch)
+		bq->engine->ops->kick(bq->engine);
 }

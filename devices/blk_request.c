@@ -1,6 +1,9 @@
 /* Judging a block request.  Mistakes are answered in band: none ever breaks the device. */
 #include "devices/blk_request.h"
 
+#include <stdatomic.h>
+#include <string.h>
+
 #include "vmm/base/iov.h"
 #include "vmm/base/le.h"
 
@@ -138,6 +141,18 @@ static enum blk_status judge(struct blk_request *req, const struct chain *c, uin
 	}
 }
 
+/* In one piece, as drivers give it, or however it is cut. */
+static bool read_header(uint8_t header[BLK_HEADER_LEN], const struct chain *c)
+{
+	if (c->n_out > 0 && c->out->iov_len >= BLK_HEADER_LEN) {
+		memcpy(header, c->out->iov_base, BLK_HEADER_LEN);
+		/* As in chain.c: one load, then only the copy. */
+		atomic_signal_fence(memory_order_seq_cst);
+		return true;
+	}
+	return iov_read(c->out, c->n_out, 0, header, BLK_HEADER_LEN) == BLK_HEADER_LEN;
+}
+
 enum blk_verdict blk_request_parse(struct blk_request *req, struct chain *c,
 				   const struct blk_limits *limits, struct blk_segment *segment,
 				   enum blk_status *status_out)
@@ -150,7 +165,7 @@ enum blk_verdict blk_request_parse(struct blk_request *req, struct chain *c,
 		return BLK_VOID;
 	req->status = trim_last_byte(c->in, &c->n_in);
 	c->in_len--;
-	if (iov_read(c->out, c->n_out, 0, header, sizeof(header)) < sizeof(header))
+	if (!read_header(header, c))
 		return BLK_ANSWER;
 	trim_front(&c->out, &c->n_out, sizeof(header));
 	c->out_len -= sizeof(header);

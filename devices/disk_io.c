@@ -134,20 +134,6 @@ int disk_transfer_bounced(int fd, const struct disk_io *io, const struct disk_wo
 	return r;
 }
 
-int disk_read_now(int fd, const struct disk_io *io)
-{
-	struct iovec window[DISK_WINDOW];
-	unsigned n;
-
-	/* More than one system call's worth is not for the loop's thread. */
-	if (io->len > DISK_PIECE / 4 || io->n_iov > DISK_WINDOW)
-		return -EAGAIN;
-	n = disk_io_window(io, 0, window);
-	return preadv2(fd, window, (int)n, (off_t)io->offset, RWF_NOWAIT) == (ssize_t)io->len
-		       ? 0
-		       : -EAGAIN;
-}
-
 int disk_write_zeroes(int fd, uint64_t offset, uint64_t len, const struct disk_worker *worker)
 {
 	static const _Alignas(4096) uint8_t zero_page[4096];

@@ -5,6 +5,7 @@
 #ifndef DEVICES_DISK_IO_H
 #define DEVICES_DISK_IO_H
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <sys/uio.h>
 
@@ -72,7 +73,14 @@ MUST_USE int disk_transfer_bounced(int fd, const struct disk_io *io,
  * Do a READ only as far as it needs no waiting: RWF_NOWAIT.  Returns 0, or -EAGAIN when some of it
  * must be waited for (also for every error: the one who waits will meet it again).
  */
-MUST_USE int disk_read_now(int fd, const struct disk_io *io);
+MUST_USE static inline int disk_read_now(int fd, const struct disk_io *io)
+{
+	/* More than one system call's worth is not for the loop's thread. */
+	if (io->len > DISK_PIECE / 4 || io->n_iov > DISK_WINDOW || io->iov_offset > 0)
+		return -EAGAIN;
+	ssize_t n = preadv2(fd, io->iov, (int)io->n_iov, (off_t)io->offset, RWF_NOWAIT);
+	return n == (ssize_t)io->len ? 0 : -EAGAIN;
+}
 
 /* Write zeroes to [offset, offset + len) of 'fd' the slow way.  Returns as disk_transfer. */
 MUST_USE int disk_write_zeroes(int fd, uint64_t offset, uint64_t len,
