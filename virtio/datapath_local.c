@@ -82,15 +82,14 @@ static void queue_broken(void *arg, enum vq_fault fault)
  * part of a request. A guest that never stops adding does not keep other sources of the loop from
  * being looked at: that is one round each.
  */
-static void queue_run(struct local_queue *lq)
+static inline void queue_run(struct local_queue *lq)
 {
 	const struct local *local = lq->local;
 	struct virtqueue *vq = lq->vq;
-	bool had_work = virtqueue_has_work(vq);
+	bool had_work = virtqueue_suppress(vq);
 	uint16_t before = virtqueue_avail_index(vq);
 
 	lq->armed = false;
-	virtqueue_suppress(vq);
 	local->ops->handle(local->model, lq->index, vq);
 	virtqueue_flush(vq);
 	/* If nothing was taken, no kick is needed: the model says when to go on. */

@@ -47,7 +47,7 @@ void head_order_complete(struct virtqueue *q, uint16_t head, uint32_t written)
 		return;
 	}
 	remove_oldest(q);
-	q->ops->use(q, head, written);
+	q->ring->use(q, head, written);
 	while (q->order.n > 0) {
 		uint16_t oldest = q->order.head[q->order.first];
 		struct virtqueue_head *h = &q->head[oldest];
@@ -56,6 +56,6 @@ void head_order_complete(struct virtqueue *q, uint16_t head, uint32_t written)
 			return;
 		h->state = HEAD_FREE;
 		remove_oldest(q);
-		q->ops->use(q, oldest, h->written);
+		q->ring->use(q, oldest, h->written);
 	}
 }

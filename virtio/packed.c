@@ -106,7 +106,7 @@ static int packed_init(struct virtqueue *q, const struct virtqueue_config *confi
 	return set_position(q, config);
 }
 
-static enum vq_pop packed_take(struct virtqueue *q, struct chain *c)
+static enum vq_pop packed_pop(struct virtqueue *q, struct chain *c)
 {
 	struct packed_ring *p = &q->packed;
 	/*
@@ -119,10 +119,11 @@ static enum vq_pop packed_take(struct virtqueue *q, struct chain *c)
 		return VQ_EMPTY;
 	/* With all heads out there is no room either, and chain_load_packed says so. */
 	uint16_t head = p->n_free > 0 ? p->free_head[p->n_free - 1] : 0;
+	enum vq_fault fault = p->n_free > 0 ? chain_load_packed(q, head, half, c) :
+					      VQ_FAULT_AVAIL_INDEX;
 
-	q->fault = p->n_free > 0 ? chain_load_packed(q, head, half, c) : VQ_FAULT_AVAIL_INDEX;
-	if (q->fault != VQ_FAULT_NONE)
-		return VQ_BROKEN;
+	if (fault != VQ_FAULT_NONE)
+		return virtqueue_break(q, fault);
 	unsigned slots = q->head[head].slots;
 	unsigned next = p->avail_slot + slots;
 
@@ -133,7 +134,7 @@ static enum vq_pop packed_take(struct virtqueue *q, struct chain *c)
 	p->avail_slot = (uint16_t)next;
 	p->slots_out = (uint16_t)(p->slots_out + slots);
 	p->n_free--;
-	return VQ_CHAIN;
+	return head_pop(q, c);
 }
 
 static void packed_untake(struct virtqueue *q, uint16_t head)
@@ -154,7 +155,7 @@ static void packed_untake(struct virtqueue *q, uint16_t head)
  * The used descriptor overwrites one that was popped: no more slots are used than were taken, so
  * it never gets to what is still available.
  */
-static void packed_use(struct virtqueue *q, uint16_t head, uint32_t written)
+static inline void packed_use(struct virtqueue *q, uint16_t head, uint32_t written)
 {
 	struct packed_ring *p = &q->packed;
 	const struct virtqueue_head *h = &q->head[head];
@@ -184,6 +185,12 @@ static void packed_use(struct virtqueue *q, uint16_t head, uint32_t written)
 	p->free_head[p->n_free++] = head;
 }
 
+static void packed_push(struct virtqueue *q, uint16_t head, uint32_t written)
+{
+	if (head_push(q, head, &written))
+		packed_use(q, head, written);
+}
+
 /*
  * Did the 'n' slots that end before used_slot hold what the driver named?  Anything that has no
  * meaning counts as a wish for every notification.
@@ -205,13 +212,13 @@ static bool driver_wants_call(const struct virtqueue *q, unsigned n)
 	return named < (int)p->used_slot && named >= (int)p->used_slot - (int)n;
 }
 
-static bool packed_publish(struct virtqueue *q)
+static void packed_flush(struct virtqueue *q)
 {
 	struct packed_ring *p = &q->packed;
 	unsigned n = p->slots_unpublished;
 
 	if (!p->first)
-		return false;
+		return;
 	/*
 	 * Sequentially consistent, twice over: as a release for the other used descriptors (and
 	 * the data), and as a full barrier between this store and the load of the driver's event
@@ -222,17 +229,8 @@ static bool packed_publish(struct virtqueue *q)
 	p->first = NULL;
 	p->slots_unpublished = 0;
 	p->slots_out = (uint16_t)(p->slots_out - n);
-	return driver_wants_call(q, n);
-}
-
-static void packed_suppress(struct virtqueue *q)
-{
-	if (q->suppressed)
-		return;
-	atomic_store_explicit(q->packed.device_event, event(0, EVENT_DISABLE),
-			      memory_order_relaxed);
-	q->suppressed = true;
-	q->armed = false;
+	if (driver_wants_call(q, n))
+		virtqueue_signal(q);
 }
 
 static bool packed_has_work(const struct virtqueue *q)
@@ -241,6 +239,17 @@ static bool packed_has_work(const struct virtqueue *q)
 
 	return is_available(p, atomic_load_explicit(second_half(p, p->avail_slot),
 						    memory_order_relaxed));
+}
+
+static bool packed_suppress(struct virtqueue *q)
+{
+	if (!q->suppressed) {
+		atomic_store_explicit(q->packed.device_event, event(0, EVENT_DISABLE),
+				      memory_order_relaxed);
+		q->suppressed = true;
+		q->armed = false;
+	}
+	return packed_has_work(q);
 }
 
 static bool packed_rearm(struct virtqueue *q)
@@ -274,13 +283,16 @@ static struct virtqueue_position packed_position(const struct virtqueue *q)
 }
 
 const struct ring_ops packed_ring_ops = {
+	.verbs = {
+		.pop = packed_pop,
+		.push = packed_push,
+		.flush = packed_flush,
+		.suppress = packed_suppress,
+		.rearm = packed_rearm,
+		.has_work = packed_has_work,
+	},
 	.init = packed_init,
-	.take = packed_take,
 	.untake = packed_untake,
 	.use = packed_use,
-	.publish = packed_publish,
-	.suppress = packed_suppress,
-	.rearm = packed_rearm,
-	.has_work = packed_has_work,
 	.position = packed_position,
 };

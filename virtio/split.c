@@ -53,13 +53,7 @@ static int split_init(struct virtqueue *q, const struct virtqueue_config *config
 	return 0;
 }
 
-static enum vq_pop broken(struct virtqueue *q, enum vq_fault fault)
-{
-	q->fault = fault;
-	return VQ_BROKEN;
-}
-
-static enum vq_pop split_take(struct virtqueue *q, struct chain *c)
+static enum vq_pop split_pop(struct virtqueue *q, struct chain *c)
 {
 	struct split_ring *s = &q->split;
 	enum vq_fault fault;
@@ -77,7 +71,7 @@ static enum vq_pop split_take(struct virtqueue *q, struct chain *c)
 		 */
 		uint16_t ahead = (uint16_t)(idx - s->used_published);
 		if (ahead > q->size || ahead < (uint16_t)(s->avail_next - s->used_published))
-			return broken(q, VQ_FAULT_AVAIL_INDEX);
+			return virtqueue_break(q, VQ_FAULT_AVAIL_INDEX);
 		s->avail_seen = idx;
 		if (s->avail_next == idx)
 			return VQ_EMPTY;
@@ -86,14 +80,14 @@ static enum vq_pop split_take(struct virtqueue *q, struct chain *c)
 	/* As in chain.c: one load, then only the copy. */
 	atomic_signal_fence(memory_order_seq_cst);
 	if (head >= q->size)
-		return broken(q, VQ_FAULT_HEAD);
+		return virtqueue_break(q, VQ_FAULT_HEAD);
 	if (q->head[head].state != HEAD_FREE)
-		return broken(q, VQ_FAULT_HEAD_IN_FLIGHT);
+		return virtqueue_break(q, VQ_FAULT_HEAD_IN_FLIGHT);
 	fault = chain_load_split(q, head, c);
 	if (fault != VQ_FAULT_NONE)
-		return broken(q, fault);
+		return virtqueue_break(q, fault);
 	s->avail_next++;
-	return VQ_CHAIN;
+	return head_pop(q, c);
 }
 
 static void split_untake(struct virtqueue *q, uint16_t head)
@@ -111,6 +105,12 @@ static void split_use(struct virtqueue *q, uint16_t head, uint32_t written)
 	s->used_next++;
 }
 
+static void split_push(struct virtqueue *q, uint16_t head, uint32_t written)
+{
+	if (head_push(q, head, &written))
+		split_use(q, head, written);
+}
+
 /* virtio-v1.4 2.7.7.2 "Device Requirements: Used Buffer Notification Suppression" */
 static bool driver_wants_call(const struct virtqueue *q, uint16_t old)
 {
@@ -125,13 +125,13 @@ static bool driver_wants_call(const struct virtqueue *q, uint16_t old)
 	return (uint16_t)(s->used_next - event - 1) < (uint16_t)(s->used_next - old);
 }
 
-static bool split_publish(struct virtqueue *q)
+static void split_flush(struct virtqueue *q)
 {
 	struct split_ring *s = &q->split;
 	uint16_t old = s->used_published;
 
 	if (s->used_next == old)
-		return false;
+		return;
 	/*
 	 * Sequentially consistent, twice over: as a release for the entries (and the data) that
 	 * were written before; and as a full barrier between this store and the load of flags or
@@ -140,22 +140,31 @@ static bool split_publish(struct virtqueue *q)
 	 */
 	atomic_store(s->used_idx, htole16(s->used_next));
 	s->used_published = s->used_next;
-	return driver_wants_call(q, old);
+	if (driver_wants_call(q, old))
+		virtqueue_signal(q);
 }
 
-static void split_suppress(struct virtqueue *q)
+static bool split_has_work(const struct virtqueue *q)
+{
+	uint16_t idx = atomic_load_explicit(q->split.avail_idx, memory_order_relaxed);
+
+	return le16toh(idx) != q->split.avail_next;
+}
+
+static bool split_suppress(struct virtqueue *q)
 {
 	/*
 	 * With the event index nothing has to be written: once the driver has passed avail_event
 	 * it does not kick again until that moves.  virtio-v1.4 2.7.10 "Available Buffer
 	 * Notification Suppression"
 	 */
-	if (q->event_idx || q->suppressed)
-		return;
-	atomic_store_explicit(q->split.used_flags, htole16(USED_F_NO_NOTIFY),
-			      memory_order_relaxed);
-	q->suppressed = true;
-	q->armed = false;
+	if (!q->event_idx && !q->suppressed) {
+		atomic_store_explicit(q->split.used_flags, htole16(USED_F_NO_NOTIFY),
+				      memory_order_relaxed);
+		q->suppressed = true;
+		q->armed = false;
+	}
+	return split_has_work(q);
 }
 
 static bool split_rearm(struct virtqueue *q)
@@ -179,13 +188,6 @@ static bool split_rearm(struct virtqueue *q)
 	return le16toh(atomic_load(s->avail_idx)) != s->avail_next;
 }
 
-static bool split_has_work(const struct virtqueue *q)
-{
-	uint16_t idx = atomic_load_explicit(q->split.avail_idx, memory_order_relaxed);
-
-	return le16toh(idx) != q->split.avail_next;
-}
-
 static struct virtqueue_position split_position(const struct virtqueue *q)
 {
 	return (struct virtqueue_position){
@@ -195,13 +197,16 @@ static struct virtqueue_position split_position(const struct virtqueue *q)
 }
 
 const struct ring_ops split_ring_ops = {
+	.verbs = {
+		.pop = split_pop,
+		.push = split_push,
+		.flush = split_flush,
+		.suppress = split_suppress,
+		.rearm = split_rearm,
+		.has_work = split_has_work,
+	},
 	.init = split_init,
-	.take = split_take,
 	.untake = split_untake,
 	.use = split_use,
-	.publish = split_publish,
-	.suppress = split_suppress,
-	.rearm = split_rearm,
-	.has_work = split_has_work,
 	.position = split_position,
 };

@@ -1,6 +1,7 @@
 /*
- * The verbs of a queue: bookkeeping that every ring layout needs, around the ring (split.c,
- * packed.c), the descriptors (chain.c) and the order of answers (in_order.c).
+ * What is the same for every layout of a ring: making a queue, and what is asked of it seldom.
+ * What a request takes is in the layouts (split.c, packed.c), with the bookkeeping from
+ * virtqueue_impl.h, the descriptors (chain.c) and the order of answers (in_order.c).
  */
 #include "virtio/virtqueue.h"
 
@@ -11,7 +12,6 @@
 
 #include "virtio/virtqueue_impl.h"
 #include "vmm/base/error.h"
-#include "vmm/base/fd.h"
 
 static size_t long_iov_bytes(const struct virtqueue *q)
 {
@@ -71,7 +71,8 @@ int virtqueue_create(struct virtqueue **out, const struct virtqueue_config *conf
 	if (!q)
 		return error_set(ENOMEM, "allocate a queue");
 	q->packed_layout = features_has(&config->features, VIRTIO_F_RING_PACKED);
-	q->ops = q->packed_layout ? &packed_ring_ops : &split_ring_ops;
+	q->ring = q->packed_layout ? &packed_ring_ops : &split_ring_ops;
+	q->face.ops = &q->ring->verbs;
 	q->size = config->size;
 	q->event_idx = features_has(&config->features, VIRTIO_F_EVENT_IDX);
 	q->indirect = features_has(&config->features, VIRTIO_F_INDIRECT_DESC);
@@ -80,7 +81,7 @@ int virtqueue_create(struct virtqueue **out, const struct virtqueue_config *conf
 	q->broken = config->broken;
 	q->broken_arg = config->broken_arg;
 
-	r = q->ops->init(q, config);
+	r = q->ring->init(q, config);
 	if (r == 0)
 		r = allocate(q, features_has(&config->features, VIRTIO_F_IN_ORDER));
 	if (r < 0) {
@@ -105,29 +106,12 @@ void virtqueue_destroy(struct virtqueue *q)
 	free(q);
 }
 
-enum vq_pop virtqueue_pop(struct virtqueue *q, struct chain *c)
+enum vq_pop virtqueue_break(struct virtqueue *q, enum vq_fault fault)
 {
-	struct virtqueue_head *h;
-	enum vq_pop pop;
-
-	if (q->fault != VQ_FAULT_NONE)
-		return VQ_BROKEN;
-	if (q->paused)
-		return VQ_EMPTY;
-	pop = q->ops->take(q, c);
-	if (pop != VQ_CHAIN) {
-		if (pop == VQ_BROKEN && q->broken)
-			q->broken(q->broken_arg, q->fault);
-		return pop;
-	}
-	h = &q->head[c->head];
-	h->writable = (uint32_t)c->in_len;
-	h->state = HEAD_OUT;
-	if (q->order.head)
-		head_order_add(q, c->head);
-	q->in_flight++;
-	q->stats.chains++;
-	return VQ_CHAIN;
+	q->face.fault = fault;
+	if (q->broken)
+		q->broken(q->broken_arg, fault);
+	return VQ_BROKEN;
 }
 
 void virtqueue_unpop(struct virtqueue *q, const struct chain *c)
@@ -136,58 +120,14 @@ void virtqueue_unpop(struct virtqueue *q, const struct chain *c)
 	q->head[c->head].state = HEAD_FREE;
 	if (q->order.head)
 		head_order_take_back(q, c->head);
-	q->ops->untake(q, c->head);
+	q->ring->untake(q, c->head);
 	q->in_flight--;
-	q->stats.chains--;
-}
-
-void virtqueue_push(struct virtqueue *q, uint16_t head, uint32_t written)
-{
-	struct virtqueue_head *h = &q->head[head];
-
-	assert(head < q->size && h->state == HEAD_OUT);
-	h->state = HEAD_FREE;
-	q->in_flight--;
-	if (q->fault != VQ_FAULT_NONE)
-		return;
-	/* Never claim more than there was: a driver would take stale memory for data. */
-	if (written > h->writable)
-		written = h->writable;
-	if (q->order.head)
-		head_order_complete(q, head, written);
-	else
-		q->ops->use(q, head, written);
-}
-
-void virtqueue_flush(struct virtqueue *q)
-{
-	if (q->fault != VQ_FAULT_NONE || !q->ops->publish(q))
-		return;
-	q->stats.calls++;
-	if (q->call.isr)
-		atomic_fetch_or(q->call.isr, q->call.isr_bits);
-	fd_signal(q->call.fd);
-}
-
-void virtqueue_suppress(struct virtqueue *q)
-{
-	if (q->fault == VQ_FAULT_NONE && !q->paused)
-		q->ops->suppress(q);
-}
-
-bool virtqueue_rearm(struct virtqueue *q)
-{
-	return q->fault == VQ_FAULT_NONE && !q->paused && q->ops->rearm(q);
+	q->face.stats.chains--;
 }
 
 void virtqueue_pause(struct virtqueue *q, bool paused)
 {
-	q->paused = paused;
-}
-
-bool virtqueue_has_work(const struct virtqueue *q)
-{
-	return q->fault == VQ_FAULT_NONE && !q->paused && q->ops->has_work(q);
+	q->face.paused = paused;
 }
 
 unsigned virtqueue_in_flight(const struct virtqueue *q)
@@ -200,19 +140,14 @@ unsigned virtqueue_size(const struct virtqueue *q)
 	return q->size;
 }
 
-uint16_t virtqueue_avail_index(const struct virtqueue *q)
-{
-	return (uint16_t)q->stats.chains;
-}
-
 struct virtqueue_position virtqueue_position(const struct virtqueue *q)
 {
-	return q->ops->position(q);
+	return q->ring->position(q);
 }
 
 enum vq_fault virtqueue_fault(const struct virtqueue *q)
 {
-	return q->fault;
+	return q->face.fault;
 }
 
 const char *vq_fault_text(enum vq_fault fault)
@@ -231,9 +166,4 @@ const char *vq_fault_text(enum vq_fault fault)
 	case VQ_FAULT_LENGTH: return "a chain is longer than 4 GiB";
 	}
 	return "unknown fault";
-}
-
-struct virtqueue_stats *virtqueue_stats(struct virtqueue *q)
-{
-	return &q->stats;
 }

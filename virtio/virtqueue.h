@@ -75,6 +75,42 @@ struct virtqueue_stats {
 };
 
 /*
+ * What a ring's layout does (split.c, packed.c); the verbs below, which go there directly, say what
+ * each means.  None but 'push' is called when the queue is broken, and none of the others but
+ * 'flush' when it is paused.
+ */
+struct virtqueue_ops {
+	enum vq_pop (*pop)(struct virtqueue *q, struct chain *c);
+	void (*push)(struct virtqueue *q, uint16_t head, uint32_t written);
+	void (*flush)(struct virtqueue *q);
+	bool (*suppress)(struct virtqueue *q);
+	bool (*rearm)(struct virtqueue *q);
+	bool (*has_work)(const struct virtqueue *q);
+};
+
+/*
+ * What every virtqueue begins with, so that the verbs that each request takes are calls of the
+ * layout and nothing in between.  For them alone: the inside is virtqueue_impl.h.
+ */
+struct virtqueue_face {
+	const struct virtqueue_ops *ops;
+	enum vq_fault fault;
+	bool paused;
+	struct virtqueue_stats stats;
+};
+
+static inline struct virtqueue_face *virtqueue_face(const struct virtqueue *q)
+{
+	return (struct virtqueue_face *)q;
+}
+
+/* Neither broken nor paused. */
+static inline bool virtqueue_is_live(const struct virtqueue *q)
+{
+	return virtqueue_face(q)->fault == VQ_FAULT_NONE && !virtqueue_face(q)->paused;
+}
+
+/*
  * Judge the configuration, map the three areas, allocate all scratch memory.
  *
  * Returns 0 and an owned queue; -EINVAL with an error chain when the driver's configuration
@@ -93,7 +129,12 @@ void virtqueue_destroy(struct virtqueue *q);
  * virtqueue_fault() tells why.  Every VQ_CHAIN must be returned by exactly one virtqueue_push().
  * virtio-v1.4 2.7.13 "Supplying Buffers to The Device"
  */
-enum vq_pop virtqueue_pop(struct virtqueue *q, struct chain *c);
+static inline enum vq_pop virtqueue_pop(struct virtqueue *q, struct chain *c)
+{
+	if (virtqueue_is_live(q))
+		return virtqueue_face(q)->ops->pop(q, c);
+	return virtqueue_face(q)->fault != VQ_FAULT_NONE ? VQ_BROKEN : VQ_EMPTY;
+}
 
 /* Take the last popped chain back, unprocessed: the next pop gives it again. */
 void virtqueue_unpop(struct virtqueue *q, const struct chain *c);
@@ -103,21 +144,36 @@ void virtqueue_unpop(struct virtqueue *q, const struct chain *c);
  * visible to the driver before virtqueue_flush(); with VIRTIO_F_IN_ORDER not before all chains
  * popped earlier were pushed, either.  virtio-v1.4 2.7.8 "The Virtqueue Used Ring"
  */
-void virtqueue_push(struct virtqueue *q, uint16_t head, uint32_t written);
+static inline void virtqueue_push(struct virtqueue *q, uint16_t head, uint32_t written)
+{
+	virtqueue_face(q)->ops->push(q, head, written);
+}
 
 /*
  * Publish what was pushed, all of it at once in the driver's eyes, and notify the driver if it
  * asked for that.  Between two flushes at most 'size' chains can be popped, whatever the driver
  * does.  A broken queue publishes nothing any more.
  */
-void virtqueue_flush(struct virtqueue *q);
+static inline void virtqueue_flush(struct virtqueue *q)
+{
+	if (virtqueue_face(q)->fault == VQ_FAULT_NONE)
+		virtqueue_face(q)->ops->flush(q);
+}
 
 /*
- * Tell the driver not to kick / to kick again.  virtqueue_rearm returns true if chains arrived in
- * between: the caller must pop again, for which there may be no kick.
+ * Tell the driver not to kick / to kick again.  virtqueue_suppress returns what virtqueue_has_work
+ * says.  virtqueue_rearm returns true if chains arrived in between: the caller must pop again, for
+ * which there may be no kick.
  */
-void virtqueue_suppress(struct virtqueue *q);
-bool virtqueue_rearm(struct virtqueue *q);
+static inline bool virtqueue_suppress(struct virtqueue *q)
+{
+	return virtqueue_is_live(q) && virtqueue_face(q)->ops->suppress(q);
+}
+
+static inline bool virtqueue_rearm(struct virtqueue *q)
+{
+	return virtqueue_is_live(q) && virtqueue_face(q)->ops->rearm(q);
+}
 
 /*
  * While paused a pop finds nothing; what is out can be pushed and flushed.  For a device that is
@@ -126,19 +182,31 @@ bool virtqueue_rearm(struct virtqueue *q);
 void virtqueue_pause(struct virtqueue *q, bool paused);
 
 /* A cheap look without barriers: may there be something to pop? For pollers. */
-bool virtqueue_has_work(const struct virtqueue *q);
+static inline bool virtqueue_has_work(const struct virtqueue *q)
+{
+	return virtqueue_is_live(q) && virtqueue_face(q)->ops->has_work(q);
+}
 
 /* How many chains are popped and not yet pushed. */
 unsigned virtqueue_in_flight(const struct virtqueue *q);
 
 unsigned virtqueue_size(const struct virtqueue *q);
-uint16_t virtqueue_avail_index(const struct virtqueue *q);	/* chains popped, modulo 2^16 */
+
+static inline struct virtqueue_stats *virtqueue_stats(struct virtqueue *q)
+{
+	return &virtqueue_face(q)->stats;
+}
+
+/* Chains popped, modulo 2^16. */
+static inline uint16_t virtqueue_avail_index(const struct virtqueue *q)
+{
+	return (uint16_t)virtqueue_face(q)->stats.chains;
+}
 
 /* When no chain is out and all is flushed: where another datapath may go on. */
 struct virtqueue_position virtqueue_position(const struct virtqueue *q);
 
 enum vq_fault virtqueue_fault(const struct virtqueue *q);
 const char *vq_fault_text(enum vq_fault fault);
-struct virtqueue_stats *virtqueue_stats(struct virtqueue *q);
 
 #endif

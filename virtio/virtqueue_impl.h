@@ -5,9 +5,12 @@
 #ifndef VIRTIO_VIRTQUEUE_IMPL_H
 #define VIRTIO_VIRTQUEUE_IMPL_H
 
+#include <assert.h>
 #include <stdatomic.h>
+#include <stddef.h>
 
 #include "virtio/virtqueue.h"
+#include "vmm/base/fd.h"
 
 /* Chains of up to CHAIN_SHORT segments use the dense storage; most chains are shorter. */
 enum { CHAIN_SHORT = 8 };
@@ -84,34 +87,26 @@ struct head_order {
 };
 
 /*
- * What a layout of the ring does.  The queue is not broken when these are called.
+ * What a layout of the ring does, apart from the verbs.
  *
  *   init      judge and map the areas and the position to begin at: 0 or -EINVAL with a chain.
- *   take      fill 'c' with the next available chain, mark nothing in head[]; VQ_BROKEN with
- *             q->fault set.  The head is free.
- *   untake    the opposite of the last take.
+ *   untake    the opposite of the last pop, but for what all layouts have in common.
  *   use       write the used entry of 'head', not yet visible; the head is free now.
- *   publish   make used entries visible.  Returns true if the driver wants to hear of them.
  *   position  where it stands, as the vhost interface encodes it.
  */
 struct ring_ops {
+	struct virtqueue_ops verbs;
 	int (*init)(struct virtqueue *q, const struct virtqueue_config *config);
-	enum vq_pop (*take)(struct virtqueue *q, struct chain *c);
 	void (*untake)(struct virtqueue *q, uint16_t head);
 	void (*use)(struct virtqueue *q, uint16_t head, uint32_t written);
-	bool (*publish)(struct virtqueue *q);
-	void (*suppress)(struct virtqueue *q);
-	bool (*rearm)(struct virtqueue *q);
-	bool (*has_work)(const struct virtqueue *q);
 	struct virtqueue_position (*position)(const struct virtqueue *q);
 };
 
 extern const struct ring_ops split_ring_ops, packed_ring_ops;
 
 struct virtqueue {
-	const struct ring_ops *ops;
-	bool paused;
-	enum vq_fault fault;
+	struct virtqueue_face face;
+	const struct ring_ops *ring;
 	uint16_t size;
 	uint16_t in_flight;
 	bool packed_layout, event_idx, indirect;
@@ -126,12 +121,13 @@ struct virtqueue {
 	struct iovec *long_iov;		/* 'size' entries for each head, untouched until needed */
 	struct head_order order;
 	const struct dma *dma;
-	struct virtqueue_stats stats;
 
 	struct virtqueue_call call;
 	void (*broken)(void *arg, enum vq_fault fault);
 	void *broken_arg;
 };
+
+static_assert(offsetof(struct virtqueue, face) == 0, "what virtqueue_face() goes by");
 
 /*
  * Map one area of a ring; 'name' is for the error chain.  Returns 0 or -EINVAL with an error chain.
@@ -146,6 +142,51 @@ void head_order_take_back(struct virtqueue *q, uint16_t head);
 
 /* 'head' is done: use it and what waited for it, or have it wait for an older one. */
 void head_order_complete(struct virtqueue *q, uint16_t head, uint32_t written);
+
+/* The driver broke a rule: the queue is broken from now on, and whoever made it hears of that. */
+enum vq_pop virtqueue_break(struct virtqueue *q, enum vq_fault fault);
+
+/* What every layout does once it has filled in 'c' ... */
+static inline enum vq_pop head_pop(struct virtqueue *q, const struct chain *c)
+{
+	struct virtqueue_head *h = &q->head[c->head];
+
+	h->writable = (uint32_t)c->in_len;
+	h->state = HEAD_OUT;
+	if (q->order.head)
+		head_order_add(q, c->head);
+	q->in_flight++;
+	q->face.stats.chains++;
+	return VQ_CHAIN;
+}
+
+/* ... and when a head is pushed.  Returns whether it is to be used now, with '*written'. */
+static inline bool head_push(struct virtqueue *q, uint16_t head, uint32_t *written)
+{
+	struct virtqueue_head *h = &q->head[head];
+
+	assert(head < q->size && h->state == HEAD_OUT);
+	h->state = HEAD_FREE;
+	q->in_flight--;
+	if (q->face.fault != VQ_FAULT_NONE)
+		return false;
+	/* Never claim more than there was: a driver would take stale memory for data. */
+	if (*written > h->writable)
+		*written = h->writable;
+	if (!q->order.head)
+		return true;
+	head_order_complete(q, head, *written);
+	return false;
+}
+
+/* Notify the driver. */
+static inline void virtqueue_signal(struct virtqueue *q)
+{
+	q->face.stats.calls++;
+	if (q->call.isr)
+		atomic_fetch_or(q->call.isr, q->call.isr_bits);
+	fd_signal(q->call.fd);
+}
 
 /*
  * Walk the chain that begins at descriptor 'head' of a split ring and fill in 'c'.  Returns
