@@ -43,6 +43,7 @@ $(foreach f,$(FLOORS),$(eval SRC_$(f) := $(call sources,$(DIRS_$(f)))))
 SRC_vmm := $(filter-out vmm/main.c,$(SRC_vmm))
 SRC_support := $(call sources,tests/support)
 $(foreach f,$(FLOORS),$(eval TEST_$(f) := $(call sources,tests/$(f))))
+BENCHES := tests/bench/ring.c tests/bench/blk_path.c
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(call sources,tests/fuzz))
 HEADERS := $(sort $(patsubst $(srcdir)/%,%,$(wildcard $(addprefix $(srcdir)/,\
 	$(addsuffix /*.h,$(foreach f,$(FLOORS),$(DIRS_$(f))) tests/support)))))
@@ -107,7 +108,7 @@ obj/%.o: %.c config.mak config.h
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -c -o $@ $<
 
--include $(patsubst %.o,%.d,$(call objects,vmm/main.c tests/bench/ring.c $(SRC_support) \
+-include $(patsubst %.o,%.d,$(call objects,vmm/main.c $(BENCHES) $(SRC_support) \
 	$(foreach f,$(FLOORS),$(SRC_$(f)) $(TEST_$(f)))))
 
 include $(wildcard $(srcdir)/images/payload/payload.mk)
@@ -130,7 +131,7 @@ run-configured: vireo
 	@$(srcdir)/images/run-demo ./vireo
 
 # Each part prints TAP or Criterion's TAP; tests/check adds up and prints the line that counts.
-check: configured ## every test: unit, fuzz, payload, guest
+check: configured ## every test: unit, budget, fuzz, payload, guest
 	@$(MAKE) --no-print-directory check-configured
 check-unit: configured ## unit tests only (Criterion)
 	@$(MAKE) --no-print-directory check-unit-configured
@@ -146,9 +147,9 @@ UNIT_TESTS := $(foreach f,$(FLOORS),$(if $(TEST_$(f)),obj/tests/$(f)_test))
 FUZZ_PROGRAMS = $(patsubst %,obj/fuzz/%,$(FUZZERS))
 FUZZ_IF_ANY = $(if $(filter yes,$(HAVE_FUZZ)),$(FUZZ_PROGRAMS))
 # Some guests need a kernel of our own.  Where it cannot be built they are skipped, and say so.
-check-configured: vireo obj/vireo.1 $(UNIT_TESTS) $(FUZZ_IF_ANY) payloads
+check-configured: vireo obj/vireo.1 $(UNIT_TESTS) obj/bench/blk_path $(FUZZ_IF_ANY) payloads
 	@$(srcdir)/images/build-kernel >/dev/null || echo "make check: goes on without a kernel of our own"
-	@$(srcdir)/tests/check unit cli fuzz payload guest
+	@$(srcdir)/tests/check unit cli path fuzz payload guest
 check-unit-configured: vireo $(UNIT_TESTS)
 	@$(srcdir)/tests/check unit cli
 check-payload-configured: vireo payloads
@@ -166,12 +167,15 @@ conformance-configured: vireo $(UNIT_TESTS) payloads
 
 bench: configured ## measure, side by side with QEMU; raw numbers in obj/bench/
 	@$(MAKE) --no-print-directory bench-configured
-bench-configured: vireo payloads obj/bench/ring
+bench-configured: vireo payloads obj/bench/ring obj/bench/blk_path
 	@$(srcdir)/tests/bench/run ./vireo obj
-# With the program's own flags and archives: what it measures is what runs.
+# With the program's own flags and archives: what they measure is what runs.
 obj/bench/ring: obj/tests/bench/ring.o $(call archives,virtio)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(CFLAGS) $(LINK) -o $@ $^ $(ALL_LDFLAGS) $(LIBS)
+obj/bench/blk_path: obj/tests/bench/blk_path.o obj/libsupport-devices.a $(call archives,devices)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(CFLAGS) -pie -o $@ $^ $(ALL_LDFLAGS) -lcriterion $(LIBS)
 
 # --- Fuzzing -------------------------------------------------------------------------------------
 
