@@ -2,7 +2,8 @@
  * Cycles for one 4 KiB random read, by polling, at queue depths 1, 4, 16 and 64.  One line each:
  * "depth D cycles C best B kicks K of N", the median and the best of N_SLICES slices: what else
  * the host does disturbs a few of them, not all.  Options: reads=N in all for each depth,
- * area=BYTES of the disk to read in, depth=D for that one only.
+ * area=BYTES of the disk to read in, depth=D for that one only; packed=1, in_order=1 take these
+ * features, which the device must offer.
  */
 #include "images/payload/lib/blk.h"
 #include "images/payload/lib/boot_info.h"
@@ -88,10 +89,14 @@ int main(void)
 	static const unsigned depth[] = { 1, 4, 16, MAX_DEPTH };
 	uint64_t n_reads = option_number("reads", 8400) / N_SLICES, n_blocks, took[N_SLICES];
 	uint64_t only = option_number("depth", 0);
+	uint64_t wanted = 1ull << VIRTIO_F_EVENT_IDX | 1ull << VIRTIO_F_INDIRECT_DESC;
+	uint64_t asked = option_number("packed", 0) << VIRTIO_F_RING_PACKED |
+			 option_number("in_order", 0) << VIRTIO_F_IN_ORDER;
 	struct slot slot[MAX_DEPTH];
 
 	blk_find(&disk, 0);
-	blk_open(&disk, 1ull << VIRTIO_F_EVENT_IDX | 1ull << VIRTIO_F_INDIRECT_DESC, 0);
+	blk_open(&disk, wanted | asked, 0);
+	check_equal(disk.features & asked, asked, "features that were asked for");
 	n_blocks = option_number("area", disk.capacity * BLK_SECTOR) / BLOCK;
 	for (unsigned i = 0; i < MAX_DEPTH; i++) {
 		slot[i].header = heap_alloc(sizeof(struct blk_header), 16);
