@@ -5,7 +5,9 @@
  *
  *   interleave ROUNDS NAME COMMAND [ARGUMENT]... [-- NAME COMMAND [ARGUMENT]...]...
  *
- * A command without output, or one that a signal ended, ends the measurement with status 1.
+ * Every other round goes backwards: what a machine leaves for the kernel to clean up hits whoever
+ * comes next.  A command without output, or one that a signal ended, ends the measurement with
+ * status 1.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -108,7 +110,7 @@ int main(int argc, char **argv)
 	}
 	for (long round = 0; round < rounds; round++) {
 		for (unsigned i = 0; i < n; i++)
-			measure(&command[i], round);
+			measure(&command[round % 2 ? n - 1 - i : i], round);
 	}
 	return 0;
 }
