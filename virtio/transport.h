@@ -41,8 +41,9 @@ struct virtio_transport_ops {
 	struct virtqueue_call (*queue_call)(struct virtio_transport *t, unsigned index);
 	/* Send the configuration change interrupt. */
 	void (*config_changed)(struct virtio_transport *t);
-	/* The device runs now: doorbells may be attached (virtio_device_wants_doorbell). */
-	void (*started)(struct virtio_transport *t);
+	/* The device, or one of its queues, began or ceased to run: see which doorbells are wanted
+	 * now (virtio_device_wants_doorbell). */
+	void (*update_doorbells)(struct virtio_transport *t);
 	/* Queue 'index' was reset: its doorbell and vector. */
 	void (*queue_reset)(struct virtio_transport *t, unsigned index);
 	/* The device was reset by status 0: vectors, ISR, selectors. */

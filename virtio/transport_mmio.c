@@ -207,7 +207,7 @@ static void mmio_write(void *arg, uint64_t offset, unsigned size, uint64_t value
 
 static const struct region_ops mmio_region_ops = { .read = mmio_read, .write = mmio_write };
 
-static void mmio_started(struct virtio_transport *base)
+static void mmio_update_doorbells(struct virtio_transport *base)
 {
 	virtio_mmio_update_bells(from_base(base));
 }
@@ -304,7 +304,7 @@ static void mmio_destroy(struct virtio_transport *base)
 static const struct virtio_transport_ops mmio_ops = {
 	.queue_call = mmio_queue_call,
 	.config_changed = mmio_config_changed,
-	.started = mmio_started,
+	.update_doorbells = mmio_update_doorbells,
 	.queue_reset = mmio_queue_reset,
 	.device_reset = mmio_device_reset,
 	.system_reset = mmio_system_reset,

@@ -86,7 +86,7 @@ static void pci_config_written(struct pci_device *pci, unsigned offset, unsigned
 	virtio_pci_window_written(t, offset, size);
 }
 
-static void pci_started(struct virtio_transport *base)
+static void pci_update_doorbells(struct virtio_transport *base)
 {
 	virtio_pci_update_bells(from_base(base));
 }
@@ -159,7 +159,7 @@ static void pci_destroy(struct virtio_transport *base)
 static const struct virtio_transport_ops pci_transport_ops = {
 	.queue_call = pci_queue_call,
 	.config_changed = pci_config_changed,
-	.started = pci_started,
+	.update_doorbells = pci_update_doorbells,
 	.queue_reset = pci_queue_reset,
 	.device_reset = pci_device_reset,
 	.system_reset = pci_system_reset,

@@ -173,6 +173,8 @@ static void finish(struct virtio_device *dev, unsigned index)
 	q->enabled = false;
 	q->start_waits = false;
 	q->pfn = 0;
+	/* The doorbell first: nobody signals any more what is drained then. */
+	dev->transport->ops->update_doorbells(dev->transport);
 	fd_drain(q->kick_fd);
 	if (ending != VIRTIO_QUEUE_RESETTING)
 		return;

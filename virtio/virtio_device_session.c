@@ -188,7 +188,7 @@ void virtio_device_start(struct virtio_device *dev)
 		}
 	}
 	dev->state = VIRTIO_STARTED;
-	dev->transport->ops->started(dev->transport);
+	dev->transport->ops->update_doorbells(dev->transport);
 }
 
 void virtio_device_start_queue(struct virtio_device *dev, unsigned index)

@@ -125,6 +125,22 @@ Test(slow_stop, queue_reset_reads_1_until_it_is_complete_mmio)
 	queue_reset_reads_1_until_it_is_complete(FAKE_MMIO);
 }
 
+/* QueueReady reads 0 when the queue has stopped, and its doorbell is gone by then. */
+Test(slow_stop, a_queue_that_stops_late_leaves_no_doorbell)
+{
+	begin(FAKE_MMIO);
+	struct fake_machine *fake = rig->machine;
+
+	cr_assert_eq(fake->n_bells, ECHO_QUEUES);
+	fake_driver_queue_max(&rig->driver, 0);
+	fake_driver_write(&rig->driver, 0x44, 4, 0);
+	cr_assert(fake_driver_queue_enabled(&rig->driver, 0));
+	host_answers();
+	cr_assert(!fake_driver_queue_enabled(&rig->driver, 0));
+	cr_assert_eq(fake->n_bells, ECHO_QUEUES - 1);
+	expect_it_works();
+}
+
 /* A queue that is on its way out is not waited for by a reset of the device, either. */
 Test(slow_stop, a_device_reset_ends_a_queue_reset)
 {
