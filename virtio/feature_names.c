@@ -50,6 +50,16 @@ static const struct feature_info *next_row(unsigned *bit, unsigned device)
 	return NULL;
 }
 
+/* Each that a guest may see: others answer to their whole name only ("ALL" is not LOG_ALL). */
+static const struct feature_info *next_guest_row(unsigned *bit, unsigned device)
+{
+	const struct feature_info *info = next_row(bit, device);
+
+	while (info && info->owner == FEATURE_INTERNAL)
+		info = next_row(bit, device);
+	return info;
+}
+
 /* The only row that has these words; NULL, and all of them in 'list', if there are several. */
 static const struct feature_info *find_words(const char *word, unsigned device, char *list,
 					     size_t size)
@@ -59,7 +69,7 @@ static const struct feature_info *find_words(const char *word, unsigned device, 
 	size_t used = 0;
 
 	list[0] = '\0';
-	while ((info = next_row(&bit, device)) != NULL) {
+	while ((info = next_guest_row(&bit, device)) != NULL) {
 		const char *name = feature_short_name(info);
 		if (!has_words(name, word))
 			continue;
@@ -83,17 +93,37 @@ static const struct feature_info *find_name(const char *word, unsigned device)
 	return NULL;
 }
 
+/* The name of which one word is nearest: "PAKED" is a slip for RING_PACKED.  Or NULL. */
+static const char *nearest_word(const char *word, unsigned device)
+{
+	const struct feature_info *info;
+	unsigned bit = 0;
+
+	while ((info = next_guest_row(&bit, device)) != NULL) {
+		char name[WORD_SIZE], *rest = name;
+		const char *part;
+
+		snprintf(name, sizeof(name), "%s", feature_short_name(info));
+		while ((part = strsep(&rest, "_")) != NULL)
+			if (text_distance(word, part) <= strlen(word) / 4)
+				return feature_short_name(info);
+	}
+	return NULL;
+}
+
 static int unknown(const char *text, int len, const char *word, unsigned device, char *why)
 {
 	const char *names[2 * FEATURES_BITS], *near;
 	const struct feature_info *info;
 	unsigned bit = 0, n = 0;
 
-	while ((info = next_row(&bit, device)) != NULL) {
+	while ((info = next_guest_row(&bit, device)) != NULL) {
 		names[n++] = feature_short_name(info);
 		names[n++] = info->name;
 	}
 	near = text_nearest(word, names, n);
+	if (!near)
+		near = nearest_word(word, device);
 	if (near)
 		return refuse(why, "'%.*s' is no feature bit%s; did you mean '%s'?", len, text,
 			      device ? " of this device" : " that all devices have", near);

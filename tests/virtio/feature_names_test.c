@@ -81,6 +81,26 @@ Test(feature_names, a_wrong_name_is_corrected)
 	cr_expect_eq(find("99999999999999999999999", VIRTIO_ID_BLOCK), -EINVAL);
 }
 
+Test(feature_names, one_wrong_word_of_a_name_is_corrected)
+{
+	cr_expect_eq(find("paked", 0), -EINVAL);
+	cr_expect_str_eq(why, "'paked' is no feature bit that all devices have; did you mean "
+			      "'RING_PACKED'?");
+	cr_expect_eq(find("zeros", VIRTIO_ID_BLOCK), -EINVAL);
+	cr_expect_not_null(strstr(why, "did you mean 'WRITE_ZEROES'?"), "%s", why);
+	cr_expect_eq(find("nonsense", VIRTIO_ID_BLOCK), -EINVAL);
+	cr_expect_null(strstr(why, "did you mean"), "%s", why);
+}
+
+/* N17: whoever writes "all" does not mean VHOST_F_LOG_ALL. */
+Test(feature_names, bits_that_no_guest_sees_answer_to_their_whole_name_only)
+{
+	cr_expect_eq(find("all", 0), -EINVAL);
+	cr_expect_eq(find("log", VIRTIO_ID_BLOCK), -EINVAL);
+	cr_expect_eq(find("protocol", 0), -EINVAL);
+	cr_expect_eq(find("vhost_f_log_all", 0), 26);
+}
+
 Test(feature_names, very_long_names_do_no_harm)
 {
 	static char word[5000];
