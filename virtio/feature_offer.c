@@ -90,6 +90,9 @@ static int refuse(const struct feature_offer *o, unsigned bit)
 	if (verdict == FEATURE_NEEDS_MISSING)
 		return error_set(EINVAL, "%s cannot be had: it needs %s, which is not offered",
 				 name, feature_name((char[24]){ 0 }, needs, o->device_id));
+	if (verdict == FEATURE_NOT_HERE && !(o->interfaces & FEATURE_MODERN))
+		return error_set(EINVAL, "%s cannot be had: legacy interfaces do not have it",
+				 name);
 	return error_set(EINVAL, "%s cannot be had: %s", name, feature_verdict_text(verdict));
 }
 
@@ -112,7 +115,7 @@ const char *feature_verdict_text(enum feature_verdict verdict)
 	case FEATURE_OFFERED: return "offered";
 	case FEATURE_UNKNOWN: return "no such bit is known";
 	case FEATURE_IS_INTERNAL: return "it is not meant for guests";
-	case FEATURE_NOT_HERE: return "it does not exist on this transport";
+	case FEATURE_NOT_HERE: return "the register interface lacks it";
 	case FEATURE_NOT_IN_MODEL: return "the device does not have it";
 	case FEATURE_NOT_IN_BACKEND: return "the back end does not serve it";
 	case FEATURE_NOT_IN_TRANSPORT: return "the transport does not carry it";

@@ -31,13 +31,17 @@ int virtio_transport_settle_features(struct virtio_device *dev, enum virtio_tran
 {
 	const struct transport_info *info = &infos[kind];
 	struct features carried = FEATURES_EMPTY;
+	int r;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(info->carries); i++)
 		if (info->carries[i] != FEATURE_NONE)
 			features_add(&carried, info->carries[i]);
 	if (info->interfaces & FEATURE_ON_PCI_LEGACY && virtio_pci_transitional_id(dev->id) == 0)
 		return error_set(EINVAL, "devices of type %u have no legacy interface", dev->id);
-	return virtio_device_settle_features(dev, info->interfaces, carried);
+	r = virtio_device_settle_features(dev, info->interfaces, carried);
+	if (r < 0)
+		error_add(r, "offer the features of '%s' over %s", dev->name, info->name);
+	return r;
 }
 
 void virtio_transport_reset(struct virtio_transport *t)

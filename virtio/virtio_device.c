@@ -155,13 +155,10 @@ void virtio_device_add_shm(struct virtio_device *dev, const struct virtio_shm *s
 int virtio_device_settle_features(struct virtio_device *dev, unsigned interfaces,
 				  struct features transport)
 {
-	int r;
-
 	dev->offer.interfaces = interfaces;
 	dev->offer.transport = transport;
 	offer(dev);
-	r = feature_offer_check(&dev->offer);
-	return r < 0 ? error_add(r, "offer the features of '%s'", dev->name) : 0;
+	return feature_offer_check(&dev->offer);
 }
 
 struct features virtio_device_offered(const struct virtio_device *dev)

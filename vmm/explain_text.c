@@ -1,5 +1,6 @@
 /* The account of devices as people read it: at most 100 columns, a line for each bit. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "virtio/feature_names.h"
 #include "vmm/explain.h"
@@ -7,10 +8,12 @@
 static const char legend[] =
 	"Feature bits of each virtio device.  The columns:\n"
 	"  owner    which part of Vireo answers for the bit; ring: the back end, who moves data\n"
-	"  has      it can do it\n"
+	"  has      that part can do it\n"
 	"  ask      the configuration demands (+) or forbids (-) it\n"
-	"  offer    a driver sees it; of a device with two register interfaces: at which\n"
-	"  taken    the driver accepted it; told: the back end was told so\n"
+	"  offer    a driver sees it; of a device with two register interfaces: at which\n";
+static const char legend_of_run[] =
+	"  taken    the driver accepted it; told: the back end was told so (-: no driver so far)\n";
+static const char legend_end[] =
 	"  why not  the reason for the first 'no'\n"
 	"Bits that nobody has, asks for or took are left out.\n";
 
@@ -53,21 +56,42 @@ static const char *told_text(const struct feature_account *a, char buf[2 * VIRTI
 	return buf;
 }
 
-static void put_bit(FILE *out, const struct feature_account *a)
+/* What a driver made of the bit, and where the bit got stuck. */
+static void put_way(FILE *out, const struct feature_account *a)
+{
+	char reason[64] = "", told[2 * VIRTIO_MAX_PARTS] = "";
+	bool offered = feature_account_is_offered(a) || feature_account_is_offered_legacy(a);
+
+	/* That there is no driver is said once, above. */
+	if (!offered || a->answer == FEATURE_TAKEN || a->answer == FEATURE_LEFT)
+		feature_account_reason(a, reason);
+	fprintf(out, " %-5s ", taken_text(a));
+	if (reason[0])
+		fprintf(out, "%-4s %s\n", told_text(a, told), reason);
+	else
+		fprintf(out, "%s\n", told_text(a, told));
+}
+
+static void put_bit(FILE *out, const struct feature_account *a, bool runs)
 {
 	static const char *const ask[] = {
 		[FEATURE_NO_WISH] = "", [FEATURE_DEMANDED] = "+", [FEATURE_FORBIDDEN] = "-",
 	};
-	char reason[64], told[2 * VIRTIO_MAX_PARTS] = "";
+	const char *offer = offer_text(a);
+	char reason[64];
 
-	fprintf(out, "%5u %-20s %-9s %-3s  %-2s %-6s %-5s ", a->bit,
+	fprintf(out, "%5u %-20s %-9s %-3s  %-2s ", a->bit,
 		a->info ? feature_short_name(a->info) : "?",
 		a->info ? feature_owner_name(a->info->owner) : "nobody",
-		yes_no(feature_account_has(a)), ask[a->wish], offer_text(a), taken_text(a));
-	if (feature_account_reason(a, reason)[0])
-		fprintf(out, "%-4s %s\n", told_text(a, told), reason);
-	else
-		fprintf(out, "%s\n", told_text(a, told));
+		yes_no(feature_account_has(a)), ask[a->wish]);
+	if (runs) {
+		fprintf(out, "%-6s", offer);
+		put_way(out, a);
+	} else if (!strcmp(offer, "no")) {
+		fprintf(out, "%-6s %s\n", offer, feature_account_reason(a, reason));
+	} else {
+		fprintf(out, "%s\n", offer);
+	}
 }
 
 static void put_status(FILE *out, uint8_t status)
@@ -125,10 +149,10 @@ static void put_device(FILE *out, const struct device_account *d)
 	for (unsigned i = 0; d->n_parts > 1 && i < d->n_parts; i++)
 		fprintf(out, "  part %u of the back end: %u queues from queue %u on\n", i,
 			d->part[i].n_queues, d->part[i].first_queue);
-	fprintf(out, "  bit %-20s %-9s %-3s ask %-6s %-5s %-4s %s\n", "feature", "owner", "has",
-		"offer", "taken", "told", "why not");
+	fprintf(out, "  bit %-20s %-9s has ask offer  %swhy not\n", "feature", "owner",
+		d->runs ? "taken told " : "");
 	for (unsigned i = 0; i < d->n_bits; i++)
-		put_bit(out, &d->bit[i]);
+		put_bit(out, &d->bit[i], d->runs);
 	if (!d->runs)
 		return;
 	if (driver_mistakes_total(&d->mistakes) > 0)
@@ -164,7 +188,7 @@ void explain_write_text(FILE *out, const struct device_account *device, unsigned
 	if (n == 0)
 		fputs("There are no virtio devices.\n", out);
 	else
-		fputs(legend, out);
+		fprintf(out, "%s%s%s", legend, device[0].runs ? legend_of_run : "", legend_end);
 	for (unsigned i = 0; i < n; i++)
 		put_device(out, &device[i]);
 }

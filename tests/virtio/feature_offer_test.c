@@ -165,8 +165,12 @@ Test(feature_offer, what_cannot_be_had_is_an_error_with_a_reason)
 	features_remove(&o.backend, VIRTIO_F_RING_PACKED);
 	expect_refusal(&o, "VIRTIO_F_RING_PACKED cannot be had: the back end does not serve it");
 	o.interfaces = FEATURE_ON_PCI_LEGACY;
-	expect_refusal(&o, "VIRTIO_F_RING_PACKED cannot be had: "
-			   "it does not exist on this transport");
+	expect_refusal(&o, "VIRTIO_F_RING_PACKED cannot be had: legacy interfaces do not have it");
+	o = net();
+	features_add(&o.on, VIRTIO_F_NOTIF_CONFIG_DATA);
+	o.interfaces = FEATURE_ON_MMIO;
+	expect_refusal(&o, "VIRTIO_F_NOTIF_CONFIG_DATA cannot be had: "
+			   "the register interface lacks it");
 	o = net();
 	features_add(&o.on, VIRTIO_F_SR_IOV);
 	o.transport = FEATURES_EMPTY;

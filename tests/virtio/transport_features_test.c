@@ -55,7 +55,7 @@ Test(transport_features, each_kind_carries_what_it_can)
 
 		cr_expect_eq(r == 0, has, "%s", virtio_transport_name(kinds[i]));
 		if (r < 0)
-			cr_expect_str_eq(error_text(), "offer the features of 'echo0'");
+			cr_expect_not_null(strstr(error_text(), "offer the features of 'echo0' over "));
 		error_clear();
 	}
 }

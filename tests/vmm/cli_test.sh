@@ -172,12 +172,14 @@ expect "explain needs neither kernel nor KVM" 0 '^disk0: virtio block device \(t
 	"$vireo" explain --disk e.img --set vm.kvm=/nonexistent
 expect "explain takes the options of run" 0 '^console: virtio console \(type 3\) over mmio-legacy$' \
 	"$vireo" explain --kernel gone --memory 1G -q --console file=gone/log,transport=mmio-legacy --explain
-expect "a bit that is switched off says so" 0 '^ +28 INDIRECT_DESC +ring +yes +- +no +- +- +switched off by the configuration$' \
+expect "a bit that is switched off says so" 0 '^ +28 INDIRECT_DESC +ring +yes +- +no +switched off by the configuration$' \
 	"$vireo" explain --disk path=e.img,features=+suspend,-indirect
-expect "a bit that is demanded is offered" 0 '^ +43 SUSPEND +ring +yes +[+] +yes ' \
+expect "a bit that is demanded is offered" 0 '^ +43 SUSPEND +ring +yes +[+] +yes$' \
 	"$vireo" explain --disk path=e.img,features=+suspend,-indirect
 expect "a bit that cannot be had is told before the run" 125 'because: VIRTIO_F_SR_IOV cannot be had' \
 	"$vireo" explain --disk path=e.img,features=+sr_iov
+expect "with the transport that lacks it" 125 "^vireo: offer the features of 'disk0' over mmio-legacy" \
+	"$vireo" explain --transport mmio-legacy --disk path=e.img,features=+packed
 expect "a wrong bit is corrected" 125 "did you mean 'EVENT_IDX'" "$vireo" explain --features +evnt_idx
 expect "explain finds a missing disk" 127 "'gone.img'" "$vireo" explain --disk gone.img
 expect "explain explains itself" 0 '^Usage: vireo explain' "$vireo" explain --help

@@ -112,6 +112,28 @@ Test(explain, a_device_that_does_not_run_has_no_history)
 	char *text = write(EXPLAIN_TEXT, &d, 1);
 	cr_expect_null(strstr(text, "status:"));
 	cr_expect_null(strstr(text, "mistakes"));
+	cr_expect_null(strstr(text, "taken"));
+	cr_expect_not_null(strstr(text, "\n    9 FLUSH                device    yes     both\n"));
+	cr_expect_not_null(strstr(text, " 28 INDIRECT_DESC        ring      yes  -  no     "
+					"switched off by the configuration\n"));
+	free(text);
+}
+
+/* Said once above the table, not in each of its lines. */
+Test(explain, without_a_driver_offered_bits_need_no_reason)
+{
+	struct device_account d = sample();
+
+	d.has_session = false;
+	d.n_sessions = 0;
+	d.status = 0;
+	for (unsigned i = 0; i < d.n_bits; i++)
+		d.bit[i].answer = FEATURE_NO_DRIVER;
+	char *text = write(EXPLAIN_TEXT, &d, 1);
+	cr_expect_not_null(strstr(text, "\n  driver: none so far\n"));
+	cr_expect_null(strstr(text, "no driver yet"));
+	cr_expect_not_null(strstr(text, "    9 FLUSH                device    yes     both   -     -\n"));
+	cr_expect_not_null(strstr(text, "no     -     -    switched off"));
 	free(text);
 }
 
