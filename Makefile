@@ -143,6 +143,7 @@ check-guest: configured ## every Linux guest, in the nested test bed where neede
 	@$(MAKE) --no-print-directory check-guest-configured
 
 UNIT_TESTS := $(foreach f,$(FLOORS),$(if $(TEST_$(f)),obj/tests/$(f)_test))
+include $(srcdir)/tests/path/path.mk
 # Without clang 'make check' says that it skips the fuzz targets, 'make fuzz' that it cannot.
 FUZZ_PROGRAMS = $(patsubst %,obj/fuzz/%,$(FUZZERS))
 FUZZ_IF_ANY = $(if $(filter yes,$(HAVE_FUZZ)),$(FUZZ_PROGRAMS))
