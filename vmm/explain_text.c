@@ -119,9 +119,10 @@ static void put_driver(FILE *out, const struct device_account *d)
 	if (d->n_sessions == 0)
 		fputs(d->status ? "it has not settled its features yet\n" : "none so far\n", out);
 	else if (d->has_session)
-		fprintf(out, "a %s one; it is session %" PRIu32 "\n", kind, d->n_sessions);
+		fprintf(out, "a %s one; session %" PRIu32 " since power-on\n", kind, d->n_sessions);
 	else
-		fprintf(out, "none now; shown is the last one, a %s one (session %" PRIu32 ")\n",
+		fprintf(out, "none now; shown is the last one, a %s one; session %" PRIu32
+			     " since power-on\n",
 			kind, d->n_sessions);
 	if (d->refusal[0])
 		fprintf(out, "  last refusal of a driver's features: %s\n", d->refusal);

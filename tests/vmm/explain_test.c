@@ -84,7 +84,7 @@ Test(explain, text_is_for_people)
 	static const char expected[] =
 		"\ndisk0: virtio block device (type 2) over pci-transitional\n"
 		"  status: ACKNOWLEDGE DRIVER DRIVER_OK FEATURES_OK\n"
-		"  driver: a modern one; it is session 2\n"
+		"  driver: a modern one; session 2 since power-on\n"
 		"  last refusal of a driver's features: VIRTIO_F_VERSION_1 is required\n"
 		"  bit feature              owner     has ask offer  taken told why not\n"
 		"    9 FLUSH                device    yes     both   yes   yes\n"
