@@ -49,7 +49,11 @@ function escape(s) {
 		"<td class=\"id\">%s</td><td>%s</td><td>%s<span class=\"section\">%s</span></td>" \
 		"<td class=\"where\">%s</td><td class=\"%s\">%s</td></tr>", $2, $1, $3, outcome,
 		$2, $3, escape($5), escape($4), where, outcome,
-		outcome == "lost" ? "did not run" : outcome)
+		label(outcome))
+}
+
+function label(outcome) {
+	return outcome == "lost" ? "did not run" : outcome
 }
 
 function summary_row(a, i) {
@@ -63,14 +67,14 @@ function summary_row(a, i) {
 function choice(name, list, n, i) {
 	printf "<select id=\"%s\"><option value=\"\">every %s</option>", name, name
 	for (i = 1; i <= n; i++)
-		printf "<option>%s</option>", list[i]
+		printf "<option value=\"%s\">%s</option>", list[i], label(list[i])
 	print "</select>"
 }
 
 END {
 	printf "<table>\n<tr><th>area</th><th class=\"n\">rows</th>"
 	for (i = 1; i <= n_states; i++)
-		printf "<th class=\"n\">%s</th>", state[i] == "lost" ? "did not run" : state[i]
+		printf "<th class=\"n\">%s</th>", label(state[i])
 	print "</tr>"
 	for (i = 1; i <= n_areas; i++)
 		summary_row(area[i])
