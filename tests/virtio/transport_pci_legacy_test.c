@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "tests/support/driver_msix.h"
 #include "tests/support/echo_rig.h"
 #include "virtio/transport_pci.h"
 #include "vmm/machine/layout.h"
@@ -39,41 +40,6 @@ static void teardown(void)
 }
 
 TestSuite(transport_pci_legacy, .init = setup, .fini = teardown);
-
-static unsigned find_msix(void)
-{
-	unsigned cap = fake_driver_pci_read(d, 0x34, 1);
-
-	while (cap && fake_driver_pci_read(d, cap, 1) != 0x11)
-		cap = fake_driver_pci_read(d, cap + 1, 1);
-	cr_assert_neq(cap, 0);
-	return cap;
-}
-
-/* Vector 'v' sends the message (0xfee00000, v). */
-static void switch_msix(bool on)
-{
-	uint64_t table = modern.common.addr + VIRTIO_PCI_MSIX_TABLE;
-
-	for (unsigned v = 0; v <= ECHO_QUEUES; v++) {
-		fake_machine_mmio_write(rig->machine, table + 16ull * v, 4, 0xfee00000);
-		fake_machine_mmio_write(rig->machine, table + 16ull * v + 8, 4, v);
-		fake_machine_mmio_write(rig->machine, table + 16ull * v + 12, 4, 0);
-	}
-	fake_driver_pci_write(d, find_msix() + 2, 2, on ? 0x8000 : 0);
-	fake_machine_pump(rig->machine);
-}
-
-static unsigned take_message(unsigned vector)
-{
-	fake_machine_pump(rig->machine);
-	return fake_irq_chip_take(&rig->machine->irq, 0xfee00000, vector);
-}
-
-static bool line(void)
-{
-	return rig->machine->irq.level[GSI_PCI_INTA + 1 % GSI_PCI_LINES];
-}
 
 /* Set up by the modern driver, with queue 0 only. */
 static void start_modern(void)
@@ -148,7 +114,7 @@ Test(transport_pci_legacy, the_configuration_follows_the_header_at_any_width)
 		bool msix = round % 2;
 		unsigned at = msix ? HEADER_MSIX : HEADER;
 
-		switch_msix(msix);
+		driver_msix_switch(&modern, msix);
 		for (unsigned size = 1; size <= 4; size *= 2) {
 			for (unsigned i = 0; i + size <= ECHO_CONFIG_LEN; i++) {
 				uint64_t want = 0;
@@ -171,7 +137,7 @@ Test(transport_pci_legacy, the_configuration_follows_the_header_at_any_width)
 /* covers: PCI-LEGACY-04 */
 Test(transport_pci_legacy, vectors_are_there_with_msix_only)
 {
-	switch_msix(true);
+	driver_msix_switch(&modern, true);
 	cr_assert_eq(fake_driver_read(d, CONFIG_VECTOR, 2), NO_VECTOR);
 	echo_rig_prepare(rig, echo_rig_ring_features());
 	fake_driver_write(d, CONFIG_VECTOR, 2, 0);
@@ -187,19 +153,19 @@ Test(transport_pci_legacy, vectors_are_there_with_msix_only)
 	cr_assert_eq(fake_driver_read(d, QUEUE_VECTOR, 2), NO_VECTOR);
 	echo_rig_driver_ok(rig);
 	echo_rig_round_trip(rig, 1);
-	cr_assert_eq(take_message(2), 1);
+	cr_assert_eq(driver_msix_take(&modern, 2), 1);
 	uint8_t byte = 1;
 	virtio_device_update_config(rig->dev, 0, &byte, 1);
-	cr_assert_eq(take_message(0), 1);
-	cr_assert_not(line());
+	cr_assert_eq(driver_msix_take(&modern, 0), 1);
+	cr_assert_not(driver_line(&modern));
 	/* Off again: the same two bytes are configuration, and interrupts go through the line. */
-	switch_msix(false);
+	driver_msix_switch(&modern, false);
 	fake_driver_take_isr(d);
 	cr_assert_eq(fake_driver_read(d, CONFIG_VECTOR, 2), 0x1101);
 	echo_rig_round_trip(rig, 1);
-	cr_assert(line());
+	cr_assert(driver_line(&modern));
 	cr_assert_eq(fake_driver_take_isr(d), 1);
-	cr_assert_not(line());
+	cr_assert_not(driver_line(&modern));
 }
 
 /* covers: PCI-LEGACY-11 PCI-ISR-08 */
@@ -207,9 +173,9 @@ Test(transport_pci_legacy, both_windows_show_the_same_isr)
 {
 	echo_rig_start(rig);
 	echo_rig_round_trip(rig, 0);
-	cr_assert(line());
+	cr_assert(driver_line(&modern));
 	cr_assert_eq(fake_driver_take_isr(&modern), 1);
-	cr_assert_not(line());
+	cr_assert_not(driver_line(&modern));
 	cr_assert_eq(fake_driver_take_isr(d), 0);
 	echo_rig_round_trip(rig, 0);
 	cr_assert_eq(fake_driver_take_isr(d), 1);
@@ -222,9 +188,9 @@ Test(transport_pci_legacy, both_windows_show_the_same_isr)
 		if (i % 3 == 0)
 			n += fake_driver_take_isr(d);
 		echo_rig_pump(rig);
-		cr_assert(line());
+		cr_assert(driver_line(&modern));
 		cr_assert_eq(fake_driver_take_isr(i % 2 ? d : &modern), 1);
-		cr_assert_not(line());
+		cr_assert_not(driver_line(&modern));
 		echo_rig_expect_answer(rig, 0);
 	}
 	cr_assert_eq(n, 0);

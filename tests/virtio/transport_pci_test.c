@@ -1,8 +1,10 @@
+/* virtio-pci: identity, capabilities, registers, doorbells, and the bus. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/driver_msix.h"
 #include "tests/support/echo_rig.h"
 #include "tests/support/loop_pump.h"
 #include "virtio/transport_pci.h"
@@ -12,8 +14,6 @@
 enum {
 	COMMAND = 4,
 	COMMAND_MASTER = 6,
-	STATUS = 6,
-	STATUS_INTERRUPT = 8,
 	NO_VECTOR = 0xffff,
 	/* Common configuration. */
 	CONFIG_VECTOR = 16,
@@ -47,54 +47,6 @@ static void start(void)
 	echo_rig_prepare(rig, echo_rig_ring_features());
 	echo_rig_driver_ok(rig);
 	echo_rig_pump(rig);
-}
-
-static unsigned find_msix(void)
-{
-	unsigned cap = fake_driver_pci_read(d, 0x34, 1);
-
-	while (cap && fake_driver_pci_read(d, cap, 1) != 0x11)
-		cap = fake_driver_pci_read(d, cap + 1, 1);
-	cr_assert_neq(cap, 0);
-	return cap;
-}
-
-static uint64_t msix_entry(unsigned vector)
-{
-	return d->common.addr + VIRTIO_PCI_MSIX_TABLE + 16ull * vector;
-}
-
-/* Vector 'v' sends the message (0xfee00000, v). */
-static void enable_msix(void)
-{
-	unsigned cap = find_msix();
-
-	for (unsigned v = 0; v <= ECHO_QUEUES; v++) {
-		fake_machine_mmio_write(rig->machine, msix_entry(v), 4, 0xfee00000);
-		fake_machine_mmio_write(rig->machine, msix_entry(v) + 4, 4, 0);
-		fake_machine_mmio_write(rig->machine, msix_entry(v) + 8, 4, v);
-		fake_machine_mmio_write(rig->machine, msix_entry(v) + 12, 4, 0);
-	}
-	fake_driver_pci_write(d, cap + 2, 2, 0x8000);
-	fake_machine_pump(rig->machine);
-}
-
-static unsigned take_message(unsigned vector)
-{
-	fake_machine_pump(rig->machine);
-	return fake_irq_chip_take(&rig->machine->irq, 0xfee00000, vector);
-}
-
-static uint16_t set_queue_vector(unsigned index, uint16_t vector)
-{
-	fake_driver_write(d, QUEUE_SELECT, 2, index);
-	fake_driver_write(d, QUEUE_VECTOR, 2, vector);
-	return (uint16_t)fake_driver_read(d, QUEUE_VECTOR, 2);
-}
-
-static bool line(void)
-{
-	return rig->machine->irq.level[GSI_PCI_INTA + 1 % GSI_PCI_LINES];
 }
 
 /* covers: PCI-ID-01 PCI-ID-02 PCI-ID-04 PCI-ID-05 PCI-ID-06 */
@@ -138,7 +90,7 @@ Test(transport_pci, structures_are_apart_inside_the_bar_and_long_enough)
 		unsigned off = (unsigned)fake_driver_read(d, QUEUE_NOTIFY_OFF, 2);
 		cr_expect_geq(d->notify.length, off * d->notify_multiplier + 2);
 	}
-	unsigned msix = find_msix();
+	unsigned msix = driver_msix_find(d);
 	cr_expect_eq((fake_driver_pci_read(d, msix + 2, 2) & 0x7ff) + 1, ECHO_QUEUES + 1);
 	cr_expect_eq(fake_driver_pci_read(d, msix + 4, 4), VIRTIO_PCI_MSIX_TABLE | VIRTIO_PCI_BAR);
 }
@@ -308,146 +260,6 @@ Test(transport_pci, an_absent_queue_reads_0_and_no_vector)
 	cr_assert_eq(fake_driver_read(d, QUEUE_DESC, 8), 0);
 }
 
-/* covers: PCI-ISR-03 PCI-ISR-04 PCI-ISR-05 PCI-ISR-06 PCI-ISR-07 PCI-USEDNOTIF-02 */
-Test(transport_pci, intx_follows_the_isr)
-{
-	uint8_t byte = 0x55;
-
-	start();
-	echo_rig_round_trip(rig, 0);
-	cr_assert(line());
-	cr_assert(fake_driver_pci_read(d, STATUS, 2) & STATUS_INTERRUPT);
-	virtio_device_update_config(rig->dev, 0, &byte, 1);
-	cr_assert_eq(fake_machine_mmio_read(rig->machine, d->isr.addr, 4), 3, "both causes");
-	cr_assert_not(line());
-	cr_assert_not(fake_driver_pci_read(d, STATUS, 2) & STATUS_INTERRUPT);
-	cr_assert_eq(fake_machine_mmio_read(rig->machine, d->isr.addr, 1), 0);
-	fake_machine_mmio_write(rig->machine, d->isr.addr, 1, 3);
-	cr_assert_eq(fake_machine_mmio_read(rig->machine, d->isr.addr, 1), 0);
-}
-
-/* covers: PCI-BUS-02 */
-Test(transport_pci, intx_disable_keeps_the_line_low)
-{
-	start();
-	fake_driver_pci_write(d, COMMAND, 2, COMMAND_MASTER | 0x400);
-	echo_rig_round_trip(rig, 0);
-	cr_assert_not(line());
-	cr_assert(fake_driver_pci_read(d, STATUS, 2) & STATUS_INTERRUPT);
-	fake_driver_pci_write(d, COMMAND, 2, COMMAND_MASTER);
-	cr_assert(line());
-	cr_assert_eq(fake_driver_take_isr(d), 1);
-}
-
-/* covers: PCI-ISR-09 PCI-MSIX-12 */
-Test(transport_pci, isr_is_dropped_by_reset_and_by_msix)
-{
-	start();
-	echo_rig_round_trip(rig, 0);
-	cr_assert(line());
-	fake_driver_set_status(d, 0);
-	cr_assert_not(line());
-	cr_assert_eq(fake_driver_take_isr(d), 0);
-
-	start();
-	echo_rig_round_trip(rig, 0);
-	cr_assert(line());
-	cr_assert_eq(set_queue_vector(0, 1), 1);
-	enable_msix();
-	cr_assert_not(line());
-	cr_assert_eq(fake_driver_take_isr(d), 0);
-	echo_rig_round_trip(rig, 0);
-	cr_assert_eq(take_message(1), 1);
-	cr_assert_not(line());
-}
-
-/* covers: PCI-MSIX-04 PCI-MSIX-06 PCI-MSIX-08 PCI-MSIX-13 PCI-CFGNOTIF-02 PCI-ISR-02 */
-Test(transport_pci, any_event_goes_to_any_vector)
-{
-	uint8_t byte = 0x55;
-
-	enable_msix();
-	echo_rig_prepare(rig, echo_rig_ring_features());
-	fake_driver_write(d, CONFIG_VECTOR, 2, 0);
-	cr_assert_eq(fake_driver_read(d, CONFIG_VECTOR, 2), 0);
-	for (unsigned i = 0; i < ECHO_QUEUES; i++)
-		cr_assert_eq(set_queue_vector(i, (uint16_t)(i + 1)), i + 1);
-	echo_rig_driver_ok(rig);
-	for (unsigned i = 0; i < ECHO_QUEUES; i++) {
-		echo_rig_round_trip(rig, i);
-		cr_assert_eq(take_message(i + 1), 1);
-	}
-	virtio_device_update_config(rig->dev, 0, &byte, 1);
-	cr_assert_eq(take_message(0), 1);
-	cr_assert_eq(fake_driver_take_isr(d), 2, "set in this mode, too");
-
-	/* All on one. */
-	fake_driver_write(d, CONFIG_VECTOR, 2, 3);
-	for (unsigned i = 0; i < ECHO_QUEUES; i++) {
-		cr_assert_eq(set_queue_vector(i, 3), 3);
-		echo_rig_round_trip(rig, i);
-		cr_assert_eq(take_message(3), 1);
-	}
-	cr_assert_eq(echo_rig_take_interrupts(rig), 0);
-	cr_assert_not(line());
-}
-
-/* covers: PCI-MSIX-05 PCI-MSIX-07 PCI-MSIX-09 PCI-MSIX-10 */
-Test(transport_pci, a_vector_that_does_not_exist_reads_back_as_none)
-{
-	static const uint16_t bad[] = { ECHO_QUEUES + 1, 0x7ff, 0x800, 0x1000, 0xfffe };
-
-	enable_msix();
-	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
-		cr_assert_eq(set_queue_vector(0, 1), 1);
-		cr_assert_eq(set_queue_vector(0, bad[i]), NO_VECTOR);
-		fake_driver_write(d, CONFIG_VECTOR, 2, 1);
-		fake_driver_write(d, CONFIG_VECTOR, 2, bad[i]);
-		cr_assert_eq(fake_driver_read(d, CONFIG_VECTOR, 2), NO_VECTOR);
-	}
-	cr_assert_eq(set_queue_vector(0, 1), 1);
-	fake_driver_write(d, CONFIG_VECTOR, 2, 0);
-	fake_driver_reset(d);
-	cr_assert_eq(fake_driver_read(d, CONFIG_VECTOR, 2), NO_VECTOR);
-	for (unsigned i = 0; i < ECHO_QUEUES; i++) {
-		fake_driver_write(d, QUEUE_SELECT, 2, i);
-		cr_assert_eq(fake_driver_read(d, QUEUE_VECTOR, 2), NO_VECTOR);
-	}
-	/* The table and the enable bit are the function's, not the device's. */
-	cr_assert_eq(fake_machine_mmio_read(rig->machine, msix_entry(1) + 8, 4), 1);
-	cr_assert_eq(fake_driver_pci_read(d, find_msix() + 2, 2) & 0x8000, 0x8000);
-}
-
-/* covers: PCI-USEDNOTIF-01 PCI-CFGNOTIF-01 */
-Test(transport_pci, no_vector_no_interrupt)
-{
-	uint8_t byte = 0x55;
-
-	enable_msix();
-	start();
-	echo_rig_round_trip(rig, 0);
-	virtio_device_update_config(rig->dev, 0, &byte, 1);
-	cr_assert_eq(echo_rig_take_interrupts(rig), 0);
-	cr_assert_not(line());
-}
-
-/* covers: PCI-MSIX-11 */
-Test(transport_pci, a_masked_vector_is_sent_when_unmasked)
-{
-	enable_msix();
-	fake_machine_mmio_write(rig->machine, msix_entry(1) + 12, 4, 1);
-	echo_rig_prepare(rig, echo_rig_ring_features());
-	set_queue_vector(0, 1);
-	echo_rig_driver_ok(rig);
-	echo_rig_round_trip(rig, 0);
-	cr_assert_eq(echo_rig_take_interrupts(rig), 0);
-	uint64_t pba = d->common.addr + VIRTIO_PCI_MSIX_PBA;
-	cr_assert_eq(fake_machine_mmio_read(rig->machine, pba, 8), 2);
-	fake_machine_mmio_write(rig->machine, msix_entry(1) + 12, 4, 0);
-	cr_assert_eq(take_message(1), 1);
-	cr_assert_eq(fake_machine_mmio_read(rig->machine, pba, 8), 0);
-}
-
 /* covers: PCI-NOTIFY-12 PCI-NOTIFY-14 */
 Test(transport_pci, an_enabled_queue_has_a_doorbell)
 {
@@ -552,9 +364,10 @@ Test(transport_pci, system_reset_restores_everything)
 	for (unsigned i = 0; i < 256; i++)
 		before[i] = (uint8_t)fake_driver_pci_read(d, i, 1);
 	before[COMMAND] = 2;	/* the rig has switched bus mastering on */
-	enable_msix();
+	driver_msix_switch(d, true);
 	echo_rig_prepare(rig, echo_rig_ring_features());
-	set_queue_vector(0, 1);
+	fake_driver_write(d, QUEUE_SELECT, 2, 0);
+	fake_driver_write(d, QUEUE_VECTOR, 2, 1);
 	echo_rig_driver_ok(rig);
 	fake_driver_pci_write(d, d->window.cap + 8, 4, VIRTIO_PCI_DEVICE);
 	fake_driver_pci_write(d, d->window.cap + 12, 4, 4);
@@ -568,8 +381,8 @@ Test(transport_pci, system_reset_restores_everything)
 		cr_expect_eq(fake_driver_pci_read(d, i, 1), before[i], "byte 0x%x", i);
 	fake_driver_find_pci(d, rig->machine, FAKE_PCI, 1);
 	cr_assert_eq(fake_driver_status(d), 0);
-	cr_assert_eq(fake_machine_mmio_read(rig->machine, msix_entry(1), 4), 0);
-	cr_assert_eq(fake_machine_mmio_read(rig->machine, msix_entry(1) + 12, 4), 1);
+	cr_assert_eq(fake_machine_mmio_read(rig->machine, driver_msix_entry(d, 1), 4), 0);
+	cr_assert_eq(fake_machine_mmio_read(rig->machine, driver_msix_entry(d, 1) + 12, 4), 1);
 	start();
 	echo_rig_round_trip(rig, 0);
 }

@@ -1,6 +1,7 @@
 /* The window into the BAR that lies in configuration space. */
 #include <criterion/criterion.h>
 
+#include "tests/support/driver_msix.h"
 #include "tests/support/echo_rig.h"
 #include "virtio/transport_pci.h"
 
@@ -22,36 +23,6 @@ static void teardown(void)
 }
 
 TestSuite(transport_pci_window, .init = setup, .fini = teardown);
-
-static unsigned find_msix(void)
-{
-	unsigned cap = fake_driver_pci_read(d, 0x34, 1);
-
-	while (cap && fake_driver_pci_read(d, cap, 1) != 0x11)
-		cap = fake_driver_pci_read(d, cap + 1, 1);
-	cr_assert_neq(cap, 0);
-	return cap;
-}
-
-static uint64_t msix_entry(unsigned vector)
-{
-	return d->common.addr + VIRTIO_PCI_MSIX_TABLE + 16ull * vector;
-}
-
-/* Vector 'v' sends the message (0xfee00000, v). */
-static void enable_msix(void)
-{
-	unsigned cap = find_msix();
-
-	for (unsigned v = 0; v <= ECHO_QUEUES; v++) {
-		fake_machine_mmio_write(rig->machine, msix_entry(v), 4, 0xfee00000);
-		fake_machine_mmio_write(rig->machine, msix_entry(v) + 4, 4, 0);
-		fake_machine_mmio_write(rig->machine, msix_entry(v) + 8, 4, v);
-		fake_machine_mmio_write(rig->machine, msix_entry(v) + 12, 4, 0);
-	}
-	fake_driver_pci_write(d, cap + 2, 2, 0x8000);
-	fake_machine_pump(rig->machine);
-}
 
 /* Access 'len' bytes at 'offset' of BAR 4 through the window. */
 static void point_window(unsigned bar, uint32_t offset, uint32_t len)
@@ -128,14 +99,14 @@ Test(transport_pci_window, it_leads_nowhere_else)
 		{ 4, VIRTIO_PCI_BAR_SIZE, 4 }, { 4, 0xfffffffc, 4 }, { 4, 0x80000000, 4 },
 	};
 
-	enable_msix();
+	driver_msix_switch(d, true);
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
 		point_window(bad[i].bar, bad[i].offset, bad[i].len);
 		cr_expect_eq(fake_driver_pci_read(d, d->window.cap + 16, 4), 0, "case %u", i);
 		fake_driver_pci_write(d, d->window.cap + 16, 4, UINT32_MAX);
 	}
-	cr_assert_eq(fake_machine_mmio_read(rig->machine, msix_entry(0), 4), 0xfee00000);
-	cr_assert_eq(fake_machine_mmio_read(rig->machine, msix_entry(0) + 8, 4), 0);
+	cr_assert_eq(fake_machine_mmio_read(rig->machine, driver_msix_entry(d, 0), 4), 0xfee00000);
+	cr_assert_eq(fake_machine_mmio_read(rig->machine, driver_msix_entry(d, 0) + 8, 4), 0);
 	echo_rig_start(rig);
 	echo_rig_round_trip(rig, 0);
 }
