@@ -1,9 +1,12 @@
-/* The packed ring: lists and laps, used descriptors byte by byte, and who notifies whom. */
+/*
+ * The packed ring: lists and laps, and used descriptors byte by byte.  Who notifies whom is in
+ * packed_notify_test.c.
+ */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <string.h>
 
-#include "tests/support/fake_ring.h"
+#include "tests/support/queue_rig.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/iov.h"
@@ -11,12 +14,33 @@
 
 enum { SIZE = 8, RING = 0x100000, TABLE = 0x20000, DATA = 0x30000 };
 
-static struct fake_machine *machine;
-static struct fake_ring ring;
-static struct virtqueue *q;
-static int call_fd = FD_NONE;
+static struct queue_rig rig;
 
-static struct features packed_features(bool event_idx)
+static void make_queue(uint16_t size, bool event_idx)
+{
+	struct features f = FEATURES_EMPTY;
+
+	features_add(&f, VIRTIO_F_INDIRECT_DESC);
+	if (event_idx)
+		features_add(&f, VIRTIO_F_EVENT_IDX);
+	queue_rig_make(&rig, FAKE_PACKED, size, f, RING);
+}
+
+static void setup(void)
+{
+	queue_rig_init(&rig);
+	make_queue(SIZE, false);
+}
+
+static void teardown(void)
+{
+	queue_rig_fini(&rig);
+}
+
+TestSuite(packed, .init = setup, .fini = teardown);
+
+/* What virtqueue_create is told of the ring that is there. */
+static struct virtqueue_config config_of(bool event_idx)
 {
 	struct features f = FEATURES_EMPTY;
 
@@ -25,41 +49,19 @@ static struct features packed_features(bool event_idx)
 	features_add(&f, VIRTIO_F_INDIRECT_DESC);
 	if (event_idx)
 		features_add(&f, VIRTIO_F_EVENT_IDX);
-	return f;
+	return fake_ring_config(&rig.ring, f, rig.call_fd);
 }
-
-static void make_queue(uint16_t size, bool event_idx)
-{
-	virtqueue_destroy(q);
-	fake_ring_init_as(&ring, FAKE_PACKED, machine, size, RING);
-	ring.event_idx = event_idx;
-	struct virtqueue_config config =
-		fake_ring_config(&ring, packed_features(event_idx), call_fd);
-	cr_assert_eq(virtqueue_create(&q, &config), 0, "%s", error_text());
-	fd_drain(call_fd);
-}
-
-static void setup(void)
-{
-	machine = fake_machine_create();
-	cr_assert_eq(fd_create_event(&call_fd), 0);
-	make_queue(SIZE, false);
-}
-
-static void teardown(void)
-{
-	virtqueue_destroy(q);
-	q = NULL;
-	fd_close(&call_fd);
-	fake_machine_destroy(machine);
-}
-
-TestSuite(packed, .init = setup, .fini = teardown);
 
 /* A descriptor as it lies in memory, and its fields. */
 static uint8_t *slot(unsigned i)
 {
-	return fake_machine_driver_at(machine, ring.desc + 16ull * i, 16);
+	return fake_machine_driver_at(rig.machine, rig.ring.desc + 16ull * i, 16);
+}
+
+/* Where the device finds a byte of the guest's. */
+static void *memory_at(uint64_t addr)
+{
+	return guest_memory_at(&rig.machine->m.memory, addr, 1);
 }
 
 static uint16_t flags(unsigned i)
@@ -73,56 +75,17 @@ static uint16_t add(unsigned n, bool write)
 
 	for (unsigned i = 0; i < n; i++)
 		buf[i] = (struct fake_buf){ DATA + 64 * i, 16, write };
-	return fake_ring_add(&ring, buf, n);
-}
-
-static struct chain pop_one(void)
-{
-	struct chain c;
-
-	cr_assert_eq(virtqueue_pop(q, &c), VQ_CHAIN, "%s", vq_fault_text(virtqueue_fault(q)));
-	return c;
-}
-
-static void expect_empty(void)
-{
-	struct chain c;
-
-	cr_assert_eq(virtqueue_pop(q, &c), VQ_EMPTY, "%s", vq_fault_text(virtqueue_fault(q)));
-}
-
-static void use(const struct chain *c, uint32_t written)
-{
-	virtqueue_push(q, c->head, written);
-	virtqueue_flush(q);
-}
-
-static void expect_used(uint16_t name, uint32_t written)
-{
-	uint32_t id, len;
-
-	cr_assert(fake_ring_reap(&ring, &id, &len));
-	cr_assert_eq(id, name);
-	cr_assert_eq(len, written);
+	return fake_ring_add(&rig.ring, buf, n);
 }
 
 /* Add, take, answer and reap a list of 'n'. */
 static void round_trip(unsigned n)
 {
 	uint16_t name = add(n, true);
-	struct chain c = pop_one();
+	struct chain c = queue_rig_pop(&rig);
 
-	use(&c, n);
-	expect_used(name, n);
-}
-
-static int create_with(const struct virtqueue_config *config)
-{
-	struct virtqueue *other = NULL;
-	int r = virtqueue_create(&other, config);
-
-	virtqueue_destroy(other);
-	return r;
+	queue_rig_use(&rig, &c, n);
+	queue_rig_expect_used(&rig, name, n);
 }
 
 /* covers: RING-PACKED-12 CORE-VQ-05 */
@@ -134,7 +97,7 @@ Test(packed, size_may_be_anything_up_to_32768)
 		make_queue(sizes[i], i & 1);
 		for (unsigned k = 0; k < 5u * sizes[i]; k++)
 			round_trip(1);
-		expect_empty();
+		queue_rig_expect_empty(&rig);
 	}
 	for (unsigned size = 32767; size <= 32768; size++) {
 		make_queue((uint16_t)size, true);
@@ -145,12 +108,12 @@ Test(packed, size_may_be_anything_up_to_32768)
 
 Test(packed, size_0_and_more_than_32768_are_refused)
 {
-	struct virtqueue_config config = fake_ring_config(&ring, packed_features(false), call_fd);
+	struct virtqueue_config config = config_of(false);
 
 	config.size = 0;
-	cr_assert_eq(create_with(&config), -EINVAL);
+	cr_assert_eq(queue_rig_try(&config), -EINVAL);
 	config.size = 32769;
-	cr_assert_eq(create_with(&config), -EINVAL);
+	cr_assert_eq(queue_rig_try(&config), -EINVAL);
 	cr_assert_str_eq(error_text(), "queue size 32769 is not within 1 and 32768");
 }
 
@@ -160,20 +123,19 @@ Test(packed, areas_have_their_alignment_and_end_within_memory)
 	static const uint64_t bytes[] = { 16 * SIZE, 4, 4 }, align[] = { 16, 4, 4 };
 
 	for (unsigned i = 0; i < 3; i++) {
-		struct virtqueue_config config =
-			fake_ring_config(&ring, packed_features(true), call_fd);
+		struct virtqueue_config config = config_of(true);
 		uint64_t *area = i == 0 ? &config.desc : i == 1 ? &config.driver : &config.device;
 
 		*area = FAKE_LOW_RAM_SIZE - bytes[i];
-		cr_expect_eq(create_with(&config), 0, "area %u: %s", i, error_text());
+		cr_expect_eq(queue_rig_try(&config), 0, "area %u: %s", i, error_text());
 		*area += align[i];
-		cr_expect_eq(create_with(&config), -EINVAL, "area %u", i);
+		cr_expect_eq(queue_rig_try(&config), -EINVAL, "area %u", i);
 		*area = 0x200000 + align[i] / 2;
-		cr_expect_eq(create_with(&config), -EINVAL, "area %u", i);
+		cr_expect_eq(queue_rig_try(&config), -EINVAL, "area %u", i);
 		*area = 0x200000 + align[i];
-		cr_expect_eq(create_with(&config), 0, "area %u: %s", i, error_text());
+		cr_expect_eq(queue_rig_try(&config), 0, "area %u: %s", i, error_text());
 		*area = 0xc0000000;
-		cr_expect_eq(create_with(&config), -EINVAL, "area %u", i);
+		cr_expect_eq(queue_rig_try(&config), -EINVAL, "area %u", i);
 	}
 }
 
@@ -184,24 +146,24 @@ Test(packed, lists_start_in_ring_order_and_end_in_theirs)
 	struct chain c[4];
 
 	for (unsigned i = 0; i < 4; i++) {
-		c[i] = pop_one();
+		c[i] = queue_rig_pop(&rig);
 		cr_assert_eq(c[i].n_in, i == 0 ? 3 : i == 1 ? 1 : 2);
 	}
 	/* Answered in the order 1, 3, 0, 2: used entries lie at 0, 0 + 1, 1 + 2, 3 + 3. */
-	use(&c[1], 1);
-	use(&c[3], 3);
-	use(&c[0], 10);
-	use(&c[2], 2);
+	queue_rig_use(&rig, &c[1], 1);
+	queue_rig_use(&rig, &c[3], 3);
+	queue_rig_use(&rig, &c[0], 10);
+	queue_rig_use(&rig, &c[2], 2);
 	static const unsigned at[] = { 0, 1, 3, 6 }, who[] = { 1, 3, 0, 2 };
 	for (unsigned i = 0; i < 4; i++) {
 		cr_assert_eq(load_le16(slot(at[i]) + 12), name[who[i]]);
 		cr_assert_eq(flags(at[i]), DESC_AVAIL | DESC_USED | DESC_WRITE);
 	}
-	expect_used(name[1], 1);
-	expect_used(name[3], 3);
-	expect_used(name[0], 10);
-	expect_used(name[2], 2);
-	cr_assert_eq(fake_ring_room(&ring), SIZE);
+	queue_rig_expect_used(&rig, name[1], 1);
+	queue_rig_expect_used(&rig, name[3], 3);
+	queue_rig_expect_used(&rig, name[0], 10);
+	queue_rig_expect_used(&rig, name[2], 2);
+	cr_assert_eq(fake_ring_room(&rig.ring), SIZE);
 }
 
 /* covers: RING-PACKED-13 */
@@ -210,7 +172,7 @@ Test(packed, used_entries_skip_by_the_length_of_the_list)
 	static const unsigned at[] = { 0, 3, 6, 1, 4, 7, 2, 5 };
 
 	for (unsigned i = 0; i < 3 * ARRAY_SIZE(at); i++) {
-		cr_assert_eq(ring.used.at, at[i % ARRAY_SIZE(at)]);
+		cr_assert_eq(rig.ring.used.at, at[i % ARRAY_SIZE(at)]);
 		round_trip(3);
 	}
 }
@@ -234,8 +196,8 @@ Test(packed, used_flags_follow_the_lap)
 /* covers: RING-PACKED-06 */
 Test(packed, only_avail_without_used_means_available)
 {
-	expect_empty();
-	cr_assert_not(virtqueue_has_work(q));
+	queue_rig_expect_empty(&rig);
+	cr_assert_not(virtqueue_has_work(rig.q));
 	for (unsigned lap = 0; lap < 4; lap++) {
 		/* Bits 7 and 15 by hand, for this lap and the next one. */
 		static const uint16_t not_yet[2][3] = {
@@ -244,8 +206,8 @@ Test(packed, only_avail_without_used_means_available)
 
 		for (unsigned k = 0; k < 3; k++) {
 			store_le16(slot(0) + 14, not_yet[lap % 2][k]);
-			cr_assert_not(virtqueue_has_work(q));
-			expect_empty();
+			cr_assert_not(virtqueue_has_work(rig.q));
+			queue_rig_expect_empty(&rig);
 		}
 		for (unsigned k = 0; k < SIZE; k++)
 			round_trip(1);
@@ -258,19 +220,19 @@ Test(packed, write_flag_and_length_tell_what_was_written)
 	uint16_t tx = add(2, false), rx = add(2, true), none = add(1, true);
 	struct chain c;
 
-	c = pop_one();
-	use(&c, 100);		/* there is nothing to write to */
-	c = pop_one();
-	use(&c, 1000);		/* no more than there was */
-	c = pop_one();
-	use(&c, 0);
+	c = queue_rig_pop(&rig);
+	queue_rig_use(&rig, &c, 100);		/* there is nothing to write to */
+	c = queue_rig_pop(&rig);
+	queue_rig_use(&rig, &c, 1000);		/* no more than there was */
+	c = queue_rig_pop(&rig);
+	queue_rig_use(&rig, &c, 0);
 	cr_assert_eq(flags(0), DESC_AVAIL | DESC_USED);
 	cr_assert_eq(flags(2), DESC_AVAIL | DESC_USED | DESC_WRITE);
 	cr_assert_eq(load_le32(slot(2) + 8), 32);
 	cr_assert_eq(flags(4), DESC_AVAIL | DESC_USED);
-	expect_used(tx, 0);
-	expect_used(rx, 32);
-	expect_used(none, 0);
+	queue_rig_expect_used(&rig, tx, 0);
+	queue_rig_expect_used(&rig, rx, 32);
+	queue_rig_expect_used(&rig, none, 0);
 }
 
 /* covers: RING-PACKED-33 RING-PACKED-18 */
@@ -283,12 +245,12 @@ Test(packed, descriptors_are_sixteen_bytes_as_specified)
 	static const uint8_t used[] = { 0x07, 0, 0, 0, 0x34, 0x12, 0x82, 0x80 };
 
 	memcpy(slot(0), list, sizeof(list));
-	struct chain c = pop_one();
+	struct chain c = queue_rig_pop(&rig);
 	cr_assert(c.n_out == 1 && c.n_in == 1);
-	cr_assert_eq(c.out[0].iov_base, guest_memory_at(&machine->m.memory, 0x30000, 1));
-	cr_assert_eq(c.in[0].iov_base, guest_memory_at(&machine->m.memory, 0x30100, 1));
+	cr_assert_eq(c.out[0].iov_base, memory_at(0x30000));
+	cr_assert_eq(c.in[0].iov_base, memory_at(0x30100));
 	cr_assert(c.out_len == 0x10 && c.in_len == 0x102);
-	use(&c, 7);
+	queue_rig_use(&rig, &c, 7);
 	cr_assert_eq(memcmp(slot(0) + 8, used, 8), 0);
 	cr_assert_eq(memcmp(slot(1), list + 16, 16), 0, "only the first slot is written");
 }
@@ -299,11 +261,11 @@ Test(packed, ids_are_echoed_whatever_they_are)
 	static const uint16_t ids[] = { 0xffff, 0x8000, 0, 0xffff, SIZE, 1, 1, 0x7fff };
 
 	for (unsigned i = 0; i < SIZE; i++)
-		fake_ring_put(&ring, i, DATA, 16, ids[i], DESC_WRITE);
+		fake_ring_put(&rig.ring, i, DATA, 16, ids[i], DESC_WRITE);
 	for (unsigned i = 0; i < SIZE; i++) {
-		struct chain c = pop_one();
+		struct chain c = queue_rig_pop(&rig);
 		cr_assert_lt(c.head, SIZE);
-		use(&c, 1);
+		queue_rig_use(&rig, &c, 1);
 		cr_assert_eq(load_le16(slot(i) + 12), ids[i]);
 	}
 }
@@ -318,16 +280,15 @@ Test(packed, a_list_may_be_as_long_as_the_queue)
 		for (unsigned i = 0; i < size; i++)
 			buf[i] = (struct fake_buf){ DATA + 64 * i, 16, i >= size / 2 };
 		for (unsigned lap = 0; lap < 4; lap++) {
-			uint16_t name = fake_ring_add(&ring, buf, size);
-			struct chain c = pop_one();
+			uint16_t name = fake_ring_add(&rig.ring, buf, size);
+			struct chain c = queue_rig_pop(&rig);
 
 			cr_assert_eq(c.n_out + c.n_in, size);
 			for (unsigned i = 0; i < size; i++)
-				cr_assert_eq(c.out[i].iov_base,
-					     guest_memory_at(&machine->m.memory, buf[i].addr, 1));
-			expect_empty();
-			use(&c, 1);
-			expect_used(name, 1);
+				cr_assert_eq(c.out[i].iov_base, memory_at(buf[i].addr));
+			queue_rig_expect_empty(&rig);
+			queue_rig_use(&rig, &c, 1);
+			queue_rig_expect_used(&rig, name, 1);
 			if (lap == 1 && size > 1) {
 				/* From now on lists go over the end of the ring. */
 				round_trip(1);
@@ -344,21 +305,21 @@ Test(packed, indirect_tables_are_consecutive_and_mix_with_lists)
 	};
 
 	for (unsigned n = 1; n <= 3; n++) {
-		uint16_t direct = fake_ring_add(&ring, buf, n);
-		uint16_t indirect = fake_ring_add_indirect(&ring, TABLE, buf, n);
+		uint16_t direct = fake_ring_add(&rig.ring, buf, n);
+		uint16_t indirect = fake_ring_add_indirect(&rig.ring, TABLE, buf, n);
 		if (n == 2)	/* WRITE beside INDIRECT means nothing */
-			store_le16(slot((ring.avail.at + SIZE - 1u) % SIZE) + 14,
+			store_le16(slot((rig.ring.avail.at + SIZE - 1u) % SIZE) + 14,
 				   (uint16_t)(DESC_INDIRECT | DESC_WRITE | DESC_AVAIL));
-		struct chain a = pop_one(), b = pop_one();
+		struct chain a = queue_rig_pop(&rig), b = queue_rig_pop(&rig);
 
 		cr_assert(a.n_out == b.n_out && a.n_in == b.n_in && b.n_out == 1);
 		cr_assert(a.out_len == b.out_len && a.in_len == b.in_len);
 		for (unsigned i = 0; i < n; i++)
 			cr_assert_eq(a.out[i].iov_base, b.out[i].iov_base);
-		use(&a, n - 1);
-		use(&b, n - 1);
-		expect_used(direct, n - 1);
-		expect_used(indirect, n - 1);
+		queue_rig_use(&rig, &a, n - 1);
+		queue_rig_use(&rig, &b, n - 1);
+		queue_rig_expect_used(&rig, direct, n - 1);
+		queue_rig_expect_used(&rig, indirect, n - 1);
 		if (n == 2)
 			make_queue(SIZE, false);
 	}
@@ -368,19 +329,19 @@ Test(packed, indirect_tables_are_consecutive_and_mix_with_lists)
 Test(packed, the_first_of_a_batch_becomes_visible_last)
 {
 	uint16_t name[3] = { add(2, true), add(1, true), add(1, true) };
-	struct chain c[3] = { pop_one(), pop_one(), pop_one() };
+	struct chain c[3] = { queue_rig_pop(&rig), queue_rig_pop(&rig), queue_rig_pop(&rig) };
 
 	for (unsigned i = 0; i < 3; i++) {
-		virtqueue_push(q, c[i].head, 16);
-		cr_assert_not(fake_ring_has_used(&ring), "after push %u", i);
+		virtqueue_push(rig.q, c[i].head, 16);
+		cr_assert_not(fake_ring_has_used(&rig.ring), "after push %u", i);
 	}
 	/* The rest is there already when the first one appears. */
 	cr_assert_eq(flags(2), DESC_AVAIL | DESC_USED | DESC_WRITE);
 	cr_assert_eq(flags(3), DESC_AVAIL | DESC_USED | DESC_WRITE);
-	virtqueue_flush(q);
+	virtqueue_flush(rig.q);
 	for (unsigned i = 0; i < 3; i++)
-		expect_used(name[i], 16);
-	cr_assert_not(fake_ring_has_used(&ring));
+		queue_rig_expect_used(&rig, name[i], 16);
+	cr_assert_not(fake_ring_has_used(&rig.ring));
 }
 
 /* covers: RING-PACKED-07 */
@@ -391,19 +352,19 @@ Test(packed, a_used_slot_is_left_alone)
 	for (unsigned i = 0; i < SIZE; i++) {
 		uint32_t id, len;
 		uint8_t before[16];
-		struct chain c = pop_one();
+		struct chain c = queue_rig_pop(&rig);
 
-		use(&c, 1);
-		cr_assert(fake_ring_reap(&ring, &id, &len));
+		queue_rig_use(&rig, &c, 1);
+		cr_assert(fake_ring_reap(&rig.ring, &id, &len));
 		add(1, true);
 		memcpy(before, slot(i), 16);
-		virtqueue_suppress(q);
-		virtqueue_rearm(q);
-		virtqueue_flush(q);
+		virtqueue_suppress(rig.q);
+		virtqueue_rearm(rig.q);
+		virtqueue_flush(rig.q);
 		cr_assert_eq(memcmp(before, slot(i), 16), 0);
 	}
 	for (unsigned i = 0; i < SIZE; i++)
-		pop_one();
+		queue_rig_pop(&rig);
 }
 
 /* covers: RING-PACKED-04 RING-PACKED-29 */
@@ -414,17 +375,17 @@ Test(packed, the_device_writes_used_descriptors_and_its_own_event_only)
 	struct chain c;
 
 	cr_assert_leq(len, sizeof(before));
-	memset(fake_machine_driver_at(machine, DATA, len), 0x5a, len);
-	memcpy(before, fake_machine_driver_at(machine, DATA, len), len);
+	memset(fake_machine_driver_at(rig.machine, DATA, len), 0x5a, len);
+	memcpy(before, fake_machine_driver_at(rig.machine, DATA, len), len);
 	make_queue(SIZE, true);
-	fake_ring_set_driver_event(&ring, 0x8003, EVENT_AT);
+	fake_ring_set_driver_event(&rig.ring, 0x8003, EVENT_AT);
 	add(SIZE, false);
-	virtqueue_suppress(q);
-	c = pop_one();
-	use(&c, 100);
-	virtqueue_rearm(q);
-	cr_assert_eq(memcmp(before, fake_machine_driver_at(machine, DATA, len), len), 0);
-	cr_assert_eq(fake_ring_driver_event(&ring), EVENT_AT << 16 | 0x8003);
+	virtqueue_suppress(rig.q);
+	c = queue_rig_pop(&rig);
+	queue_rig_use(&rig, &c, 100);
+	virtqueue_rearm(rig.q);
+	cr_assert_eq(memcmp(before, fake_machine_driver_at(rig.machine, DATA, len), len), 0);
+	cr_assert_eq(fake_ring_driver_event(&rig.ring), EVENT_AT << 16 | 0x8003);
 	for (unsigned i = 1; i < SIZE; i++)
 		cr_assert_eq(flags(i), DESC_AVAIL | (i + 1 < SIZE ? DESC_NEXT : 0));
 }
@@ -439,15 +400,15 @@ Test(packed, a_slot_that_is_out_cannot_be_available)
 
 	for (unsigned i = 0; i < SIZE; i++) {
 		add(1, true);
-		c[i] = pop_one();
+		c[i] = queue_rig_pop(&rig);
 	}
 	for (unsigned i = 0; i < SIZE / 2; i++)
-		virtqueue_push(q, c[i].head, 0);
-	expect_empty();
-	fake_ring_put(&ring, 0, DATA, 16, 1, 0);
-	cr_assert(virtqueue_has_work(q));
-	cr_assert_eq(virtqueue_pop(q, &another), VQ_BROKEN);
-	cr_assert_eq(virtqueue_fault(q), VQ_FAULT_AVAIL_INDEX);
+		virtqueue_push(rig.q, c[i].head, 0);
+	queue_rig_expect_empty(&rig);
+	fake_ring_put(&rig.ring, 0, DATA, 16, 1, 0);
+	cr_assert(virtqueue_has_work(rig.q));
+	cr_assert_eq(virtqueue_pop(rig.q, &another), VQ_BROKEN);
+	cr_assert_eq(virtqueue_fault(rig.q), VQ_FAULT_AVAIL_INDEX);
 }
 
 /* Slot 0 is out; the driver makes it available once more, as the end of a list. */
@@ -456,140 +417,34 @@ Test(packed, a_list_cannot_run_into_slots_that_are_out)
 	struct chain first, c;
 
 	add(1, true);
-	first = pop_one();
+	first = queue_rig_pop(&rig);
 	for (unsigned i = 0; i < SIZE; i++)
-		fake_ring_put(&ring, i, DATA, 16, 1, i + 1 < SIZE ? DESC_NEXT : 0);
-	cr_assert_eq(virtqueue_pop(q, &c), VQ_BROKEN);
-	cr_assert_eq(virtqueue_fault(q), VQ_FAULT_NOT_AVAILABLE);
-	virtqueue_push(q, first.head, 0);
+		fake_ring_put(&rig.ring, i, DATA, 16, 1, i + 1 < SIZE ? DESC_NEXT : 0);
+	cr_assert_eq(virtqueue_pop(rig.q, &c), VQ_BROKEN);
+	cr_assert_eq(virtqueue_fault(rig.q), VQ_FAULT_NOT_AVAILABLE);
+	virtqueue_push(rig.q, first.head, 0);
 }
 
 Test(packed, unpop_gives_the_list_again)
 {
 	for (unsigned i = 0; i < 5 * SIZE; i++) {
 		uint16_t name[2] = { add(3, true), add(2, true) };
-		struct virtqueue_position before = virtqueue_position(q);
-		struct chain a = pop_one(), b;
+		struct virtqueue_position before = virtqueue_position(rig.q);
+		struct chain a = queue_rig_pop(&rig), b;
 
-		virtqueue_unpop(q, &a);
-		cr_assert_eq(virtqueue_in_flight(q), 0);
-		cr_assert_eq(virtqueue_position(q).avail, before.avail);
-		a = pop_one();
-		b = pop_one();
+		virtqueue_unpop(rig.q, &a);
+		cr_assert_eq(virtqueue_in_flight(rig.q), 0);
+		cr_assert_eq(virtqueue_position(rig.q).avail, before.avail);
+		a = queue_rig_pop(&rig);
+		b = queue_rig_pop(&rig);
 		cr_assert_eq(a.n_in, 3);
-		virtqueue_unpop(q, &b);
-		use(&a, 3);
-		b = pop_one();
+		virtqueue_unpop(rig.q, &b);
+		queue_rig_use(&rig, &a, 3);
+		b = queue_rig_pop(&rig);
 		cr_assert_eq(b.n_in, 2);
-		use(&b, 2);
-		expect_used(name[0], 3);
-		expect_used(name[1], 2);
-	}
-}
-
-/* covers: RING-PACKED-27 RING-PACKED-30 */
-Test(packed, event_flags_mean_all_none_or_one_slot)
-{
-	static const struct {
-		uint16_t at, flags;
-		bool event_idx, call;
-	} cases[] = {
-		{ 0, EVENT_ALL, false, true }, { 0, EVENT_ALL, true, true },
-		{ 0x8000, EVENT_NONE, false, false }, { 0x8000, EVENT_NONE, true, false },
-		{ 0x8000, EVENT_AT, true, true }, { 0x8001, EVENT_AT, true, false },
-		/* What has no meaning is a wish for all. */
-		{ 0x8001, EVENT_AT, false, true }, { 0x8001, EVENT_RESERVED, true, true },
-		{ 0x8000 + SIZE, EVENT_AT, true, true }, { 0xffff, EVENT_AT, true, true },
-		{ SIZE, EVENT_AT, true, true }, { 0x7fff, EVENT_AT, true, true },
-		/* Bits above the two are nobody's. */
-		{ 0x8000, 0xfffc | EVENT_NONE, true, false }, { 3, 0xfffc, true, true },
-	};
-
-	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
-		make_queue(SIZE, cases[i].event_idx);
-		fake_ring_set_driver_event(&ring, cases[i].at, cases[i].flags);
-		round_trip(1);
-		cr_expect_eq(fd_drain(call_fd), cases[i].call, "case %u", i);
-		virtqueue_flush(q);
-		cr_expect_not(fd_drain(call_fd), "nothing new, no interrupt");
-	}
-}
-
-enum { LAP = 5 };
-
-/*
- * Positions count from 0 over two laps, of which the first has wrap 1.  A batch of 'n' slots that
- * begins at position 'start' (a list and single ones) while the driver waits for 'named': a call if
- * and only if the batch holds it.
- */
-static void expect_call_if_passed(unsigned start, unsigned n, unsigned named)
-{
-	unsigned list = 1 + (n - 1) / 2;
-	bool holds = false;
-
-	make_queue(LAP, true);
-	for (unsigned i = 0; i < start; i++)
-		round_trip(1);
-	fd_drain(call_fd);
-	fake_ring_set_driver_event(&ring, (uint16_t)(named % LAP | (named < LAP ? 0x8000 : 0)),
-				   EVENT_AT);
-	add(list, true);
-	for (unsigned i = list; i < n; i++)
-		add(1, true);
-	for (unsigned i = list; i <= n; i++)
-		virtqueue_push(q, pop_one().head, 1);
-	virtqueue_flush(q);
-	for (unsigned i = start; i < start + n; i++)
-		holds = holds || i % (2 * LAP) == named;
-	cr_assert_eq(fd_drain(call_fd), holds, "%u slots from %u on, %u", n, start, named);
-}
-
-/* Every slot that can be named, every length and place of a batch.  covers: RING-PACKED-28 */
-Test(packed, one_slot_in_one_lap_triggers_the_call)
-{
-	for (unsigned start = 0; start < 2 * LAP; start++)
-		for (unsigned n = 1; n <= LAP; n++)
-			for (unsigned named = 0; named < 2 * LAP; named++)
-				expect_call_if_passed(start, n, named);
-}
-
-/* covers: RING-PACKED-34 */
-Test(packed, kicks_are_suppressed_in_the_device_area)
-{
-	virtqueue_suppress(q);
-	cr_assert_eq(fake_ring_device_event(&ring), EVENT_NONE << 16);
-	cr_assert_not(virtqueue_rearm(q));
-	cr_assert_eq(fake_ring_device_event(&ring), EVENT_ALL << 16);
-
-	make_queue(SIZE, true);
-	for (unsigned i = 0; i < 3 * SIZE; i++) {
-		bool odd = i / SIZE % 2;
-
-		cr_assert_not(virtqueue_rearm(q));
-		cr_assert_eq(fake_ring_device_event(&ring),
-			     EVENT_AT << 16 | (odd ? 0u : 0x8000u) | i % SIZE);
-		virtqueue_suppress(q);
-		cr_assert_eq(fake_ring_device_event(&ring), EVENT_NONE << 16);
-		add(1, true);
-		cr_assert_not(fake_ring_must_kick(&ring));
-		cr_assert(virtqueue_rearm(q), "something came meanwhile");
-		cr_assert(virtqueue_rearm(q), "as long as it is there");
-		struct chain c = pop_one();
-		use(&c, 0);
-		uint32_t id, len;
-		cr_assert(fake_ring_reap(&ring, &id, &len));
-	}
-}
-
-/* The area may hold anything from before: the first rearm writes it. */
-Test(packed, the_first_rearm_overwrites_what_was_there)
-{
-	for (int event_idx = 0; event_idx < 2; event_idx++) {
-		make_queue(SIZE, event_idx);
-		store_le32(fake_machine_driver_at(machine, ring.device, 4), EVENT_NONE << 16);
-		cr_assert_not(virtqueue_rearm(q));
-		add(1, true);
-		cr_assert(fake_ring_must_kick(&ring));
+		queue_rig_use(&rig, &b, 2);
+		queue_rig_expect_used(&rig, name[0], 3);
+		queue_rig_expect_used(&rig, name[1], 2);
 	}
 }
 
@@ -597,20 +452,19 @@ Test(packed, the_first_rearm_overwrites_what_was_there)
 Test(packed, can_go_on_where_another_one_stopped)
 {
 	for (unsigned n = 0; n < 4 * SIZE; n++) {
-		struct virtqueue_config config =
-			fake_ring_config(&ring, packed_features(false), call_fd);
+		struct virtqueue_config config = config_of(false);
 
 		make_queue(SIZE, false);
 		for (unsigned i = 0; i < n; i++)
 			round_trip(1 + i % 3);
-		struct virtqueue_position at = virtqueue_position(q);
-		cr_assert_eq(at.avail, ring.avail.at | (ring.avail.wrap ? 0x8000 : 0));
+		struct virtqueue_position at = virtqueue_position(rig.q);
+		cr_assert_eq(at.avail, rig.ring.avail.at | (rig.ring.avail.wrap ? 0x8000 : 0));
 		cr_assert_eq(at.used, at.avail);
-		virtqueue_destroy(q);
+		virtqueue_destroy(rig.q);
 		config.resume = true;
 		config.avail_base = at.avail;
 		config.used_base = at.used;
-		cr_assert_eq(virtqueue_create(&q, &config), 0);
+		cr_assert_eq(virtqueue_create(&rig.q, &config), 0);
 		for (unsigned i = 0; i < 3 * SIZE; i++)
 			round_trip(1 + i % 3);
 	}
@@ -629,12 +483,11 @@ Test(packed, positions_that_cannot_be_are_refused)
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct virtqueue_config config =
-			fake_ring_config(&ring, packed_features(false), call_fd);
+		struct virtqueue_config config = config_of(false);
 
 		config.resume = true;
 		config.avail_base = cases[i].avail;
 		config.used_base = cases[i].used;
-		cr_expect_eq(create_with(&config), cases[i].r, "case %u", i);
+		cr_expect_eq(queue_rig_try(&config), cases[i].r, "case %u", i);
 	}
 }

@@ -8,7 +8,6 @@
 #include "tests/support/driver_msix.h"
 #include "tests/support/echo_rig.h"
 #include "virtio/transport_pci.h"
-#include "vmm/machine/layout.h"
 
 enum {
 	COMMAND = 4,
