@@ -71,7 +71,10 @@ static void segment(unsigned i, uint64_t sector, uint32_t n_sectors, uint32_t fl
 	store_le32(p + 12, flags);
 }
 
-/* Guests are little-endian, legacy ones too.  covers: BLK-REQ-01 BLK-REQ-17 BLK-LEGACY-06 */
+/*
+ * Guests are little-endian, legacy ones too; the layout of those that lack ANY_LAYOUT is one of the
+ * framings.  covers: BLK-REQ-01 BLK-REQ-17 BLK-LEGACY-06 RING-SPLIT-LEGACY-03
+ */
 Test(blk_request, any_framing_of_a_read_means_the_same)
 {
 	static const size_t piece[] = { 33, 40, 100, 512, 513, 1025 };
@@ -120,6 +123,22 @@ Test(blk_request, without_a_writable_byte_there_is_no_answer)
 	header(BLK_T_OUT, 0);
 	cr_assert_eq(parse(16 + 512, 0), BLK_VOID);
 	cr_assert_eq(parse(0, 0), BLK_VOID);
+}
+
+/*
+ * A header that lies where the device may write is none, whatever ring it came by: it is not looked
+ * at.  covers: RING-SPLIT-DESC-02 RING-PACKED-05
+ */
+Test(blk_request, header_in_writable_memory_is_not_read)
+{
+	for (size_t out = 0; out < BLK_HEADER_LEN; out += 15) {
+		for (unsigned type = BLK_T_IN; type <= BLK_T_OUT; type++) {
+			header(type, 3);
+			memcpy(b.in, b.out + out, BLK_HEADER_LEN - out);
+			cr_assert_eq(parse(out, BLK_HEADER_LEN - out + 512 + 1), BLK_ANSWER);
+			cr_assert_eq(b.status, BLK_S_IOERR);
+		}
+	}
 }
 
 /* covers: BLK-REQ-11 */

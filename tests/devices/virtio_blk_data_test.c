@@ -55,13 +55,13 @@ static void watch_reads(enum virtio_blk_engine engine)
 	}
 }
 
-/* covers: BLK-REQ-20 */
+/* covers: BLK-REQ-20 RING-SPLIT-USED-02 */
 Test(virtio_blk_data, is_there_when_the_status_is_on_uring, .timeout = 60)
 {
 	watch_reads(BLK_ENGINE_URING);
 }
 
-/* covers: BLK-REQ-20 */
+/* covers: BLK-REQ-20 RING-SPLIT-USED-02 */
 Test(virtio_blk_data, is_there_when_the_status_is_on_threads, .timeout = 60)
 {
 	watch_reads(BLK_ENGINE_THREADS);
@@ -93,7 +93,7 @@ static void fail_half_way(void)
 	cr_assert(blk_rig_is_pattern(gpa, 0, LEN));
 }
 
-/* covers: BLK-REQ-21 */
+/* covers: BLK-REQ-21 RING-SPLIT-USED-09 */
 Test(virtio_blk_data, of_others_does_not_leak_from_a_failed_read_on_uring)
 {
 	blk_rig.config.engine = BLK_ENGINE_URING;
@@ -101,7 +101,7 @@ Test(virtio_blk_data, of_others_does_not_leak_from_a_failed_read_on_uring)
 	fail_half_way();
 }
 
-/* covers: BLK-REQ-21 */
+/* covers: BLK-REQ-21 RING-SPLIT-USED-09 */
 Test(virtio_blk_data, of_others_does_not_leak_from_a_failed_read_on_threads)
 {
 	blk_rig.config.engine = BLK_ENGINE_THREADS;
@@ -109,7 +109,7 @@ Test(virtio_blk_data, of_others_does_not_leak_from_a_failed_read_on_threads)
 	fail_half_way();
 }
 
-/* covers: BLK-REQ-21 */
+/* covers: BLK-REQ-21 RING-SPLIT-USED-09 */
 Test(virtio_blk_data, of_others_does_not_leak_from_a_failed_direct_read)
 {
 	struct virtio_device *dev;

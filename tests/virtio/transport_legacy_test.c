@@ -293,7 +293,11 @@ OVER_LEGACY(transport_legacy, queues_that_do_not_exist)
 	echo_rig_round_trip(rig, 0);
 }
 
-/* Every bit of the layout: used ring on the next page, or aligned as the driver said. */
+/*
+ * Every bit of the layout: used ring on the next page, or aligned as the driver said; fields in the
+ * byte order of x86, and used lengths as true as a modern driver's.
+ * covers: RING-SPLIT-LEGACY-01 RING-SPLIT-LEGACY-02 RING-SPLIT-LEGACY-04
+ */
 OVER_LEGACY(transport_legacy, the_ring_is_contiguous_and_its_used_part_aligned)
 {
 	const struct virtio_queue *q = &rig->dev->queue[0];
