@@ -5,8 +5,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "tests/support/fake_ring.h"
-#include "vmm/base/fd.h"
+#include "tests/support/queue_rig.h"
 #include "vmm/base/iov.h"
 
 enum {
@@ -16,59 +15,40 @@ enum {
 	DATA = 0x30000,
 };
 
-static struct fake_machine *machine;
-static struct fake_ring ring;
-static struct virtqueue *q;
-static int call_fd = FD_NONE;
+static struct queue_rig rig;
 
 static void make_queue(uint16_t size, bool indirect)
 {
 	struct features f = FEATURES_EMPTY;
 
-	features_add(&f, VIRTIO_F_VERSION_1);
 	if (indirect)
 		features_add(&f, VIRTIO_F_INDIRECT_DESC);
-	virtqueue_destroy(q);
-	fake_ring_init(&ring, machine, size, RING);
-	struct virtqueue_config config = fake_ring_config(&ring, f, call_fd);
-	cr_assert_eq(virtqueue_create(&q, &config), 0);
+	queue_rig_make(&rig, FAKE_SPLIT, size, f, RING);
 }
 
 static void setup(void)
 {
-	machine = fake_machine_create();
-	cr_assert_eq(fd_create_event(&call_fd), 0);
+	queue_rig_init(&rig);
 	make_queue(SIZE, true);
 }
 
 static void teardown(void)
 {
-	virtqueue_destroy(q);
-	q = NULL;
-	fd_close(&call_fd);
-	fake_machine_destroy(machine);
+	queue_rig_fini(&rig);
 }
 
 TestSuite(chain, .init = setup, .fini = teardown);
 
-static struct chain pop_one(void)
-{
-	struct chain c;
-
-	cr_assert_eq(virtqueue_pop(q, &c), VQ_CHAIN, "%s", vq_fault_text(virtqueue_fault(q)));
-	return c;
-}
-
 static void offer(uint16_t head)
 {
-	fake_ring_offer(&ring, head);
-	fake_ring_publish(&ring);
+	fake_ring_offer(&rig.ring, head);
+	fake_ring_publish(&rig.ring);
 }
 
 /* The device's pointer for a guest address. */
 static void *host(uint64_t addr)
 {
-	return guest_memory_at(&machine->m.memory, addr, 1);
+	return guest_memory_at(&rig.machine->m.memory, addr, 1);
 }
 
 /* covers: RING-SPLIT-DESC-05 RING-SPLIT-DESC-07 RING-SPLIT-DESC-06 */
@@ -79,11 +59,11 @@ Test(chain, buffers_come_out_in_order_and_apart_by_direction)
 		{ DATA + 0x1000, 512, true }, { DATA + 0x2000, 1, true },
 	};
 
-	fake_ring_chain(&ring, ring.desc, SIZE, 6, buf, 4);
+	fake_ring_chain(&rig.ring, rig.ring.desc, SIZE, 6, buf, 4);
 	/* Bits without a meaning are set, too. */
-	fake_ring_desc(&ring, ring.desc, 6, DATA, 16, 0xfff8 | DESC_NEXT, 7);
+	fake_ring_desc(&rig.ring, rig.ring.desc, 6, DATA, 16, 0xfff8 | DESC_NEXT, 7);
 	offer(6);
-	struct chain c = pop_one();
+	struct chain c = queue_rig_pop(&rig);
 	cr_assert_eq(c.head, 6);
 	cr_assert_eq(c.n_out, 2);
 	cr_assert_eq(c.n_in, 2);
@@ -104,8 +84,8 @@ Test(chain, empty_descriptors_are_skipped)
 		{ DATA, 0, true }, { DATA + 8, 5, true }, { UINT64_MAX - 1, 0, true },
 	};
 
-	fake_ring_add(&ring, buf, 6);
-	struct chain c = pop_one();
+	fake_ring_add(&rig.ring, buf, 6);
+	struct chain c = queue_rig_pop(&rig);
 	cr_assert_eq(c.n_out, 1);
 	cr_assert_eq(c.n_in, 1);
 	cr_assert_eq(c.out_len, 3);
@@ -123,14 +103,14 @@ Test(chain, may_be_as_long_as_the_queue)
 		for (unsigned i = 0; i < size; i++)
 			buf[i] = (struct fake_buf){ DATA + 32 * i, 16, i >= size / 2 };
 		for (int round = 0; round < 3; round++) {
-			fake_ring_add(&ring, buf, size);
-			struct chain c = pop_one();
+			fake_ring_add(&rig.ring, buf, size);
+			struct chain c = queue_rig_pop(&rig);
 			cr_assert_eq(c.n_out + c.n_in, size);
 			for (unsigned i = 0; i < size; i++)
 				cr_assert_eq(c.out[i].iov_base, host(DATA + 32 * i));
-			virtqueue_push(q, c.head, 0);
-			virtqueue_flush(q);
-			cr_assert(fake_ring_reap(&ring, &id, &len));
+			virtqueue_push(rig.q, c.head, 0);
+			virtqueue_flush(rig.q);
+			cr_assert(fake_ring_reap(&rig.ring, &id, &len));
 		}
 	}
 }
@@ -143,12 +123,12 @@ Test(chain, iovecs_stay_until_the_push)
 	make_queue(32, true);
 	for (unsigned i = 0; i < 16; i++)
 		buf[i] = (struct fake_buf){ DATA + 64 * i, 16 + i, false };
-	fake_ring_add(&ring, buf, 16);
-	fake_ring_add(&ring, buf, 1);
+	fake_ring_add(&rig.ring, buf, 16);
+	fake_ring_add(&rig.ring, buf, 1);
 	for (unsigned i = 0; i < 15; i++)
 		buf[i].addr += 0x8000;
-	fake_ring_add(&ring, buf, 15);
-	struct chain a = pop_one(), b = pop_one(), c = pop_one();
+	fake_ring_add(&rig.ring, buf, 15);
+	struct chain a = queue_rig_pop(&rig), b = queue_rig_pop(&rig), c = queue_rig_pop(&rig);
 	cr_assert_eq(b.n_out, 1);
 	for (unsigned i = 0; i < 15; i++) {
 		cr_assert_eq(a.out[i].iov_base, host(DATA + 64 * i));
@@ -161,21 +141,21 @@ Test(chain, indirect_tables_are_followed_by_next)
 {
 	for (unsigned write = 0; write <= DESC_WRITE; write += DESC_WRITE) {
 		/* 0 -> 3 -> 1 -> 2 */
-		fake_ring_desc(&ring, TABLE, 0, DATA, 16, DESC_NEXT, 3);
-		fake_ring_desc(&ring, TABLE, 3, DATA + 16, 1, DESC_NEXT, 1);
-		fake_ring_desc(&ring, TABLE, 1, DATA + 32, 2, DESC_NEXT | DESC_WRITE, 2);
-		fake_ring_desc(&ring, TABLE, 2, DATA + 48, 3, DESC_WRITE, 0xffff);
+		fake_ring_desc(&rig.ring, TABLE, 0, DATA, 16, DESC_NEXT, 3);
+		fake_ring_desc(&rig.ring, TABLE, 3, DATA + 16, 1, DESC_NEXT, 1);
+		fake_ring_desc(&rig.ring, TABLE, 1, DATA + 32, 2, DESC_NEXT | DESC_WRITE, 2);
+		fake_ring_desc(&rig.ring, TABLE, 2, DATA + 48, 3, DESC_WRITE, 0xffff);
 		uint16_t flags = (uint16_t)(DESC_INDIRECT | write);
-		fake_ring_desc(&ring, ring.desc, 5, TABLE, 64, flags, 9);
+		fake_ring_desc(&rig.ring, rig.ring.desc, 5, TABLE, 64, flags, 9);
 		offer(5);
-		struct chain c = pop_one();
+		struct chain c = queue_rig_pop(&rig);
 		cr_assert_eq(c.head, 5);
 		cr_assert_eq(c.n_out, 2);
 		cr_assert_eq(c.n_in, 2);
 		cr_assert_eq(c.out[1].iov_base, host(DATA + 16));
 		cr_assert_eq(c.in[0].iov_base, host(DATA + 32));
-		virtqueue_push(q, 5, 0);
-		virtqueue_flush(q);
+		virtqueue_push(rig.q, 5, 0);
+		virtqueue_flush(rig.q);
 	}
 }
 
@@ -184,11 +164,11 @@ Test(chain, direct_descriptors_may_come_before_the_indirect_one)
 {
 	struct fake_buf tail[] = { { DATA + 16, 512, true }, { DATA + 0x800, 1, true } };
 
-	fake_ring_chain(&ring, TABLE, 2, 0, tail, 2);
-	fake_ring_desc(&ring, ring.desc, 0, DATA, 16, DESC_NEXT, 1);
-	fake_ring_desc(&ring, ring.desc, 1, TABLE, 32, DESC_INDIRECT, 0);
+	fake_ring_chain(&rig.ring, TABLE, 2, 0, tail, 2);
+	fake_ring_desc(&rig.ring, rig.ring.desc, 0, DATA, 16, DESC_NEXT, 1);
+	fake_ring_desc(&rig.ring, rig.ring.desc, 1, TABLE, 32, DESC_INDIRECT, 0);
 	offer(0);
-	struct chain c = pop_one();
+	struct chain c = queue_rig_pop(&rig);
 	cr_assert_eq(c.n_out, 1);
 	cr_assert_eq(c.n_in, 2);
 	cr_assert_eq(c.in_len, 513);
@@ -203,8 +183,8 @@ Test(chain, buffers_may_end_where_memory_ends)
 		{ FAKE_HIGH_RAM_BASE + FAKE_HIGH_RAM_SIZE - 1, 1, true },
 	};
 
-	fake_ring_add(&ring, buf, 3);
-	cr_assert_eq(pop_one().in_len, 4097);
+	fake_ring_add(&rig.ring, buf, 3);
+	cr_assert_eq(queue_rig_pop(&rig).in_len, 4097);
 }
 
 /* covers: RING-SPLIT-AVAIL-05 */
@@ -213,19 +193,19 @@ Test(chain, head_in_flight_cannot_come_again)
 	struct fake_buf buf = { DATA, 16, true };
 	struct chain c;
 
-	fake_ring_add(&ring, &buf, 1);
+	fake_ring_add(&rig.ring, &buf, 1);
 	offer(0);
-	struct chain first = pop_one();
-	uint8_t *used = fake_machine_driver_at(machine, ring.device, 4 + 8 * SIZE);
+	struct chain first = queue_rig_pop(&rig);
+	uint8_t *used = fake_machine_driver_at(rig.machine, rig.ring.device, 4 + 8 * SIZE);
 	memset(used + 4, 0x5a, 8 * SIZE);
-	cr_assert_eq(virtqueue_pop(q, &c), VQ_BROKEN);
-	cr_assert_eq(virtqueue_fault(q), VQ_FAULT_HEAD_IN_FLIGHT);
-	cr_assert_eq(virtqueue_in_flight(q), 1);
+	cr_assert_eq(virtqueue_pop(rig.q, &c), VQ_BROKEN);
+	cr_assert_eq(virtqueue_fault(rig.q), VQ_FAULT_HEAD_IN_FLIGHT);
+	cr_assert_eq(virtqueue_in_flight(rig.q), 1);
 	/* The answer to the first goes nowhere, and does no harm. */
-	virtqueue_push(q, first.head, 16);
-	virtqueue_flush(q);
-	cr_assert_eq(virtqueue_in_flight(q), 0);
-	cr_assert_eq(fake_ring_used_idx(&ring), 0);
+	virtqueue_push(rig.q, first.head, 16);
+	virtqueue_flush(rig.q);
+	cr_assert_eq(virtqueue_in_flight(rig.q), 0);
+	cr_assert_eq(fake_ring_used_idx(&rig.ring), 0);
 	for (unsigned i = 0; i < 8 * SIZE; i++)
 		cr_assert_eq(used[4 + i], 0x5a, "a broken ring is not written");
 }
@@ -235,9 +215,9 @@ Test(chain, what_was_judged_does_not_change)
 {
 	struct fake_buf buf = { DATA, 16, true };
 
-	fake_ring_add(&ring, &buf, 1);
-	struct chain c = pop_one();
-	fake_ring_desc(&ring, ring.desc, 0, UINT64_MAX, UINT32_MAX, 0, 0);
+	fake_ring_add(&rig.ring, &buf, 1);
+	struct chain c = queue_rig_pop(&rig);
+	fake_ring_desc(&rig.ring, rig.ring.desc, 0, UINT64_MAX, UINT32_MAX, 0, 0);
 	cr_assert_eq(c.in[0].iov_base, host(DATA));
 	cr_assert_eq(c.in[0].iov_len, 16);
 }
@@ -246,36 +226,37 @@ Test(chain, what_was_judged_does_not_change)
 Test(chain, the_device_writes_neither_descriptors_nor_the_available_ring)
 {
 	struct fake_buf buf[] = { { DATA, 16, false }, { DATA + 64, 16, true } };
-	size_t len = ring.device - ring.desc;
+	size_t len = rig.ring.device - rig.ring.desc;
 	uint8_t before[512];
 
-	fake_ring_add(&ring, buf, 2);
-	fake_ring_add(&ring, buf, 2);
-	memcpy(before, fake_machine_driver_at(machine, ring.desc, len), len);
+	fake_ring_add(&rig.ring, buf, 2);
+	fake_ring_add(&rig.ring, buf, 2);
+	memcpy(before, fake_machine_driver_at(rig.machine, rig.ring.desc, len), len);
 	for (int i = 0; i < 2; i++) {
-		struct chain c = pop_one();
+		struct chain c = queue_rig_pop(&rig);
 		iov_fill(c.in, c.n_in, 0, 0xaa, 16);
-		virtqueue_push(q, c.head, 16);
+		virtqueue_push(rig.q, c.head, 16);
 	}
-	virtqueue_flush(q);
-	virtqueue_rearm(q);
-	cr_assert_eq(memcmp(before, fake_machine_driver_at(machine, ring.desc, len), len), 0);
+	virtqueue_flush(rig.q);
+	virtqueue_rearm(rig.q);
+	const void *now = fake_machine_driver_at(rig.machine, rig.ring.desc, len);
+	cr_assert_eq(memcmp(before, now, len), 0);
 }
 
 /* covers: RING-SPLIT-DESC-01 CORE-VQ-08 */
 Test(chain, a_ring_over_its_own_buffers_hurts_the_guest_alone)
 {
 	/* The buffer is the used ring, the descriptor table and the available ring themselves. */
-	struct fake_buf buf = { ring.desc, (uint32_t)fake_ring_bytes(SIZE), true };
+	struct fake_buf buf = { rig.ring.desc, (uint32_t)fake_ring_bytes(SIZE), true };
 	struct chain c;
 
-	fake_ring_add(&ring, &buf, 1);
-	c = pop_one();
+	fake_ring_add(&rig.ring, &buf, 1);
+	c = queue_rig_pop(&rig);
 	iov_fill(c.in, c.n_in, 0, 0xff, c.in_len);
-	virtqueue_push(q, c.head, (uint32_t)c.in_len);
-	virtqueue_flush(q);
+	virtqueue_push(rig.q, c.head, (uint32_t)c.in_len);
+	virtqueue_flush(rig.q);
 	enum vq_pop pop;
-	while ((pop = virtqueue_pop(q, &c)) == VQ_CHAIN)
-		virtqueue_push(q, c.head, 0);
+	while ((pop = virtqueue_pop(rig.q, &c)) == VQ_CHAIN)
+		virtqueue_push(rig.q, c.head, 0);
 	cr_assert_eq(pop, VQ_BROKEN);
 }

@@ -1,49 +1,32 @@
 /* VIRTIO_F_IN_ORDER, in both layouts: what a driver sees of a device that answers in any order. */
 #include <criterion/criterion.h>
 
-#include "tests/support/fake_ring.h"
-#include "vmm/base/error.h"
+#include "tests/support/queue_rig.h"
 #include "vmm/base/fd.h"
-#include "vmm/base/iov.h"
 
 enum { SIZE = 8, RING = 0x10000, TABLE = 0x20000, DATA = 0x30000 };
 
-static struct fake_machine *machine;
-static struct fake_ring ring;
-static struct virtqueue *q;
-static int call_fd = FD_NONE;
+static struct queue_rig rig;
 
 static void make_queue(enum fake_layout layout, bool event_idx)
 {
 	struct features f = FEATURES_EMPTY;
 
-	features_add(&f, VIRTIO_F_VERSION_1);
 	features_add(&f, VIRTIO_F_IN_ORDER);
 	features_add(&f, VIRTIO_F_INDIRECT_DESC);
-	if (layout == FAKE_PACKED)
-		features_add(&f, VIRTIO_F_RING_PACKED);
 	if (event_idx)
 		features_add(&f, VIRTIO_F_EVENT_IDX);
-	virtqueue_destroy(q);
-	fake_ring_init_as(&ring, layout, machine, SIZE, RING);
-	ring.event_idx = event_idx;
-	struct virtqueue_config config = fake_ring_config(&ring, f, call_fd);
-	cr_assert_eq(virtqueue_create(&q, &config), 0, "%s", error_text());
-	fd_drain(call_fd);
+	queue_rig_make(&rig, layout, SIZE, f, RING);
 }
 
 static void setup(void)
 {
-	machine = fake_machine_create();
-	cr_assert_eq(fd_create_event(&call_fd), 0);
+	queue_rig_init(&rig);
 }
 
 static void teardown(void)
 {
-	virtqueue_destroy(q);
-	q = NULL;
-	fd_close(&call_fd);
-	fake_machine_destroy(machine);
+	queue_rig_fini(&rig);
 }
 
 TestSuite(in_order, .init = setup, .fini = teardown);
@@ -54,24 +37,7 @@ static uint16_t add(unsigned n)
 
 	for (unsigned i = 0; i < n; i++)
 		buf[i] = (struct fake_buf){ DATA + 64 * i, 16, true };
-	return fake_ring_add(&ring, buf, n);
-}
-
-static struct chain pop_one(void)
-{
-	struct chain c;
-
-	cr_assert_eq(virtqueue_pop(q, &c), VQ_CHAIN, "%s", vq_fault_text(virtqueue_fault(q)));
-	return c;
-}
-
-static void expect_used(uint16_t name, uint32_t written)
-{
-	uint32_t id, len;
-
-	cr_assert(fake_ring_reap(&ring, &id, &len));
-	cr_assert_eq(id, name);
-	cr_assert_eq(len, written);
+	return fake_ring_add(&rig.ring, buf, n);
 }
 
 /* All 24 orders of four. */
@@ -100,19 +66,21 @@ Test(in_order, answers_in_any_order_come_back_in_the_drivers)
 		make_queue((enum fake_layout)i, false);
 		for (unsigned n = 0; n < 24; n++) {
 			uint16_t name[4] = { add(1), add(3), add(1), add(2) };
-			struct chain c[4] = { pop_one(), pop_one(), pop_one(), pop_one() };
+			struct chain c[4];
 			bool done[4] = { false };
 			unsigned order[4], n_seen = 0;
 
+			for (unsigned k = 0; k < 4; k++)
+				c[k] = queue_rig_pop(&rig);
 			permutation(n, order);
 			for (unsigned k = 0; k < 4; k++) {
-				virtqueue_push(q, c[order[k]].head, order[k]);
-				virtqueue_flush(q);
+				virtqueue_push(rig.q, c[order[k]].head, order[k]);
+				virtqueue_flush(rig.q);
 				done[order[k]] = true;
-				cr_assert_eq(virtqueue_in_flight(q), 3 - k);
+				cr_assert_eq(virtqueue_in_flight(rig.q), 3 - k);
 				for (; n_seen < 4 && done[n_seen]; n_seen++)
-					expect_used(name[n_seen], n_seen);
-				cr_assert_not(fake_ring_has_used(&ring));
+					queue_rig_expect_used(&rig, name[n_seen], n_seen);
+				cr_assert_not(fake_ring_has_used(&rig.ring));
 			}
 		}
 	}
@@ -131,16 +99,17 @@ Test(in_order, every_buffer_has_its_own_entry)
 		make_queue((enum fake_layout)i, false);
 		for (unsigned k = 0; k < 4; k++) {
 			name[k] = add(2);
-			c[k] = pop_one();
+			c[k] = queue_rig_pop(&rig);
 		}
 		for (unsigned k = 4; k-- > 0;)
-			virtqueue_push(q, c[k].head, 32);
-		virtqueue_flush(q);
+			virtqueue_push(rig.q, c[k].head, 32);
+		virtqueue_flush(rig.q);
 		for (unsigned k = 0; k < 4; k++) {
-			cr_assert_eq(i == FAKE_PACKED ? ring.used.at : 2 * ring.used_seen, 2 * k);
-			expect_used(name[k], 32);
+			cr_assert_eq(i == FAKE_PACKED ? rig.ring.used.at : 2 * rig.ring.used_seen,
+				     2 * k);
+			queue_rig_expect_used(&rig, name[k], 32);
 		}
-		cr_assert_not(fake_ring_has_used(&ring));
+		cr_assert_not(fake_ring_has_used(&rig.ring));
 	}
 }
 
@@ -154,22 +123,22 @@ Test(in_order, the_call_comes_with_the_entries)
 
 			for (unsigned k = 0; k < 3; k++) {
 				add(1);
-				c[k] = pop_one();
+				c[k] = queue_rig_pop(&rig);
 			}
-			fake_ring_want_call(&ring, 0);
-			virtqueue_push(q, c[2].head, 1);
-			virtqueue_flush(q);
-			virtqueue_push(q, c[1].head, 1);
-			virtqueue_flush(q);
-			cr_assert_not(fd_drain(call_fd));
-			cr_assert_not(fake_ring_has_used(&ring));
-			virtqueue_push(q, c[0].head, 1);
-			cr_assert_not(fake_ring_has_used(&ring));
-			virtqueue_flush(q);
-			cr_assert(fd_drain(call_fd));
+			fake_ring_want_call(&rig.ring, 0);
+			virtqueue_push(rig.q, c[2].head, 1);
+			virtqueue_flush(rig.q);
+			virtqueue_push(rig.q, c[1].head, 1);
+			virtqueue_flush(rig.q);
+			cr_assert_not(fd_drain(rig.call_fd));
+			cr_assert_not(fake_ring_has_used(&rig.ring));
+			virtqueue_push(rig.q, c[0].head, 1);
+			cr_assert_not(fake_ring_has_used(&rig.ring));
+			virtqueue_flush(rig.q);
+			cr_assert(fd_drain(rig.call_fd));
 			uint32_t id, len;
 			for (unsigned k = 0; k < 3; k++)
-				cr_assert(fake_ring_reap(&ring, &id, &len));
+				cr_assert(fake_ring_reap(&rig.ring, &id, &len));
 		}
 	}
 }
@@ -181,26 +150,26 @@ Test(in_order, the_last_one_may_be_taken_back)
 		make_queue((enum fake_layout)i, false);
 		for (unsigned round = 0; round < 5 * SIZE; round++) {
 			uint16_t name[2] = { add(1), add(2) };
-			struct chain a = pop_one(), b = pop_one();
+			struct chain a = queue_rig_pop(&rig), b = queue_rig_pop(&rig);
 
-			virtqueue_unpop(q, &b);
-			b = pop_one();
-			virtqueue_push(q, b.head, 20);
-			virtqueue_flush(q);
-			cr_assert_not(fake_ring_has_used(&ring));
-			virtqueue_push(q, a.head, 10);
-			virtqueue_flush(q);
-			expect_used(name[0], 10);
-			expect_used(name[1], 20);
+			virtqueue_unpop(rig.q, &b);
+			b = queue_rig_pop(&rig);
+			virtqueue_push(rig.q, b.head, 20);
+			virtqueue_flush(rig.q);
+			cr_assert_not(fake_ring_has_used(&rig.ring));
+			virtqueue_push(rig.q, a.head, 10);
+			virtqueue_flush(rig.q);
+			queue_rig_expect_used(&rig, name[0], 10);
+			queue_rig_expect_used(&rig, name[1], 20);
 
 			name[0] = add(1);
-			a = pop_one();
-			virtqueue_unpop(q, &a);
-			cr_assert_eq(virtqueue_in_flight(q), 0);
-			a = pop_one();
-			virtqueue_push(q, a.head, 3);
-			virtqueue_flush(q);
-			expect_used(name[0], 3);
+			a = queue_rig_pop(&rig);
+			virtqueue_unpop(rig.q, &a);
+			cr_assert_eq(virtqueue_in_flight(rig.q), 0);
+			a = queue_rig_pop(&rig);
+			virtqueue_push(rig.q, a.head, 3);
+			virtqueue_flush(rig.q);
+			queue_rig_expect_used(&rig, name[0], 3);
 		}
 	}
 }
@@ -216,15 +185,15 @@ Test(in_order, a_full_ring_may_wait_for_its_oldest)
 
 			for (unsigned k = 0; k < SIZE; k++) {
 				name[k] = add(1);
-				c[k] = pop_one();
+				c[k] = queue_rig_pop(&rig);
 			}
 			for (unsigned k = SIZE; k-- > 0;) {
-				cr_assert_not(fake_ring_has_used(&ring));
-				virtqueue_push(q, c[k].head, k);
-				virtqueue_flush(q);
+				cr_assert_not(fake_ring_has_used(&rig.ring));
+				virtqueue_push(rig.q, c[k].head, k);
+				virtqueue_flush(rig.q);
 			}
 			for (unsigned k = 0; k < SIZE; k++)
-				expect_used(name[k], k);
+				queue_rig_expect_used(&rig, name[k], k);
 		}
 	}
 }
@@ -237,16 +206,16 @@ Test(in_order, a_head_that_waits_cannot_come_again)
 	make_queue(FAKE_SPLIT, false);
 	add(1);
 	uint16_t head = add(1);
-	a = pop_one();
-	b = pop_one();
-	virtqueue_push(q, b.head, 1);
-	fake_ring_offer(&ring, head);
-	fake_ring_publish(&ring);
-	cr_assert_eq(virtqueue_pop(q, &c), VQ_BROKEN);
-	cr_assert_eq(virtqueue_fault(q), VQ_FAULT_HEAD_IN_FLIGHT);
-	virtqueue_push(q, a.head, 1);
-	virtqueue_flush(q);
-	cr_assert_not(fake_ring_has_used(&ring), "a broken queue publishes nothing");
+	a = queue_rig_pop(&rig);
+	b = queue_rig_pop(&rig);
+	virtqueue_push(rig.q, b.head, 1);
+	fake_ring_offer(&rig.ring, head);
+	fake_ring_publish(&rig.ring);
+	cr_assert_eq(virtqueue_pop(rig.q, &c), VQ_BROKEN);
+	cr_assert_eq(virtqueue_fault(rig.q), VQ_FAULT_HEAD_IN_FLIGHT);
+	virtqueue_push(rig.q, a.head, 1);
+	virtqueue_flush(rig.q);
+	cr_assert_not(fake_ring_has_used(&rig.ring), "a broken queue publishes nothing");
 }
 
 /* Drivers have to lay descriptors out in order then; one that does not is served all the same. */
@@ -255,18 +224,18 @@ Test(in_order, a_shuffled_descriptor_table_does_no_harm)
 {
 	make_queue(FAKE_SPLIT, false);
 	/* 5 -> 2 -> 7, then 0. */
-	fake_ring_desc(&ring, ring.desc, 5, DATA, 1, DESC_NEXT, 2);
-	fake_ring_desc(&ring, ring.desc, 2, DATA + 64, 2, DESC_NEXT | DESC_WRITE, 7);
-	fake_ring_desc(&ring, ring.desc, 7, DATA + 128, 4, DESC_WRITE, 0);
-	fake_ring_desc(&ring, ring.desc, 0, DATA, 8, DESC_WRITE, 0);
-	fake_ring_offer(&ring, 5);
-	fake_ring_offer(&ring, 0);
-	fake_ring_publish(&ring);
-	struct chain a = pop_one(), b = pop_one();
+	fake_ring_desc(&rig.ring, rig.ring.desc, 5, DATA, 1, DESC_NEXT, 2);
+	fake_ring_desc(&rig.ring, rig.ring.desc, 2, DATA + 64, 2, DESC_NEXT | DESC_WRITE, 7);
+	fake_ring_desc(&rig.ring, rig.ring.desc, 7, DATA + 128, 4, DESC_WRITE, 0);
+	fake_ring_desc(&rig.ring, rig.ring.desc, 0, DATA, 8, DESC_WRITE, 0);
+	fake_ring_offer(&rig.ring, 5);
+	fake_ring_offer(&rig.ring, 0);
+	fake_ring_publish(&rig.ring);
+	struct chain a = queue_rig_pop(&rig), b = queue_rig_pop(&rig);
 	cr_assert(a.head == 5 && a.out_len == 1 && a.in_len == 6);
-	virtqueue_push(q, b.head, 8);
-	virtqueue_push(q, a.head, 6);
-	virtqueue_flush(q);
-	expect_used(5, 6);
-	expect_used(0, 8);
+	virtqueue_push(rig.q, b.head, 8);
+	virtqueue_push(rig.q, a.head, 6);
+	virtqueue_flush(rig.q);
+	queue_rig_expect_used(&rig, 5, 6);
+	queue_rig_expect_used(&rig, 0, 8);
 }

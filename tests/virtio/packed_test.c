@@ -8,7 +8,6 @@
 
 #include "tests/support/queue_rig.h"
 #include "vmm/base/error.h"
-#include "vmm/base/fd.h"
 #include "vmm/base/iov.h"
 #include "vmm/base/le.h"
 
