@@ -29,8 +29,8 @@ void virtio_device_datapath_failed(void *arg, unsigned queue, enum vq_fault faul
 				   const char *reason);
 
 /*
- * A legacy driver's features count from here.  False if they cannot be served, or if a
- * modern driver has the device.
+ * A legacy driver's features count from here.  False if they cannot be served, if a modern
+ * driver has the device, or while it is being reset.
  */
 bool virtio_device_seal_legacy(struct virtio_device *dev);
 

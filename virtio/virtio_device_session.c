@@ -395,6 +395,9 @@ bool virtio_device_seal_legacy(struct virtio_device *dev)
 {
 	bool was_sealed = dev->negotiation.sealed;
 
+	/* Of a session that ends, by a reset at the modern window. */
+	if (dev->negotiation.resetting)
+		return false;
 	if (negotiation_seal_legacy(&dev->negotiation) == NEG_REFUSED) {
 		refused(dev);
 		virtio_device_needs_reset(dev, VIRTIO_NO_QUEUE, "its driver cannot be served");

@@ -130,13 +130,15 @@ static void validate_disk(const struct vm_config *config, const struct disk_sett
 			  struct mistakes *mistakes)
 {
 	const char *name = disk->name ? disk->name : "";
+	const struct disk_settings *first;
 	size_t len = strlen(name);
 
 	if (len == 0 || len > DISK_NAME_MAX)
 		mistakes_add(mistakes, "disk '%.80s': a name has 1 to %d characters", name,
 			     DISK_NAME_MAX);
-	else if (config_find_disk(config, name, len) != disk)
-		mistakes_add(mistakes, "disk '%s': two disks have this name", name);
+	else if ((first = config_find_disk(config, name, len)) != disk)
+		mistakes_add(mistakes, "disk '%s': two disks have this name%s", name,
+			     first->path ? "" : " ('--set' for a disk stands behind its '--disk')");
 	if (!disk->path)
 		mistakes_add(mistakes, "disk '%s': which file? Give 'path=FILE'", name);
 	if (disk->readonly && disk->ephemeral)

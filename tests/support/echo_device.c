@@ -58,6 +58,7 @@ static void echo_queue_stop(void *model, unsigned index, struct virtqueue *q)
 
 	(void)q;
 	echo->n_queue_stops++;
+	echo->n_hard_stops += echo->slow && echo->queue[index].n_held > 0;
 	echo->queue[index] = (struct echo_queue){ .vq = NULL };
 }
 

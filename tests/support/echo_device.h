@@ -39,6 +39,7 @@ struct echo_device {
 	/* What happened. */
 	unsigned n_starts, n_stops, n_queue_starts, n_queue_stops, n_sealed, n_resets;
 	unsigned n_cancels;
+	unsigned n_hard_stops;		/* of queues that a slow host had something of */
 	unsigned n_handled;		/* calls of handle */
 	unsigned n_config_written;
 	struct features started_with;

@@ -46,6 +46,11 @@ static void check_negotiation(struct echo_watch *w)
 		cr_assert(features_is_empty(n->accepted) && !n->legacy);
 	if (w->was_sealed && same_session(w))
 		cr_assert(n->sealed && features_equal(n->accepted, w->accepted));
+	/* N6: a driver that looks whether a stop is over is not told so before it is. */
+	if (w->n_hard_stops != w->rig->echo->n_hard_stops)
+		cr_assert(w->was_legacy || w->dev->state == VIRTIO_BROKEN);
+	w->n_hard_stops = w->rig->echo->n_hard_stops;
+	w->was_legacy = n->legacy;
 	w->was_sealed = n->sealed;
 	w->accepted = n->accepted;
 
@@ -88,6 +93,21 @@ static void check_state(const struct echo_watch *w)
 	cr_assert_eq(echo->n_queue_starts, echo->n_queue_stops + n_running);
 }
 
+/* As at power-on, and no word of what was before comes to what is next. */
+static void check_queue_reset(const struct echo_watch *w, unsigned i)
+{
+	const struct virtio_queue *q = &w->dev->queue[i];
+
+	cr_assert_null(w->rig->echo->queue[i].vq);
+	cr_assert(q->size == q->size_max && !q->enabled && q->ending == VIRTIO_QUEUE_STAYS);
+	cr_assert(!q->desc && !q->driver && !q->device && !q->pfn);
+	cr_assert(!fd_drain(q->kick_fd) && !fd_drain(q->call_fd));
+	if (w->pci)
+		cr_assert_eq(w->pci->queue[i].source.vector, MSIX_NO_VECTOR);
+	else
+		cr_assert_eq(w->mmio->queue[i].align, 0);
+}
+
 static void check_queue(const struct echo_watch *w, unsigned i)
 {
 	const struct virtio_queue *q = &w->dev->queue[i], *before = &w->frozen[i];
@@ -110,6 +130,8 @@ static void check_queues(struct echo_watch *w)
 {
 	for (unsigned i = 0; i < ECHO_QUEUES; i++) {
 		check_queue(w, i);
+		if (w->dev->queue[i].was_reset && !w->frozen[i].was_reset)
+			check_queue_reset(w, i);
 		w->frozen[i] = w->dev->queue[i];
 	}
 }
@@ -174,8 +196,8 @@ static void check_config(struct echo_watch *w)
 	const struct virtio_device *dev = w->dev;
 
 	cr_assert_eq(dev->config_len, ECHO_CONFIG_LEN);
-	if (dev->config_is_held) {
-		cr_assert(is_suspended(w));
+	cr_assert(!dev->config_is_held || is_suspended(w));
+	if (is_suspended(w) && w->was_suspended && same_session(w)) {
 		cr_assert_eq(memcmp(dev->config, w->shown, ECHO_CONFIG_LEN), 0);
 		return;
 	}
@@ -287,21 +309,6 @@ void echo_watch_check(struct echo_watch *w)
 
 /* --- reset ----------------------------------------------------------------------------------- */
 
-static void check_queue_reset(const struct echo_watch *w, unsigned i)
-{
-	const struct virtio_queue *q = &w->dev->queue[i];
-
-	cr_assert_null(w->rig->echo->queue[i].vq);
-	cr_assert(q->size == q->size_max && !q->enabled && q->ending == VIRTIO_QUEUE_STAYS);
-	cr_assert(!q->desc && !q->driver && !q->device && !q->pfn && !q->was_reset);
-	/* No word of the ended session comes to the next one. */
-	cr_assert(!fd_drain(q->kick_fd) && !fd_drain(q->call_fd));
-	if (w->pci)
-		cr_assert_eq(w->pci->queue[i].source.vector, MSIX_NO_VECTOR);
-	else
-		cr_assert_eq(w->mmio->queue[i].align, 0);
-}
-
 void echo_watch_check_reset(const struct echo_watch *w)
 {
 	const struct virtio_device *dev = w->dev;
@@ -312,8 +319,10 @@ void echo_watch_check_reset(const struct echo_watch *w)
 	cr_assert(features_is_empty(n->draft) && features_is_empty(n->accepted));
 	cr_assert(n->device_feature_select == 0 && n->driver_feature_select == 0);
 	cr_assert(!dev->start_waits && !dev->config_is_held);
-	for (unsigned i = 0; i < ECHO_QUEUES; i++)
+	for (unsigned i = 0; i < ECHO_QUEUES; i++) {
 		check_queue_reset(w, i);
+		cr_assert(!dev->queue[i].was_reset);
+	}
 	cr_assert(!fd_drain(dev->config_call_fd));
 	cr_assert_eq(w->rig->machine->n_bells, 0);
 	if (w->pci)
@@ -338,6 +347,8 @@ void echo_watch_system_reset(struct echo_watch *w)
 		virtio_transport_reset(w->rig->transport);
 	machine_unlock(m);
 	echo_watch_check_reset(w);
+	/* It does not ask the driver, and waits for the host. */
+	w->n_hard_stops = w->rig->echo->n_hard_stops;
 	if (w->mmio) {
 		cr_assert_eq(w->mmio->guest_page_size, 0);
 		return;

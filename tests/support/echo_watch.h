@@ -27,7 +27,8 @@ struct echo_watch {
 
 	/* What may not change until a reset. */
 	unsigned n_resets;
-	bool was_sealed;
+	bool was_sealed, was_legacy;
+	unsigned n_hard_stops;
 	struct features accepted;
 	struct virtio_queue frozen[ECHO_QUEUES];
 

@@ -116,7 +116,7 @@ static void expect_silence(const char *what, const struct chain *held, unsigned 
 	cr_expect_eq(virtqueue_pop(q, &c), VQ_BROKEN, "%s", what);
 	cr_expect_not(virtqueue_has_work(q), "%s", what);
 	cr_expect_not(virtqueue_rearm(q), "%s", what);
-	virtqueue_suppress(q);
+	cr_expect_not(virtqueue_suppress(q), "%s", what);
 	cr_expect_eq(virtqueue_in_flight(q), n_held, "%s", what);
 	for (unsigned i = 0; i < n_held; i++)
 		virtqueue_push(q, held[i].head, 1);

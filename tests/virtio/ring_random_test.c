@@ -264,7 +264,7 @@ static void step(void)
 	switch (roll(driver_sleeps ? 4 : 10)) {
 	case 0:
 		if (!device_sleeps)
-			virtqueue_suppress(q);
+			cr_assert_eq(virtqueue_suppress(q), offered.n > 0, "tells whether there is work");
 		break;
 	case 1:
 		if (!device_sleeps)

@@ -294,3 +294,26 @@ Test(slow_stop, a_system_reset_cancels_everything_first)
 	cr_assert_eq(rig->echo->n_stops, 1);
 	echo_rig_destroy(rig);
 }
+
+/* A modern driver resets what a legacy one had: meanwhile no queue is set up at the legacy window. */
+Test(slow_stop, n6_a_legacy_queue_does_not_join_a_session_that_ends)
+{
+	enum { QUEUE_ADDRESS = 8, QUEUE_SELECT = 14 };
+	struct fake_driver modern;
+
+	rig = echo_rig_create(FAKE_TRANSITIONAL_LEGACY);
+	work_on_one(echo_rig_ring_features());
+	fake_driver_write(&rig->driver, QUEUE_SELECT, 2, 2);
+	fake_driver_write(&rig->driver, QUEUE_ADDRESS, 4, 0);
+	cr_assert_null(rig->echo->queue[2].vq);
+	fake_driver_find_pci(&modern, rig->machine, FAKE_TRANSITIONAL, 1);
+	fake_driver_set_status(&modern, 0);
+	cr_assert_neq(fake_driver_status(&modern), 0);
+	fake_driver_set_queue(&rig->driver, 2, &rig->ring[2]);
+	cr_assert_null(rig->echo->queue[2].vq);
+	fake_driver_set_status(&modern, 0);
+	cr_assert_neq(fake_driver_status(&modern), 0);
+	host_answers();
+	cr_assert_eq(fake_driver_status(&modern), 0);
+	expect_it_works();
+}

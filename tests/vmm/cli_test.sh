@@ -204,6 +204,11 @@ else
 	expect "without Jansson that is said" 125 'libjansson' "$vireo" explain --json
 fi
 
+expect "a setting before its disk is told to stand behind it" 125 "two disks have this name .*stands behind" \
+	"$vireo" explain --set disks.root.features=+packed --disk e.img,name=root
+expect "and there it works" 0 '^ +34 RING_PACKED +ring +yes +[+] +yes$' \
+	"$vireo" explain --disk e.img,name=root --set disks.root.features=+packed
+
 # --- KVM ----------------------------------------------------------------------------------------
 expect "a missing /dev/kvm is 126" 126 "'/nonexistent'" "$vireo" run --kernel exit0 --set vm.kvm=/nonexistent
 expect "a missing /dev/kvm has a fix" 126 "^  hint: " "$vireo" run --kernel exit0 --set vm.kvm=/nonexistent
