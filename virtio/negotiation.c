@@ -164,6 +164,7 @@ static unsigned add_status(struct negotiation *n, uint8_t value, unsigned writab
 	*event = NEG_NOTHING;
 	if (value == 0) {
 		n->resetting = true;
+		n->suspending = false;
 		*event = NEG_RESET;
 		return 0;
 	}

@@ -11,6 +11,17 @@ static bool is_started(const struct echo_watch *w)
 	return w->dev->state == VIRTIO_STARTED;
 }
 
+/* A device that breaks has rings until the host is done with them. */
+static bool has_rings(const struct echo_watch *w)
+{
+	return is_started(w) || w->dev->state == VIRTIO_BREAKING;
+}
+
+static bool is_broken(const struct echo_watch *w)
+{
+	return w->dev->state == VIRTIO_BREAKING || w->dev->state == VIRTIO_BROKEN;
+}
+
 static bool is_suspended(const struct echo_watch *w)
 {
 	return w->dev->negotiation.status & VIRTIO_STATUS_SUSPEND;
@@ -48,7 +59,7 @@ static void check_negotiation(struct echo_watch *w)
 		cr_assert(n->sealed && features_equal(n->accepted, w->accepted));
 	/* N6: a driver that looks whether a stop is over is not told so before it is. */
 	if (w->n_hard_stops != w->rig->echo->n_hard_stops)
-		cr_assert(w->was_legacy || w->dev->state == VIRTIO_BROKEN);
+		cr_assert(w->was_legacy || is_broken(w));
 	w->n_hard_stops = w->rig->echo->n_hard_stops;
 	w->was_legacy = n->legacy;
 	w->was_sealed = n->sealed;
@@ -61,7 +72,7 @@ static void check_negotiation(struct echo_watch *w)
 	if (n->suspending)
 		cr_assert(n->status & VIRTIO_STATUS_DRIVER_OK && !n->resetting);
 	/* Only what the host has in progress keeps a reset. */
-	cr_assert(!n->resetting || (is_started(w) && !n->legacy));
+	cr_assert(!n->resetting || has_rings(w));
 }
 
 /* Status and state tell the same, and nothing runs outside of it. */
@@ -73,7 +84,7 @@ static void check_state(const struct echo_watch *w)
 	bool driver_ok = n->status & VIRTIO_STATUS_DRIVER_OK;
 	unsigned n_running = 0;
 
-	cr_assert_eq(over, w->dev->state == VIRTIO_BROKEN);
+	cr_assert_eq(over, is_broken(w));
 	if (is_started(w)) {
 		/* A legacy driver starts by a kick, too. */
 		cr_assert(n->sealed && (driver_ok || is_suspended(w) || n->legacy));
@@ -82,11 +93,13 @@ static void check_state(const struct echo_watch *w)
 		cr_assert(!driver_ok || over || !w->dev->dma_allowed);
 	}
 	cr_assert(!driver_ok || n->sealed || over);
-	cr_assert_eq(echo->n_starts, echo->n_stops + is_started(w));
+	cr_assert_eq(echo->n_starts, echo->n_stops + has_rings(w));
 	for (unsigned i = 0; i < ECHO_QUEUES; i++) {
 		bool runs = echo->queue[i].vq;
 
-		cr_assert_eq(runs, is_started(w) && w->dev->queue[i].enabled);
+		cr_assert(!runs || (has_rings(w) && w->dev->queue[i].enabled));
+		cr_assert(runs || !is_started(w) || !w->dev->queue[i].enabled ||
+			  w->dev->queue[i].start_waits);
 		cr_assert(runs || echo->queue[i].n_held == 0);
 		n_running += runs;
 	}
@@ -278,7 +291,7 @@ static bool takes_calls(const struct echo_watch *w)
 /* A device that does not run, or is suspended, writes nothing and calls nobody. */
 static void check_quiet(struct echo_watch *w)
 {
-	bool quiet = !is_started(w) || is_suspended(w);
+	bool quiet = !has_rings(w) || is_suspended(w);
 	bool stays = quiet && w->was_quiet && w->n_starts == w->rig->echo->n_starts;
 
 	if (stays)
