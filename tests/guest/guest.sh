@@ -19,12 +19,6 @@ need_own_kernel() {
 	kind=own
 }
 
-# need OPTION... : these are still to come in some versions of Vireo
-need() {
-	! "$vireo" run --kernel /nonexistent "$@" 2>&1 | grep -qE "is not one of|unknown (key|option)" ||
-		skip "this Vireo does not know '$*'"
-}
-
 # Wrong in the kernel's log, whatever the test is about.
 COMPLAINTS='ACPI (BIOS )?(Error|Warning)|[Ff]irmware [Bb]ug|WARNING:|BUG:|Call Trace|lockup|I/O error'
 
