@@ -59,7 +59,8 @@
 	X(RING_ORDER, "ring-order", "put a readable buffer behind a writable one", "2.7.4.2")      \
 	X(RING_INDIRECT, "ring-indirect", "broke the rules of indirect descriptors", "2.7.5.3.1")  \
 	X(RING_LENGTH, "ring-length", "made a chain of more than 4 GiB", "2.7.5")                  \
-	X(RING_OTHER, "ring-other", "broke another rule of the ring", "2.6")
+	X(RING_NOT_AVAILABLE, "ring-not-available",                                                \
+	  "chained to a descriptor that is not available", "2.8.6")
 
 #define DRIVER_MISTAKE_ENUM(symbol, name, text, section) MISTAKE_##symbol,
 enum driver_mistake { DRIVER_MISTAKE_TABLE(DRIVER_MISTAKE_ENUM) DRIVER_MISTAKE_KINDS };

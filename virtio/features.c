@@ -99,17 +99,6 @@ bool features_find_unmet(const struct features *f, unsigned device, uint8_t *bit
 	return false;
 }
 
-struct features features_owned_by(struct features f, unsigned device, enum feature_owner owner)
-{
-	struct features owned = FEATURES_EMPTY;
-
-	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
-		if ((table[i].device == 0 || table[i].device == device) &&
-		    table[i].owner == owner && features_has(&f, table[i].bit))
-			features_add(&owned, table[i].bit);
-	return owned;
-}
-
 struct features features_offerable(struct features f, unsigned device, unsigned interfaces)
 {
 	struct features ok = FEATURES_EMPTY;

@@ -165,9 +165,6 @@ struct features features_offerable(struct features f, unsigned device, unsigned 
 /* The lowest bit of 'f', or FEATURES_BITS if there is none. */
 unsigned features_first(const struct features *f);
 
-/* The bits of 'f' that 'owner' answers for. */
-struct features features_owned_by(struct features f, unsigned device, enum feature_owner owner);
-
 /* The 32-bit half 'index' as feature select registers show it; 0 beyond the end (N19). */
 uint32_t features_half(const struct features *f, uint32_t index);
 void features_set_half(struct features *f, uint32_t index, uint32_t value);

@@ -57,6 +57,7 @@ void virtio_device_needs_reset(struct virtio_device *dev, unsigned queue, const 
 		dev->transport->ops->config_changed(dev->transport);
 }
 
+/* DRIVER_MISTAKE_KINDS if it is none: a back end died. */
 static enum driver_mistake mistake_of(enum vq_fault fault)
 {
 	switch (fault) {
@@ -68,19 +69,21 @@ static enum driver_mistake mistake_of(enum vq_fault fault)
 	case VQ_FAULT_ADDRESS: return MISTAKE_RING_ADDRESS;
 	case VQ_FAULT_ORDER: return MISTAKE_RING_ORDER;
 	case VQ_FAULT_INDIRECT: return MISTAKE_RING_INDIRECT;
+	case VQ_FAULT_NOT_AVAILABLE: return MISTAKE_RING_NOT_AVAILABLE;
 	case VQ_FAULT_LENGTH: return MISTAKE_RING_LENGTH;
-	default: return MISTAKE_RING_OTHER;
+	case VQ_FAULT_NONE: break;
 	}
+	return DRIVER_MISTAKE_KINDS;
 }
 
 /* The failure that waits to be carried out, NULL if there is none; the driver's part is counted. */
 static const char *take_failure(struct virtio_device *dev)
 {
 	const char *reason = atomic_exchange(&dev->fail_reason, NULL);
-	enum vq_fault fault = (enum vq_fault)atomic_load(&dev->fail_fault);
+	enum driver_mistake kind = mistake_of((enum vq_fault)atomic_load(&dev->fail_fault));
 
-	if (reason && fault != VQ_FAULT_NONE)
-		virtio_device_mistake(dev, mistake_of(fault));
+	if (reason && kind != DRIVER_MISTAKE_KINDS)
+		virtio_device_mistake(dev, kind);
 	return reason;
 }
 

@@ -286,6 +286,8 @@ static void try_row(struct echo_rig *rig, const struct ring_fault *row, enum fak
 	cr_expect_eq(fake_driver_status(&rig->driver), status, "%s, transport %d", row->name,
 		     rig->driver.transport);
 	cr_expect_eq(driver_mistakes_total(m), total + bad, "%s", row->name);
+	cr_expect(ring_fault_expected(row, true) != VQ_FAULT_NOT_AVAILABLE ||
+			  m->n[MISTAKE_RING_NOT_AVAILABLE] > 0, "%s", row->name);
 	cr_expect_eq(rig->echo->queue[BROKEN_QUEUE].vq == NULL, bad, "%s", row->name);
 	cr_expect(!bad || fake_driver_take_isr(&rig->driver) & CONFIG_CAUSE, "%s", row->name);
 }

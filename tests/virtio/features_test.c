@@ -136,19 +136,3 @@ Test(features, a_choice_is_met_by_either_bit)
 	f = with(VIRTIO_BLK_F_FLUSH);
 	cr_assert_not(features_find_unmet(&f, VIRTIO_ID_BLOCK, &bit, &needs));
 }
-
-Test(features, owners_divide_the_bits)
-{
-	struct features all = { { UINT64_MAX, UINT64_MAX } };
-	struct features sum = FEATURES_EMPTY;
-
-	for (int owner = FEATURE_DEVICE; owner <= FEATURE_INTERNAL; owner++) {
-		struct features own =
-			features_owned_by(all, VIRTIO_ID_BLOCK, (enum feature_owner)owner);
-		cr_assert(features_is_empty(features_and(sum, own)));
-		sum.word[0] |= own.word[0];
-		sum.word[1] |= own.word[1];
-	}
-	struct features offerable = features_offerable(all, VIRTIO_ID_BLOCK, FEATURE_MODERN);
-	cr_assert(features_is_empty(features_minus(offerable, sum)));
-}
