@@ -41,6 +41,7 @@ const char *device_type_name(enum virtio_device_id id)
 	case VIRTIO_ID_BALLOON: return "memory balloon";
 	case VIRTIO_ID_SCSI: return "SCSI host";
 	case VIRTIO_ID_VSOCK: return "socket device";
+	case VIRTIO_ID_IOMMU: return "IOMMU";
 	}
 	return "device";
 }

@@ -108,9 +108,35 @@ enum {
 	X(VIRTIO_NET_F_CTRL_VQ, 17, 1, DEVICE, FEATURE_NONE, 9, ANY)                               \
 	X(VIRTIO_NET_F_CTRL_RX, 18, 1, DEVICE, VIRTIO_NET_F_CTRL_VQ, 9, ANY)                       \
 	X(VIRTIO_NET_F_CTRL_VLAN, 19, 1, DEVICE, VIRTIO_NET_F_CTRL_VQ, 9, ANY)                     \
+	X(VIRTIO_NET_F_CTRL_RX_EXTRA, 20, 1, DEVICE, VIRTIO_NET_F_CTRL_VQ, 9, ANY)                 \
 	X(VIRTIO_NET_F_GUEST_ANNOUNCE, 21, 1, DEVICE, VIRTIO_NET_F_CTRL_VQ, 9, ANY)                \
 	X(VIRTIO_NET_F_MQ, 22, 1, DEVICE, VIRTIO_NET_F_CTRL_VQ, 10, ANY)                           \
-	X(VIRTIO_NET_F_CTRL_MAC_ADDR, 23, 1, DEVICE, VIRTIO_NET_F_CTRL_VQ, 10, ANY)
+	X(VIRTIO_NET_F_CTRL_MAC_ADDR, 23, 1, DEVICE, VIRTIO_NET_F_CTRL_VQ, 10, ANY)                \
+	X(VIRTIO_NET_F_VQ_NOTF_COAL, 52, 1, RING, VIRTIO_NET_F_CTRL_VQ, 13, ANY)                   \
+	X(VIRTIO_NET_F_NOTF_COAL, 53, 1, RING, VIRTIO_NET_F_CTRL_VQ, 12, ANY)                      \
+	X(VIRTIO_NET_F_GUEST_USO4, 54, 1, DEVICE, VIRTIO_NET_F_GUEST_CSUM, 12, ANY)                \
+	X(VIRTIO_NET_F_GUEST_USO6, 55, 1, DEVICE, VIRTIO_NET_F_GUEST_CSUM, 12, ANY)                \
+	X(VIRTIO_NET_F_HOST_USO, 56, 1, DEVICE, VIRTIO_NET_F_CSUM, 12, ANY)                        \
+	X(VIRTIO_NET_F_HASH_REPORT, 57, 1, RING, VIRTIO_NET_F_CTRL_VQ, 12, ANY)                    \
+	X(VIRTIO_NET_F_RSS, 60, 1, RING, VIRTIO_NET_F_CTRL_VQ, 12, ANY)                            \
+	X(VIRTIO_NET_F_SPEED_DUPLEX, 63, 1, DEVICE, FEATURE_NONE, 12, ANY)                         \
+	/* virtio-v1.4 5.6.3 "SCSI Host Device", Feature bits: who runs the requests has them */   \
+	X(VIRTIO_SCSI_F_INOUT, 0, 8, RING, FEATURE_NONE, 9, ANY)                                   \
+	X(VIRTIO_SCSI_F_HOTPLUG, 1, 8, RING, FEATURE_NONE, 9, ANY)                                 \
+	X(VIRTIO_SCSI_F_CHANGE, 2, 8, RING, FEATURE_NONE, 9, ANY)                                  \
+	X(VIRTIO_SCSI_F_T10_PI, 3, 8, RING, FEATURE_NONE, 10, ANY)                                 \
+	/* virtio-v1.4 5.10.3 "Socket Device", Feature bits */                                     \
+	X(VIRTIO_VSOCK_F_STREAM, 0, 19, RING, FEATURE_NONE, 12, ANY)                               \
+	X(VIRTIO_VSOCK_F_SEQPACKET, 1, 19, RING, FEATURE_NONE, 12, ANY)                            \
+	X(VIRTIO_VSOCK_F_NO_IMPLIED_STREAM, 2, 19, RING, FEATURE_NONE, 13, ANY)                    \
+	/* virtio-v1.4 5.13.3 "IOMMU Device", Feature bits */                                      \
+	X(VIRTIO_IOMMU_F_INPUT_RANGE, 0, 23, DEVICE, FEATURE_NONE, 12, ANY)                        \
+	X(VIRTIO_IOMMU_F_DOMAIN_RANGE, 1, 23, DEVICE, FEATURE_NONE, 12, ANY)                       \
+	X(VIRTIO_IOMMU_F_MAP_UNMAP, 2, 23, DEVICE, FEATURE_NONE, 12, ANY)                          \
+	X(VIRTIO_IOMMU_F_BYPASS, 3, 23, DEVICE, FEATURE_NONE, 12, ANY)                             \
+	X(VIRTIO_IOMMU_F_PROBE, 4, 23, DEVICE, FEATURE_NONE, 12, ANY)                              \
+	X(VIRTIO_IOMMU_F_MMIO, 5, 23, DEVICE, FEATURE_NONE, 12, ANY)                               \
+	X(VIRTIO_IOMMU_F_BYPASS_CONFIG, 6, 23, DEVICE, FEATURE_NONE, 12, ANY)
 
 #define FEATURE_ENUM(symbol, bit, device, owner, needs, since, interfaces) symbol = bit,
 enum feature_bit { FEATURE_TABLE(FEATURE_ENUM) };

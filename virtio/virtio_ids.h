@@ -14,6 +14,7 @@ enum virtio_device_id {
 	VIRTIO_ID_BALLOON = 5,
 	VIRTIO_ID_SCSI = 8,
 	VIRTIO_ID_VSOCK = 19,
+	VIRTIO_ID_IOMMU = 23,
 };
 
 /* virtio-v1.4 2.1 "Device Status Field" */
