@@ -1,5 +1,5 @@
 /*
- * Who moves the buffers of a device: this process (datapath_local.h), later kernel vhost,
+ * Who moves the buffers of a device: this process (datapath_local.h), kernel vhost (vhost/), later
  * vhost-user or vDPA.  All receive the same struct at start, so that switching is one option.
  */
 #ifndef VIRTIO_DATAPATH_H
@@ -20,6 +20,9 @@ struct datapath_queue {
 	uint64_t desc, driver, device;
 	int kick_fd;			/* borrowed */
 	struct virtqueue_call call;
+	/* Go on where another datapath stopped; else the ring is fresh. */
+	bool resume;
+	struct virtqueue_position position;	/* of 'resume' */
 };
 
 struct datapath_start {
@@ -32,6 +35,13 @@ struct datapath_start {
 struct datapath_ops {
 	/* Which ring and header bits it can serve; the device offers no others (N13). */
 	struct features (*features)(struct datapath *dp);
+	/*
+	 * Optional: what of the accepted set whoever moves the buffers is told (N12), and beside
+	 * it what only the two of them know; pure.  Without it: all that was accepted.  'dma' says
+	 * whether the device is behind an IOMMU (N15).
+	 */
+	struct features (*tell)(struct datapath *dp, struct features accepted,
+				const struct dma *dma);
 	/*
 	 * Take the rings over.  Returns 0, or -errno with an error chain: nothing has started
 	 * then.  Machine lock held.
@@ -59,6 +69,11 @@ struct datapath_ops {
 			   unsigned queue);
 	void (*stop_queue)(struct datapath *dp, unsigned queue);
 	/*
+	 * Optional: where the ring of 'queue' stood when it was stopped last, for another datapath
+	 * to go on.  Returns false if that is not known (it broke, or never ran).  Stopped.
+	 */
+	bool (*position)(struct datapath *dp, unsigned queue, struct virtqueue_position *out);
+	/*
 	 * VIRTIO_F_SUSPEND, for a datapath that has it: take no more buffers, let those that are
 	 * in progress be used / is nothing in progress any more? / go on where it was.  A
 	 * suspended datapath touches no ring and sends nothing; it may be stopped.
@@ -71,6 +86,7 @@ struct datapath_ops {
 
 struct datapath {
 	const struct datapath_ops *ops;
+	const char *name;		/* for reports: "in process", "/dev/vhost-net" */
 	/*
 	 * Set by the device before start: a ring broke ('fault') or a back end died
 	 * (VQ_FAULT_NONE). 'queue' is the device's number.  Any thread, between start and the

@@ -18,6 +18,8 @@ struct local_queue {
 	bool watched;			/* not (any more) when the ring broke */
 	bool stalled;			/* the model takes no more until local_queue_resume */
 	bool armed;			/* the driver was told to kick */
+	bool has_position;
+	struct virtqueue_position position;	/* where the ring stood when it was closed */
 };
 
 struct local {
@@ -183,6 +185,11 @@ static void queue_close(struct local_queue *lq)
 
 	if (!lq->vq)
 		return;
+	/* Chains that were never answered are dropped: whoever goes on would not find them. */
+	lq->has_position = virtqueue_fault(lq->vq) == VQ_FAULT_NONE &&
+			   virtqueue_in_flight(lq->vq) == 0;
+	if (lq->has_position)
+		lq->position = virtqueue_position(lq->vq);
 	virtqueue_destroy(lq->vq);
 	lq->vq = NULL;
 	if (local->ops->queue_close)
@@ -201,6 +208,9 @@ static int queue_open(struct local_queue *lq, const struct datapath_start *start
 		.features = start->features,
 		.dma = start->dma,
 		.call = dq->call,
+		.resume = dq->resume,
+		.avail_base = dq->position.avail,
+		.used_base = dq->position.used,
 		.broken = queue_broken,
 		.broken_arg = lq,
 	};
@@ -208,6 +218,7 @@ static int queue_open(struct local_queue *lq, const struct datapath_start *start
 
 	if (r < 0)
 		return error_add(r, "set up queue %u", dq->index);
+	lq->has_position = false;
 	lq->device_index = dq->index;
 	lq->kick.fd = dq->kick_fd;
 	r = local->ops->queue_open ? local->ops->queue_open(local->model, lq->index, dq) : 0;
@@ -320,6 +331,17 @@ static void local_stop_queue(struct datapath *dp, unsigned queue)
 	queue_close(&local->queue[queue]);
 }
 
+static bool local_position(struct datapath *dp, unsigned queue, struct virtqueue_position *out)
+{
+	const struct local *local = to_local(dp);
+
+	if (queue >= local->n_queues || local->queue[queue].vq ||
+	    !local->queue[queue].has_position)
+		return false;
+	*out = local->queue[queue].position;
+	return true;
+}
+
 /* --- pausing, for VIRTIO_F_SUSPEND and before a stop ----------------------------------------*/
 
 /* A question or an order to each queue that runs, on its loop. */
@@ -427,6 +449,7 @@ static const struct datapath_ops local_datapath_ops = {
 	.can_stop = local_can_stop,
 	.start_queue = local_start_queue,
 	.stop_queue = local_stop_queue,
+	.position = local_position,
 	.suspend = local_suspend,
 	.is_quiet = local_is_quiet,
 	.resume = local_resume,
@@ -442,6 +465,7 @@ int local_create(struct datapath **out, const struct local_ops *ops, void *model
 	if (!local)
 		return error_set(ENOMEM, "create a datapath of %u queues", n_queues);
 	local->base.ops = &local_datapath_ops;
+	local->base.name = "in process";
 	local->ops = ops;
 	local->model = model;
 	local->n_queues = n_queues;

@@ -130,6 +130,14 @@ void virtio_device_datapath_failed(void *arg, unsigned queue, enum vq_fault faul
 
 /* --- start ----------------------------------------------------------------------------------- */
 
+/* What the part's back end is told of what the driver took (N12). */
+static struct features tell(const struct virtio_device *dev, struct datapath *dp)
+{
+	struct features accepted = dev->negotiation.accepted;
+
+	return dp->ops->tell ? dp->ops->tell(dp, accepted, &dev->machine->dma) : accepted;
+}
+
 static struct datapath_start describe_part(struct virtio_device *dev, struct virtio_part *part)
 {
 	for (unsigned i = 0; i < part->n_queues; i++) {
@@ -146,9 +154,9 @@ static struct datapath_start describe_part(struct virtio_device *dev, struct vir
 			.call = dev->transport->ops->queue_call(dev->transport, index),
 		};
 	}
-	part->told = dev->negotiation.accepted;
+	part->told = tell(dev, part->datapath);
 	return (struct datapath_start){
-		.features = part->told,
+		.features = dev->negotiation.accepted,
 		.dma = &dev->machine->dma,
 		.queue = dev->start_queue + part->first_queue,
 		.n_queues = part->n_queues,
