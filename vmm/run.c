@@ -229,7 +229,7 @@ static int start(struct run *run)
 	r = interactive ? terminal_make_raw() : 0;
 	if (r < 0)
 		return r;
-	r = sandbox_enter(run->config.seccomp);
+	r = sandbox_enter(run->config.seccomp, vm_sandbox_needs(run->vm));
 	if (r < 0)
 		run->blame = BLAME_HOST;
 	if (r == 0)

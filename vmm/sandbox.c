@@ -100,7 +100,14 @@ static int catch_violations(void)
 	return sigaction(SIGSYS, &action, NULL) < 0 ? -errno : 0;
 }
 
-static int add_rules(scmp_filter_ctx filter)
+static int add_rule(scmp_filter_ctx filter, const struct sandbox_rule *rule)
+{
+	uint32_t action = rule->refusal ? SCMP_ACT_ERRNO((uint16_t)rule->refusal) : SCMP_ACT_ALLOW;
+
+	return seccomp_rule_add_array(filter, action, rule->call, rule->n, rule->when);
+}
+
+static int add_rules(scmp_filter_ctx filter, unsigned needs)
 {
 	struct scmp_arg_cmp self = { 0, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0 };
 	int r = 0;
@@ -110,8 +117,8 @@ static int add_rules(scmp_filter_ctx filter)
 		r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, &request);
 	}
 	for (unsigned i = 0; r == 0 && i < sandbox_rules_len; i++)
-		r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, sandbox_rules[i].call,
-					   sandbox_rules[i].n, sandbox_rules[i].when);
+		if (!sandbox_rules[i].need || sandbox_rules[i].need & needs)
+			r = add_rule(filter, &sandbox_rules[i]);
 	if (r == 0)
 		r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &self);
 	/* Its flags are out of the filter's sight; the C library falls back to clone. */
@@ -120,7 +127,7 @@ static int add_rules(scmp_filter_ctx filter)
 	return r;
 }
 
-static int load_filter(uint32_t refusal)
+static int load_filter(uint32_t refusal, unsigned needs)
 {
 	scmp_filter_ctx filter = seccomp_init(refusal);
 	int r;
@@ -132,14 +139,14 @@ static int load_filter(uint32_t refusal)
 	if (r == 0)
 		r = seccomp_attr_set(filter, SCMP_FLTATR_API_SYSRAWRC, 1);
 	if (r == 0)
-		r = add_rules(filter);
+		r = add_rules(filter, needs);
 	if (r == 0)
 		r = seccomp_load(filter);
 	seccomp_release(filter);
 	return r;
 }
 
-int sandbox_enter(enum seccomp_mode mode)
+int sandbox_enter(enum seccomp_mode mode, unsigned needs)
 {
 	bool strict = mode == SECCOMP_ON && !sandbox_only_logs();
 	int r = 0;
@@ -149,7 +156,7 @@ int sandbox_enter(enum seccomp_mode mode)
 	if (strict)
 		r = catch_violations();
 	if (r == 0)
-		r = load_filter(strict ? SCMP_ACT_TRAP : SCMP_ACT_LOG);
+		r = load_filter(strict ? SCMP_ACT_TRAP : SCMP_ACT_LOG, needs);
 	if (r == 0)
 		return 0;
 	error_set(r, "load the system call filter");
@@ -164,8 +171,9 @@ bool sandbox_only_logs(void)
 	return false;
 }
 
-int sandbox_enter(enum seccomp_mode mode)
+int sandbox_enter(enum seccomp_mode mode, unsigned needs)
 {
+	(void)needs;
 	if (mode == SECCOMP_OFF)
 		return 0;
 	error_set(EOPNOTSUPP, "enter the sandbox: this Vireo was built without libseccomp");

@@ -14,15 +14,24 @@
  */
 MUST_USE int sandbox_forbid_privileges(void);
 
+/* What a VM can have that needs calls of its own. */
+enum sandbox_need {
+	SANDBOX_NET_USER = 1,		/* the user-mode network: sockets of the host */
+	SANDBOX_TAP = 2,
+	SANDBOX_VHOST = 4,
+	SANDBOX_VSOCK_USER = 8,		/* Unix sockets of the host */
+};
+
 /*
  * Put every thread that there is, and will be, under the filter; no way back.  SECCOMP_ON: a
  * call that is not allowed ends Vireo with STATUS_FAILED and a line that names it.  SECCOMP_LOG:
  * the kernel logs it (audit) and goes on.  SECCOMP_OFF: nothing.
+ * 'needs' is a set of SANDBOX_...
  *
  * Returns 0; -EOPNOTSUPP if Vireo was built without libseccomp (and the mode is not off); -errno
  * with an error chain.
  */
-MUST_USE int sandbox_enter(enum seccomp_mode mode);
+MUST_USE int sandbox_enter(enum seccomp_mode mode, unsigned needs);
 
 /* Is this build's filter only logging, because a sanitizer's own calls would not pass it? */
 bool sandbox_only_logs(void);

@@ -8,9 +8,15 @@
 
 #include "vmm/base/util.h"
 
-/* A call that is allowed; with 'n' conditions on its arguments that must all hold. */
+/*
+ * A call that is allowed, where the VM has what needs it (SANDBOX_...; 0: always); with 'n'
+ * conditions on its arguments that must all hold.
+ * 'refusal' is not 0: it is answered with this error number instead.
+ */
 struct sandbox_rule {
 	int call;
+	unsigned need;
+	int refusal;
 	unsigned n;
 	struct scmp_arg_cmp when[2];
 };

@@ -41,6 +41,9 @@ MUST_USE int vm_create(struct vm **out, const struct vm_config *config, const st
 MUST_USE int vm_look(struct vm **out, const struct vm_config *config, struct event_loop *main_loop,
 		     enum outcome_blame *blame);
 
+/* What of the sandbox's optional calls (SANDBOX_...) its devices need. */
+unsigned vm_sandbox_needs(const struct vm *vm);
+
 /* Let the guest run.  Returns 0 or -errno with an error chain. */
 MUST_USE int vm_start(struct vm *vm);
 

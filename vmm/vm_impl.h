@@ -14,6 +14,7 @@ enum { VM_MAX_PLATFORM_DEVICES = 8 };
 struct vm {
 	const struct vm_config *config;
 	bool only_look;			/* there is no machine and no kernel */
+	unsigned sandbox_needs;		/* SANDBOX_..., of the devices that were made */
 	struct vm_host host;
 	char *cmdline;
 	struct boot *boot;

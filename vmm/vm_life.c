@@ -11,6 +11,11 @@
 #include "vmm/base/error.h"
 #include "vmm/guest_cmdline.h"
 
+unsigned vm_sandbox_needs(const struct vm *vm)
+{
+	return vm->sandbox_needs;
+}
+
 int vm_start(struct vm *vm)
 {
 	return machine_start(vm->machine);

@@ -85,7 +85,7 @@ static void enter_and_do(enum seccomp_mode mode, void (*fn)(void))
 		pthread_create(&thread, NULL, open_on_a_thread, &barrier);
 		pthread_barrier_wait(&barrier);
 	}
-	if (sandbox_forbid_privileges() < 0 || sandbox_enter(mode) < 0) {
+	if (sandbox_forbid_privileges() < 0 || sandbox_enter(mode, 0) < 0) {
 		error_print(stderr);
 		_exit(99);
 	}

@@ -99,7 +99,7 @@ static void be_shot(void)
 static void break_the_rules(void)
 {
 	show_raw();
-	if (sandbox_forbid_privileges() < 0 || sandbox_enter(SECCOMP_ON) < 0)
+	if (sandbox_forbid_privileges() < 0 || sandbox_enter(SECCOMP_ON, 0) < 0)
 		_exit(99);
 	if (open("/dev/null", O_RDONLY) >= 0)
 		_exit(98);
