@@ -6,6 +6,7 @@
 #define DEVICES_VIRTIO_MODELS_H
 
 #include "devices/chardev.h"
+#include "devices/net_peer.h"
 #include "virtio/virtio_device.h"
 #include "vmm/base/event_loop.h"
 #include "vmm/base/util.h"
@@ -53,5 +54,59 @@ struct virtio_rng_config {
 
 /* Entropy from getrandom(2). */
 MUST_USE int virtio_rng_create(struct virtio_device **out, const struct virtio_rng_config *config);
+
+/* Is an offload to the host's kernel wanted?  What was chosen is logged. */
+enum virtio_offload { VIRTIO_OFFLOAD_AUTO, VIRTIO_OFFLOAD_OFF, VIRTIO_OFFLOAD_REQUIRE };
+
+struct virtio_net_config {
+	const char *name;
+	struct net_peer *peer;		/* consumed, also on failure */
+	uint8_t mac[6];
+	unsigned n_pairs;		/* 1 to peer->n_pairs_max; above 1: MQ, RSS */
+	unsigned queue_size;
+	uint16_t mtu;			/* 0: not offered */
+	bool link_up;
+	uint32_t speed_mbit;		/* UINT32_MAX: unknown */
+	uint8_t duplex;			/* 0 half, 1 full, 0xff unknown */
+	const char *capture;		/* pcap file, or NULL; in process only */
+	enum virtio_offload vhost;
+	const char *vhost_path;
+	unsigned vhost_poll_us;
+	bool only_look;
+	struct event_loop *const *loop;	/* n_loops I/O loops; pair i goes to loop[i % n_loops] */
+	unsigned n_loops;
+};
+
+MUST_USE int virtio_net_create(struct virtio_device **out, const struct virtio_net_config *config);
+/* Plug the cable in or out: the driver is told, frames stop.  Machine lock held. */
+void virtio_net_set_link(struct virtio_device *dev, bool up);
+/* Ask the driver to announce itself to the network (after a move).  Machine lock held. */
+void virtio_net_announce(struct virtio_device *dev);
+
+struct virtio_vsock_config {
+	const char *name;
+	uint64_t cid;			/* 3 to 0xfffffffe; 0: auto */
+	enum virtio_offload vhost;
+	const char *vhost_path;
+	int vhost_fd;			/* open already (consumed), or FD_NONE */
+	const char *socket;		/* of the one in process; NULL: it cannot be had */
+	bool only_look;
+	struct event_loop *loop;
+};
+
+MUST_USE int virtio_vsock_create(struct virtio_device **out,
+				 const struct virtio_vsock_config *config);
+
+struct virtio_scsi_config {
+	const char *name;
+	const char *wwpn;
+	unsigned n_queues;
+	const char *vhost_path;
+	bool only_look;
+	struct event_loop *loop;
+};
+
+MUST_USE int virtio_scsi_create(struct virtio_device **out,
+				const struct virtio_scsi_config *config);
 
 #endif

@@ -17,7 +17,9 @@
 enum { BOTH = COMMAND_LINE_RUN | COMMAND_LINE_EXPLAIN };
 
 const struct switch_info command_line_switches[] = {
-	{ "--set SECTION.KEY=VALUE", "any setting by its name; 'disks.NAME.key' for a disk", BOTH },
+	{ "--set SECTION.KEY=VALUE",
+	  "any setting by its name; 'disks.NAME.key' where there can be several",
+	  BOTH },
 	{ "--dump-dtb FILE", "write the guest's device tree to FILE (see dtc); nothing is run",
 	  COMMAND_LINE_RUN },
 	{ "--explain[=text|json]",
@@ -145,7 +147,8 @@ static size_t key_length(const char *item)
 {
 	size_t len = 0;
 
-	while (islower((unsigned char)item[len]) || item[len] == '_')
+	while (islower((unsigned char)item[len]) || item[len] == '_' ||
+	       (len > 0 && isdigit((unsigned char)item[len])))
 		len++;
 	return item[len] == '=' || item[len] == '\0' ? len : 0;
 }
@@ -207,8 +210,8 @@ static const struct option *read_item(struct reader *rd, const struct option *fi
 
 static void read_list(struct reader *rd, const struct option *first, const char *list)
 {
-	void *object = option_section_of(first)->repeated ? (void *)config_add_disk(rd->config)
-							   : (void *)rd->config;
+	const struct option_section *section = option_section_of(first);
+	void *object = section->list ? config_add(rd->config, section) : (void *)rd->config;
 	char *item = malloc(strlen(list) + 1);
 
 	if (!object || !item) {
@@ -235,17 +238,20 @@ static bool known_section(const char *name, size_t len, const struct option_sect
 	return false;
 }
 
-/* The disk of "disks.NAME.key", made when it is the first time that it is named. */
-static struct disk_settings *named_disk(struct reader *rd, const char *name, size_t len)
+/* The object of "disks.NAME.key", made when it is the first time that it is named. */
+static void *named_object(struct reader *rd, const struct option_section *section,
+			  const char *name, size_t len)
 {
-	struct disk_settings *disk = config_find_disk(rd->config, name, len);
+	char *object = config_find(rd->config, section, name, len);
 
-	if (disk)
-		return disk;
-	disk = config_add_disk(rd->config);
-	if (disk)
-		disk->name = strndup(name, len);
-	return disk && disk->name ? disk : NULL;
+	if (object)
+		return object;
+	object = config_add(rd->config, section);
+	if (!object)
+		return NULL;
+	char **own = (char **)(object + section->list->name);
+	*own = strndup(name, len);
+	return *own ? object : NULL;
 }
 
 /* "section.key=value" or "disks.NAME.key=value". */
@@ -275,8 +281,8 @@ static void read_set(struct reader *rd, const char *text)
 	size_t key_len = name_len - (size_t)(key - text);
 	const struct option *o = option_find(section->name, section_len, key, key_len);
 	snprintf(label, sizeof(label), "--set: %.*s", (int)name_len, text);
-	if (section->repeated != (dot != text + section_len)) {
-		mistakes_add(rd->mistakes, section->repeated ? "%s: give a name, '%s.NAME.%.*s'"
+	if ((section->list != NULL) != (dot != text + section_len)) {
+		mistakes_add(rd->mistakes, section->list ? "%s: give a name, '%s.NAME.%.*s'"
 							      : "%s: write '%s.%.*s'",
 			     label, section->name, (int)key_len, key);
 		return;
@@ -285,9 +291,9 @@ static void read_set(struct reader *rd, const char *text)
 		unknown_key(rd, label, key, key_len, has_section, section->name);
 		return;
 	}
-	if (section->repeated)
-		object = named_disk(rd, text + section_len + 1,
-				    (size_t)(dot - text) - section_len - 1);
+	if (section->list)
+		object = named_object(rd, section, text + section_len + 1,
+				      (size_t)(dot - text) - section_len - 1);
 	if (!object)
 		mistakes_add(rd->mistakes, "%s: no memory", label);
 	else

@@ -10,13 +10,29 @@
 #include "vmm/base/text.h"
 #include "vmm/option.h"
 
-enum { DISK_NAME_MAX = 64, DISK_SERIAL_MAX = 20, BALLOON_STATS_MIN_MS = 100 };
+enum { NAME_MAX_LEN = 64, DISK_SERIAL_MAX = 20, BALLOON_STATS_MIN_MS = 100 };
+
+/* The objects of a repeated section: where they are, how many. */
+static char **items_of(const struct vm_config *config, const struct option_list *list)
+{
+	return (char **)((char *)config + list->items);
+}
+
+static unsigned *count_of(const struct vm_config *config, const struct option_list *list)
+{
+	return (unsigned *)((char *)config + list->count);
+}
+
+static char **name_of(char *item, const struct option_list *list)
+{
+	return (char **)(item + list->name);
+}
 
 int config_init(struct vm_config *config)
 {
 	memset(config, 0, sizeof(*config));
 	for (unsigned i = 0; i < option_sections_len; i++) {
-		if (option_sections[i].repeated)
+		if (option_sections[i].list)
 			continue;
 		int r = option_set_defaults(option_sections[i].name, config);
 		if (r < 0) {
@@ -27,62 +43,122 @@ int config_init(struct vm_config *config)
 	return 0;
 }
 
+static void free_list(struct vm_config *config, const struct option_section *section)
+{
+	const struct option_list *list = section->list;
+	char **items = items_of(config, list);
+	unsigned *n = count_of(config, list);
+
+	for (unsigned i = 0; i < *n; i++)
+		option_free_all(section->name, *items + i * list->item_size);
+	free(*items);
+	*items = NULL;
+	*n = 0;
+}
+
 void config_fini(struct vm_config *config)
 {
-	for (unsigned i = 0; i < config->n_disks; i++)
-		option_free_all("disks", &config->disk[i]);
-	free(config->disk);
-	config->disk = NULL;
-	config->n_disks = 0;
-	for (unsigned i = 0; i < option_sections_len; i++)
-		if (!option_sections[i].repeated)
+	for (unsigned i = 0; i < option_sections_len; i++) {
+		if (option_sections[i].list)
+			free_list(config, &option_sections[i]);
+		else
 			option_free_all(option_sections[i].name, config);
+	}
+}
+
+void *config_add(struct vm_config *config, const struct option_section *section)
+{
+	const struct option_list *list = section->list;
+	char **items = items_of(config, list);
+	unsigned *n = count_of(config, list);
+	char *grown = reallocarray(*items, *n + 1, list->item_size);
+
+	if (!grown)
+		return NULL;
+	*items = grown;
+	char *item = grown + *n * list->item_size;
+	memset(item, 0, list->item_size);
+	if (option_set_defaults(section->name, item) < 0) {
+		option_free_all(section->name, item);
+		return NULL;
+	}
+	++*n;
+	return item;
+}
+
+void *config_find(const struct vm_config *config, const struct option_section *section,
+		  const char *name, size_t len)
+{
+	const struct option_list *list = section->list;
+
+	for (unsigned i = 0; i < *count_of(config, list); i++) {
+		char *item = *items_of(config, list) + i * list->item_size;
+		const char *own = *name_of(item, list);
+		if (own && strlen(own) == len && !memcmp(own, name, len))
+			return item;
+	}
+	return NULL;
+}
+
+static const struct option_section *section_called(const char *name)
+{
+	for (unsigned i = 0; i < option_sections_len; i++)
+		if (!strcmp(option_sections[i].name, name))
+			return &option_sections[i];
+	return NULL;
 }
 
 struct disk_settings *config_add_disk(struct vm_config *config)
 {
-	size_t n = config->n_disks;
-	struct disk_settings *disk = reallocarray(config->disk, n + 1, sizeof(*disk));
-
-	if (!disk)
-		return NULL;
-	config->disk = disk;
-	disk += n;
-	memset(disk, 0, sizeof(*disk));
-	if (option_set_defaults("disks", disk) < 0) {
-		option_free_all("disks", disk);
-		return NULL;
-	}
-	config->n_disks++;
-	return disk;
+	return config_add(config, section_called("disks"));
 }
 
 struct disk_settings *config_find_disk(const struct vm_config *config, const char *name,
 				       size_t len)
 {
-	for (unsigned i = 0; i < config->n_disks; i++) {
-		const char *own = config->disk[i].name;
-		if (own && strlen(own) == len && !memcmp(own, name, len))
-			return &config->disk[i];
-	}
-	return NULL;
+	return config_find(config, section_called("disks"), name, len);
 }
 
-const struct device_settings *config_device(const struct vm_config *config, unsigned index)
+/* All but the IOMMU itself, which is there for their sake. */
+static const struct device_settings *config_endpoint(const struct vm_config *config, unsigned index)
 {
 	const struct device_settings *others[] = {
 		config->console.kind != TARGET_OFF ? &config->console_device : NULL,
 		config->rng == PRESENCE_ON ? &config->rng_device : NULL,
 		config->balloon.given ? &config->balloon_device : NULL,
+		config->vsock.given ? &config->vsock.device : NULL,
 	};
 
 	if (index < config->n_disks)
 		return &config->disk[index].device;
 	index -= config->n_disks;
+	if (index < config->n_nets)
+		return &config->net[index].device;
+	index -= config->n_nets;
 	for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
 		if (others[i] && index-- == 0)
 			return others[i];
-	return NULL;
+	return index < config->n_scsis ? &config->scsi[index].device : NULL;
+}
+
+bool config_has_iommu(const struct vm_config *config)
+{
+	const struct device_settings *device;
+
+	for (unsigned i = 0; (device = config_endpoint(config, i)); i++)
+		if (device->iommu)
+			return true;
+	return false;
+}
+
+const struct device_settings *config_device(const struct vm_config *config, unsigned index)
+{
+	const struct device_settings *device = config_endpoint(config, index);
+
+	if (device)
+		return device;
+	bool is_next = index == 0 || config_endpoint(config, index - 1);
+	return is_next && config_has_iommu(config) ? &config->iommu.device : NULL;
 }
 
 int config_device_transport(const struct vm_config *config, unsigned index)
@@ -112,33 +188,48 @@ unsigned config_count_mmio(const struct vm_config *config)
 }
 
 /* "disk0" is the first disk, unless the user called another one so. */
-static void name_disks(struct vm_config *config, struct mistakes *mistakes)
+static void name_unnamed(struct vm_config *config, const struct option_list *list,
+			 struct mistakes *mistakes)
 {
-	char name[24];
+	char text[24];
 
-	for (unsigned i = 0; i < config->n_disks; i++) {
-		if (config->disk[i].name)
+	for (unsigned i = 0; i < *count_of(config, list); i++) {
+		char **name = name_of(*items_of(config, list) + i * list->item_size, list);
+		if (*name)
 			continue;
-		snprintf(name, sizeof(name), "disk%u", i);
-		config->disk[i].name = strdup(name);
-		if (!config->disk[i].name)
+		snprintf(text, sizeof(text), "%s%u", list->noun, i);
+		*name = strdup(text);
+		if (!*name)
 			mistakes_add(mistakes, "no memory");
 	}
 }
 
-static void validate_disk(const struct vm_config *config, const struct disk_settings *disk,
-			  struct mistakes *mistakes)
+/* Names are for people and for --set: short, and of one thing each. */
+static void validate_names(struct vm_config *config, const struct option_section *section,
+			   struct mistakes *mistakes)
+{
+	const struct option_list *list = section->list;
+
+	name_unnamed(config, list, mistakes);
+	for (unsigned i = 0; i < *count_of(config, list); i++) {
+		char *item = *items_of(config, list) + i * list->item_size;
+		const char *name = *name_of(item, list) ? *name_of(item, list) : "";
+		size_t len = strlen(name);
+
+		if (len == 0 || len > NAME_MAX_LEN)
+			mistakes_add(mistakes, "%s '%.80s': a name has 1 to %d characters",
+				     list->noun, name, NAME_MAX_LEN);
+		else if (config_find(config, section, name, len) != item)
+			mistakes_add(mistakes, "%s '%s': two %ss have this name ('--set' for one "
+					       "stands behind its '--%s')",
+				     list->noun, name, list->noun, list->noun);
+	}
+}
+
+static void validate_disk(const struct disk_settings *disk, struct mistakes *mistakes)
 {
 	const char *name = disk->name ? disk->name : "";
-	const struct disk_settings *first;
-	size_t len = strlen(name);
 
-	if (len == 0 || len > DISK_NAME_MAX)
-		mistakes_add(mistakes, "disk '%.80s': a name has 1 to %d characters", name,
-			     DISK_NAME_MAX);
-	else if ((first = config_find_disk(config, name, len)) != disk)
-		mistakes_add(mistakes, "disk '%s': two disks have this name%s", name,
-			     first->path ? "" : " ('--set' for a disk stands behind its '--disk')");
 	if (!disk->path)
 		mistakes_add(mistakes, "disk '%s': which file? Give 'path=FILE'", name);
 	if (disk->readonly && disk->ephemeral)
@@ -196,9 +287,11 @@ void config_validate(struct vm_config *config, struct mistakes *mistakes)
 		mistakes_add(mistakes, "--memory: %s is not a multiple of 4K",
 			     text_format_size(size, config->memory));
 	validate_cpus(config, mistakes);
-	name_disks(config, mistakes);
+	for (unsigned i = 0; i < option_sections_len; i++)
+		if (option_sections[i].list)
+			validate_names(config, &option_sections[i], mistakes);
 	for (unsigned i = 0; i < config->n_disks; i++)
-		validate_disk(config, &config->disk[i], mistakes);
+		validate_disk(&config->disk[i], mistakes);
 	validate_balloon(config, mistakes);
 	if (config->mmio_discovery != MMIO_DISCOVERY_ACPI && config_count_mmio(config) == 0)
 		mistakes_add(mistakes, "vm.mmio_discovery=%s needs '--transport mmio'",

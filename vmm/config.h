@@ -14,6 +14,9 @@ enum mmio_discovery { MMIO_DISCOVERY_ACPI, MMIO_DISCOVERY_CMDLINE, MMIO_DISCOVER
 enum mistake_policy { MISTAKE_FAIL, MISTAKE_REPORT };
 enum guest_policy { POLICY_EXIT, POLICY_FAIL, POLICY_RESTART };
 enum seccomp_mode { SECCOMP_OFF, SECCOMP_LOG, SECCOMP_ON };
+enum net_backend { NET_USER, NET_TAP };
+enum net_duplex { NET_DUPLEX_UNKNOWN, NET_DUPLEX_HALF, NET_DUPLEX_FULL };
+enum vhost_mode { VHOST_AUTO, VHOST_OFF, VHOST_REQUIRE };
 enum hinting_mode { HINTING_NO, HINTING_YES, HINTING_START };
 enum presence { PRESENCE_OFF, PRESENCE_ON };
 
@@ -34,6 +37,12 @@ enum { TRANSPORT_OF_VM = -1 };
 struct device_settings {
 	int transport;		/* enum virtio_transport_kind, or TRANSPORT_OF_VM */
 	struct feature_wishes features;
+	bool iommu;		/* behind the virtio IOMMU */
+};
+
+struct text_list {
+	char **item;
+	unsigned n;
 };
 
 struct disk_settings {
@@ -52,6 +61,49 @@ struct balloon_settings {
 	uint64_t stats_ms;	/* how often statistics are asked for; 0: not offered */
 	bool deflate_on_oom, reporting, poison, must_tell_host;
 	enum hinting_mode hinting;
+};
+
+struct net_settings {
+	char *name;		/* never NULL after config_validate */
+	enum net_backend backend;
+	char *mac;		/* as text, NULL: made of the names */
+	unsigned queues, queue_size, mtu, speed;
+	enum net_duplex duplex;
+	bool link;
+	char *capture;
+	/* of NET_USER */
+	struct text_list forward;
+	bool restrict_guest, ipv6;
+	/* of NET_TAP */
+	char *ifname;
+	unsigned fd;		/* 0: none */
+	enum vhost_mode vhost;
+	char *vhost_path;
+	unsigned vhost_poll_us;
+	struct device_settings device;
+};
+
+struct vsock_settings {
+	bool given;
+	char *cid;		/* "auto" or a number */
+	enum vhost_mode vhost;
+	char *socket;
+	unsigned fd;		/* 0: none */
+	char *vhost_path;
+	struct device_settings device;
+};
+
+struct scsi_settings {
+	char *name;		/* never NULL after config_validate */
+	char *wwpn;
+	unsigned queues;
+	char *vhost_path;
+	struct device_settings device;
+};
+
+struct iommu_settings {
+	bool bypass;
+	struct device_settings device;	/* never behind itself */
 };
 
 struct vm_config {
@@ -79,14 +131,29 @@ struct vm_config {
 	enum presence rng;
 	struct balloon_settings balloon;
 	struct device_settings console_device, rng_device, balloon_device;
-	/* disks, in the order in which they were named */
+	struct vsock_settings vsock;
+	struct iommu_settings iommu;
+	/* of each in the order in which they were named */
 	struct disk_settings *disk;
 	unsigned n_disks;
+	struct net_settings *net;
+	unsigned n_nets;
+	struct scsi_settings *scsi;
+	unsigned n_scsis;
 };
 
 /* Every setting at its default, no disk.  Returns 0 or -ENOMEM with an error chain. */
 MUST_USE int config_init(struct vm_config *config);
 void config_fini(struct vm_config *config);
+
+/*
+ * Append an object to a repeated section at its defaults, or find the one called 'name' (len
+ * characters); borrowed until the next call.  NULL when memory is short / there is none.
+ */
+struct option_section;
+void *config_add(struct vm_config *config, const struct option_section *section);
+void *config_find(const struct vm_config *config, const struct option_section *section,
+		  const char *name, size_t len);
 
 /* Append a disk at its defaults; borrowed until the next call.  NULL when memory is short. */
 struct disk_settings *config_add_disk(struct vm_config *config);
@@ -97,7 +164,8 @@ struct disk_settings *config_find_disk(const struct vm_config *config, const cha
 
 /*
  * The settings of virtio device 'index', or NULL: there are no more.  This is the order in which
- * devices are made and get their places: disks (for their letters), then the others.
+ * devices are made and get their places: disks (for their letters), interfaces, then the others,
+ * the IOMMU last.
  */
 const struct device_settings *config_device(const struct vm_config *config, unsigned index);
 
@@ -106,6 +174,9 @@ const struct device_settings *config_device(const struct vm_config *config, unsi
  * settings, and where they say nothing those of the VM.
  */
 int config_device_transport(const struct vm_config *config, unsigned index);
+
+/* Is any device behind the virtio IOMMU, so that there is one? */
+bool config_has_iommu(const struct vm_config *config);
 
 /* How many devices are on virtio-mmio; they take the places from 0 on. */
 unsigned config_count_mmio(const struct vm_config *config);

@@ -70,7 +70,7 @@ static void print_setting(FILE *out, const struct option *o)
 static void print_section(FILE *out, const struct option_section *section)
 {
 	fprintf(out, "\n%s%s:\n", section->title,
-		section->repeated ? " (the option may be given again and again)" : "");
+		section->list ? " (the option may be given again and again)" : "");
 	for (unsigned i = 0; i < option_table_len; i++) {
 		const struct option *o = &option_table[i];
 		if (strcmp(o->section, section->name))

@@ -50,7 +50,7 @@ static void put_option(FILE *out, const struct option *o)
 
 	option_value_text(o, value);
 	snprintf(name, sizeof(name), "%s.%s%s", o->section,
-		 option_section_of(o)->repeated ? "NAME." : "", o->key);
+		 option_section_of(o)->list ? "NAME." : "", o->key);
 	if (!o->flag) {
 		snprintf(after, sizeof(after), "=%s", value);
 		put_tag(out, "--set ", name, after);

@@ -193,6 +193,20 @@ static int set_target(struct target *target, const char *text, char *why)
 	return refuse(why, "'%s' is not one of stdio, file=PATH, null, off", text);
 }
 
+static int add_text(struct text_list *list, const char *text, char *why)
+{
+	char **grown = reallocarray(list->item, list->n + 1, sizeof(*grown));
+
+	if (grown)
+		list->item = grown;
+	if (!grown || !(grown[list->n] = strdup(text))) {
+		refuse(why, "no memory");
+		return -ENOMEM;
+	}
+	list->n++;
+	return 0;
+}
+
 static int set_features(const struct option *o, struct feature_wishes *wishes, const char *text,
 			char *why)
 {
@@ -231,6 +245,8 @@ int option_set(const struct option *o, void *object, const char *text, char why[
 		return set_target(field, text, why);
 	case OPTION_FEATURES:
 		return set_features(o, field, text, why);
+	case OPTION_TEXTS:
+		return add_text(field, text, why);
 	}
 	return r;
 }
@@ -250,6 +266,14 @@ int option_set_defaults(const char *section, void *object)
 	return 0;
 }
 
+static void free_texts(struct text_list *list)
+{
+	while (list->n > 0)
+		free(list->item[--list->n]);
+	free(list->item);
+	list->item = NULL;
+}
+
 void option_free_all(const char *section, void *object)
 {
 	for (unsigned i = 0; i < option_table_len; i++) {
@@ -257,6 +281,8 @@ void option_free_all(const char *section, void *object)
 		void *field = (char *)object + o->offset;
 		if (strcmp(o->section, section))
 			continue;
+		if (o->type == OPTION_TEXTS)
+			free_texts(field);
 		char **text = o->type == OPTION_TEXT || o->type == OPTION_PATH ? field
 			    : o->type == OPTION_TARGET ? &((struct target *)field)->path : NULL;
 		if (text) {

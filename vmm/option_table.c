@@ -7,6 +7,8 @@
 
 #define VM(field) offsetof(struct vm_config, field)
 #define DISK(field) offsetof(struct disk_settings, field)
+#define NET(field) offsetof(struct net_settings, field)
+#define SCSI(field) offsetof(struct scsi_settings, field)
 
 /* A build without libseccomp cannot do what would be best. */
 #if HAVE_SECCOMP
@@ -64,20 +66,44 @@ static const struct option_choice hinting_modes[] = {
 	{ "no", HINTING_NO }, { "yes", HINTING_YES }, { "start", HINTING_START }, { 0 }
 };
 
+static const struct option_choice net_backends[] = {
+	{ "user", NET_USER }, { "tap", NET_TAP }, { 0 }
+};
+static const struct option_choice vhost_modes[] = {
+	{ "auto", VHOST_AUTO }, { "off", VHOST_OFF }, { "require", VHOST_REQUIRE }, { 0 }
+};
+static const struct option_choice duplexes[] = {
+	{ "unknown", NET_DUPLEX_UNKNOWN }, { "half", NET_DUPLEX_HALF }, { "full", NET_DUPLEX_FULL },
+	{ 0 }
+};
+
+#define LIST(noun, field, type)                                                                    \
+	&(const struct option_list){ noun, VM(field), VM(n_##field##s), sizeof(struct type),       \
+				     offsetof(struct type, name) }
+
 const struct option_section option_sections[] = {
-	{ "boot", "What to boot", false, 0 },
-	{ "vm", "The machine", false, 0 },
-	{ "disks", "Disks", true, 0 },
-	{ "console", "The virtio console (hvc0)", false, 0 },
-	{ "serial", "The serial port (ttyS0)", false, 0 },
-	{ "rng", "Random numbers", false, 0 },
-	{ "balloon", "The memory balloon (there is none unless a setting of it is given)", false,
+	{ "boot", "What to boot", NULL, 0 },
+	{ "vm", "The machine", NULL, 0 },
+	{ "disks", "Disks", LIST("disk", disk, disk_settings), 0 },
+	{ "nets", "Network interfaces", LIST("net", net, net_settings), 0 },
+	{ "console", "The virtio console (hvc0)", NULL, 0 },
+	{ "serial", "The serial port (ttyS0)", NULL, 0 },
+	{ "rng", "Random numbers", NULL, 0 },
+	{ "balloon", "The memory balloon (there is none unless a setting of it is given)", NULL,
 	  VM(balloon.given) },
+	{ "vsock", "Sockets between host and guest (none unless a setting is given)", NULL,
+	  VM(vsock.given) },
+	{ "scsis", "SCSI targets of the host's kernel", LIST("scsi", scsi, scsi_settings), 0 },
+	{ "iommu", "The virtio IOMMU (there is one when a device has 'iommu')", NULL, 0 },
 };
 const unsigned option_sections_len = ARRAY_SIZE(option_sections);
 
 /* What every section with a virtio device has; 'field' is its struct device_settings. */
 #define DEVICE_ROWS(section, field, name, type)                                                    \
+	PLAIN_DEVICE_ROWS(section, field, name, type),                                             \
+	{ section, "iommu", OPTION_BOOL, (field) + offsetof(struct device_settings, iommu), "no",  \
+	  .flag = name, .help = "put the device behind a virtio IOMMU" }
+#define PLAIN_DEVICE_ROWS(section, field, name, type)                                              \
 	{ section, "transport", OPTION_CHOICE,                                                     \
 	  (field) + offsetof(struct device_settings, transport), "vm",                             \
 	  .choice = device_transports, .flag = name,                                               \
@@ -167,6 +193,47 @@ const struct option option_table[] = {
 	  .help = "logical block size, from 512; 0: that of the file or device" },
 	DEVICE_ROWS("disks", DISK(device), "disk", VIRTIO_ID_BLOCK),
 
+	{ "nets", "backend", OPTION_CHOICE, NET(backend), "user", .choice = net_backends,
+	  .flag = "net", .help = "user: needs no rights and no set-up; tap: a tap of the host" },
+	{ "nets", "name", OPTION_TEXT, NET(name), .flag = "net", .value = "NAME",
+	  .help = "its name in messages and for --set; default: net and its number" },
+	{ "nets", "mac", OPTION_TEXT, NET(mac), .flag = "net", .value = "MAC",
+	  .help = "address of the guest's side; default: made of the names" },
+	{ "nets", "forward", OPTION_TEXTS, NET(forward), .flag = "net",
+	  .value = "PROTO:[ADDR:]PORT:PORT",
+	  .help = "user: pass tcp or udp from a host's port (of 127.0.0.1) to the guest's" },
+	{ "nets", "restrict", OPTION_BOOL, NET(restrict_guest), "no", .flag = "net",
+	  .help = "user: the guest reaches nothing but what is forwarded to it" },
+	{ "nets", "ipv6", OPTION_BOOL, NET(ipv6), "yes", .flag = "net",
+	  .help = "user: IPv6 beside IPv4" },
+	{ "nets", "ifname", OPTION_TEXT, NET(ifname), .flag = "net", .value = "NAME",
+	  .help = "tap: its name, made if there is none; default: vt- and the name" },
+	{ "nets", "fd", OPTION_NUMBER, NET(fd), "0", .max = 65535, .flag = "net", .value = "N",
+	  .help = "tap: one that is open already, as this descriptor" },
+	{ "nets", "queues", OPTION_NUMBER, NET(queues), "1", .min = 1, .max = 16, .flag = "net",
+	  .value = "N", .help = "tap: pairs of queues" },
+	{ "nets", "queue_size", OPTION_NUMBER, NET(queue_size), "256", "packets", .min = 4,
+	  .max = 1024, .power_of_two = true, .flag = "net", .value = "N",
+	  .help = "packets per queue, a power of two" },
+	{ "nets", "mtu", OPTION_NUMBER, NET(mtu), "0", "bytes", .max = 65535, .flag = "net",
+	  .value = "N", .help = "largest packet, told to the guest; 0: not told" },
+	{ "nets", "link", OPTION_BOOL, NET(link), "yes", .flag = "net",
+	  .help = "the cable is plugged in at the start" },
+	{ "nets", "speed", OPTION_NUMBER, NET(speed), "0", "Mbit/s", .max = 0x7fffffff,
+	  .flag = "net", .value = "N", .help = "speed that the guest is told; 0: unknown" },
+	{ "nets", "duplex", OPTION_CHOICE, NET(duplex), "unknown", .choice = duplexes,
+	  .flag = "net", .help = "duplex mode that the guest is told" },
+	{ "nets", "capture", OPTION_PATH, NET(capture), .flag = "net", .value = "FILE",
+	  .help = "write all packets to a pcap file" },
+	{ "nets", "vhost", OPTION_CHOICE, NET(vhost), "auto", .choice = vhost_modes, .flag = "net",
+	  .help = "tap: let the host's kernel move the packets" },
+	{ "nets", "vhost_path", OPTION_PATH, NET(vhost_path), "/dev/vhost-net", .value = "PATH",
+	  .help = "the vhost device" },
+	{ "nets", "vhost_poll", OPTION_NUMBER, NET(vhost_poll_us), "0", "microseconds",
+	  .max = 100000, .flag = "net", .value = "US",
+	  .help = "how long the kernel's vhost looks for more work before it sleeps" },
+	DEVICE_ROWS("nets", NET(device), "net", VIRTIO_ID_NET),
+
 	{ "console", "to", OPTION_TARGET, VM(console), "stdio", .flag = "console",
 	  .value = "TARGET",
 	  .help = "stdio, file=PATH, null (nobody listens) or off (no such device)" },
@@ -193,6 +260,32 @@ const struct option option_table[] = {
 	{ "balloon", "must_tell_host", OPTION_BOOL, VM(balloon.must_tell_host), "no",
 	  .flag = "balloon", .help = "the guest says so before it uses a page again" },
 	DEVICE_ROWS("balloon", VM(balloon_device), "balloon", VIRTIO_ID_BALLOON),
+
+	{ "vsock", "cid", OPTION_TEXT, VM(vsock.cid), "auto", .flag = "vsock", .value = "CID",
+	  .help = "the guest's context ID, from 3; auto: the first that is free" },
+	{ "vsock", "vhost", OPTION_CHOICE, VM(vsock.vhost), "auto", .choice = vhost_modes,
+	  .flag = "vsock", .help = "let the host's kernel do it (AF_VSOCK on the host)" },
+	{ "vsock", "socket", OPTION_PATH, VM(vsock.socket), .flag = "vsock", .value = "PATH",
+	  .help = "without vhost: Unix sockets; PATH leads to the guest, PATH_PORT out" },
+	{ "vsock", "fd", OPTION_NUMBER, VM(vsock.fd), "0", .max = 65535, .flag = "vsock",
+	  .value = "N", .help = "a vhost-vsock device that is open already, as this descriptor" },
+	{ "vsock", "vhost_path", OPTION_PATH, VM(vsock.vhost_path), "/dev/vhost-vsock",
+	  .value = "PATH", .help = "the vhost device" },
+	DEVICE_ROWS("vsock", VM(vsock.device), "vsock", VIRTIO_ID_VSOCK),
+
+	{ "scsis", "wwpn", OPTION_TEXT, SCSI(wwpn), .flag = "scsi", .value = "WWPN",
+	  .help = "the target's name: naa. and 16 hexadecimal digits" },
+	{ "scsis", "name", OPTION_TEXT, SCSI(name), .flag = "scsi", .value = "NAME",
+	  .help = "its name in messages and for --set; default: scsi and its number" },
+	{ "scsis", "queues", OPTION_NUMBER, SCSI(queues), "1", .min = 1, .max = 64, .flag = "scsi",
+	  .value = "N", .help = "number of request queues" },
+	{ "scsis", "vhost_path", OPTION_PATH, SCSI(vhost_path), "/dev/vhost-scsi", .value = "PATH",
+	  .help = "the vhost device" },
+	DEVICE_ROWS("scsis", SCSI(device), "scsi", VIRTIO_ID_SCSI),
+
+	{ "iommu", "bypass", OPTION_BOOL, VM(iommu.bypass), "yes", .flag = "iommu",
+	  .help = "devices reach all memory until the guest sets their IOMMU up" },
+	PLAIN_DEVICE_ROWS("iommu", VM(iommu.device), "iommu", VIRTIO_ID_IOMMU),
 };
 /* clang-format on */
 const unsigned option_table_len = ARRAY_SIZE(option_table);

@@ -19,6 +19,7 @@ enum option_type {
 	OPTION_CHOICE,		/* an enum */
 	OPTION_TARGET,		/* struct target */
 	OPTION_FEATURES,	/* struct feature_wishes; each use adds to it */
+	OPTION_TEXTS,		/* struct text_list, owned; each use adds one */
 };
 
 struct option_choice {
@@ -47,10 +48,17 @@ struct option {
 	const char *help;	/* one line, no full stop */
 };
 
+/* Where the objects of a repeated section are. */
+struct option_list {
+	const char *noun;	/* "disk": unnamed ones are disk0, disk1, ... */
+	size_t items, count;	/* in struct vm_config: a pointer to them, an unsigned */
+	size_t item_size, name;	/* of one; where its char *name is */
+};
+
 struct option_section {
 	const char *name;	/* "vm"; in a repeated section settings are "disks.NAME.key" */
 	const char *title;	/* in --help */
-	bool repeated;		/* each use of the flag makes one more struct disk_settings */
+	const struct option_list *list;	/* repeated: each use of the flag makes one more; or NULL */
 	/*
 	 * Of a device that is there when any of its settings was given: where, in struct vm_config,
 	 * the bool that says so is.  0: no such thing.

@@ -188,7 +188,7 @@ Test(command_line, mistakes_in_a_list_are_told)
 	expect_mistake(READ("--disk", "a,"),
 		       "--disk: unknown key ''; known are path, name, readonly, "
 		       "ephemeral, direct, engine, queues, queue_size, serial, block_size, "
-		       "transport, features");
+		       "transport, features, iommu");
 }
 
 Test(command_line, cpus_take_a_topology)
@@ -260,7 +260,7 @@ Test(command_line, a_console_leads_to_a_file_and_has_settings)
 	expect_mistake(READ("--console", "fiel=a"),
 		       "--console: 'fiel=a' is not one of stdio, file=PATH, null, off");
 	expect_mistake(READ("--console", "stdio,file=a"),
-		       "--console: unknown key 'file'; known are to, transport, features");
+		       "--console: unknown key 'file'; known are to, transport, features, iommu");
 }
 
 Test(command_line, set_reaches_every_setting)

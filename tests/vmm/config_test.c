@@ -74,14 +74,16 @@ Test(config, two_disks_of_one_name_are_refused)
 {
 	add_disk("a", "root");
 	add_disk("b", "root");
-	cr_expect_str_eq(only_mistake(), "disk 'root': two disks have this name");
+	cr_expect_str_eq(only_mistake(), "disk 'root': two disks have this name ('--set' for one "
+					 "stands behind its '--disk')");
 }
 
 Test(config, a_name_that_vireo_gives_can_clash_too)
 {
 	add_disk("a", "disk1");
 	add_disk("b", NULL);
-	cr_expect_str_eq(only_mistake(), "disk 'disk1': two disks have this name");
+	cr_expect_str_eq(only_mistake(), "disk 'disk1': two disks have this name ('--set' for one "
+					 "stands behind its '--disk')");
 }
 
 Test(config, a_disk_needs_a_file)

@@ -1,0 +1,112 @@
+/*
+ * The other end of a network interface's cable: a tap of the host (tap.c) or the user-mode network
+ * (user_net.c).  The model moves frames between rings and the peer; a frame is always preceded by
+ * a virtio-net header of the length that net_peer_ops.start was told (little-endian fields).
+ *
+ * Calls that say "owner loop" come from the loop that owns the queue pair; all others are control
+ * path, machine lock held.
+ */
+#ifndef DEVICES_NET_PEER_H
+#define DEVICES_NET_PEER_H
+
+#include <sys/uio.h>
+
+#include "virtio/features.h"
+#include "vmm/base/event_loop.h"
+#include "vmm/base/util.h"
+
+struct net_peer;
+
+/* What start is told: all of it follows from the features that the driver accepted. */
+struct net_peer_start {
+	unsigned header_len;		/* 10, 12 or 20 */
+	unsigned n_pairs;		/* queue pairs that may be used, up to n_pairs_max */
+	struct event_loop *const *loop;	/* n_pairs; borrowed: who owns pair i */
+	/* Owner loop: receive may find something again / send may be tried again. */
+	void (*readable)(void *arg, unsigned pair);
+	void (*writable)(void *arg, unsigned pair);
+	void *arg;
+};
+
+struct net_peer_ops {
+	/*
+	 * Begin to move frames; nothing is lost that arrives from now on (up to what the host
+	 * buffers).  Returns 0 or -errno with an error chain: nothing has started then.
+	 */
+	int (*start)(struct net_peer *peer, const struct net_peer_start *start);
+	/* No 'readable' or 'writable' after return.  Offloads are off.  Fine when stopped. */
+	void (*stop)(struct net_peer *peer);
+	/*
+	 * What the driver takes in received frames (GUEST_CSUM, GUEST_TSO4, ... of 'features'):
+	 * frames that need more are finished before they are handed over.  After start and whenever
+	 * the driver changes it (CTRL_GUEST_OFFLOADS).  Returns 0 or -errno with an error chain.
+	 */
+	int (*set_offloads)(struct net_peer *peer, struct features features);
+	/* How many pairs the driver uses now (MQ), 1 to n_pairs; the others receive nothing. */
+	int (*set_pairs)(struct net_peer *peer, unsigned n);
+	/*
+	 * Owner loop.  Send one frame, header first.  Returns 0: it was taken, or dropped as not
+	 * deliverable; -EAGAIN: 'writable' will be called; another -errno: the peer is gone (a tap
+	 * that was deleted).
+	 */
+	int (*send)(struct net_peer *peer, unsigned pair, const struct iovec *iov, unsigned n);
+	/*
+	 * Owner loop.  Receive one frame, header first, into 'iov'.  Returns its length with the
+	 * header; 0: nothing is there, 'readable' will be called; -EMSGSIZE: it did not fit and is
+	 * lost; another -errno: the peer is gone.
+	 */
+	ssize_t (*receive)(struct net_peer *peer, unsigned pair, const struct iovec *iov,
+			   unsigned n);
+	/*
+	 * Owner loop.  Optional: call 'readable' (only) when there is something to receive: off
+	 * while the ring has no buffers.  Without it the model just does not look.
+	 */
+	void (*want_readable)(struct net_peer *peer, unsigned pair, bool want);
+	/* The descriptor that kernel vhost takes over for pair i, or FD_NONE.  May be NULL. */
+	int (*vhost_fd)(struct net_peer *peer, unsigned pair);
+	void (*destroy)(struct net_peer *peer);
+};
+
+struct net_peer {
+	const struct net_peer_ops *ops;
+	/*
+	 * Which offload bits of the device type it can serve: CSUM, HOST_TSO4, GUEST_TSO4, ...;
+	 * the model offers no others.
+	 */
+	struct features offloads;
+	unsigned n_pairs_max;
+	bool is_vhost_capable;
+	char describe[80];		/* "tap vt-net0", "user network": for reports */
+};
+
+struct net_tap_config {
+	const char *name;		/* of the device, for messages */
+	const char *ifname;		/* made if it does not exist and the right is there */
+	int fd;				/* an open tap (consumed), or FD_NONE */
+	unsigned n_pairs;
+};
+
+/*
+ * Open or create the tap, or judge the one that was given: each way in which it does not fit
+ * (multi_queue, vnet_hdr, packet information, no rights, busy) is a sentence of its own with the
+ * fix.  Returns 0 and an owned peer, or -errno with an error chain.
+ */
+MUST_USE int net_tap_create(struct net_peer **out, const struct net_tap_config *config);
+
+struct net_user_config {
+	const char *name;
+	const char *const *forward;	/* "tcp:8080:80", "udp:127.0.0.1:5353:53"; n_forwards */
+	unsigned n_forwards;
+	bool restrict_guest, ipv6;
+	uint16_t mtu;			/* 0: 1500 */
+	struct event_loop *loop;	/* I/O loop on which all of it runs; keeps */
+};
+
+/*
+ * A network without any privilege: DHCP, DNS and a router that only this process knows.  One pair.
+ * Forwards are bound at once.  Returns 0 and an owned peer; -ENOTSUP when built without libslirp;
+ * -EINVAL (a forward), -EADDRINUSE, ... with an error chain.
+ */
+MUST_USE int net_user_create(struct net_peer **out, const struct net_user_config *config);
+
+#endif
