@@ -1,6 +1,6 @@
 /*
- * The inside of a VM, shared by vm.c (how it is made and taken down) and vm_life.c (what happens to
- * it in between).  Nobody else includes it.
+ * The inside of a VM, shared by vm.c (how it is made and taken down), vm_devices.c (its models) and
+ * vm_life.c (what happens to it in between).  Nobody else includes it.
  */
 #ifndef VMM_VM_IMPL_H
 #define VMM_VM_IMPL_H
@@ -35,6 +35,9 @@ struct vm {
 
 /* How virtio device 'index' of the configuration is reached. */
 enum virtio_transport_kind vm_device_kind(const struct vm_config *config, unsigned index);
+
+/* All models, to 'model'.  Returns 0 or -errno with an error chain. */
+MUST_USE int vm_create_models(struct vm *vm);
 
 /* The kernel into memory, the first vCPU to its entry.  Returns 0 or -errno with an error chain. */
 MUST_USE int vm_load(struct vm *vm);
