@@ -168,33 +168,19 @@ static int check_facilities(const struct report *report)
 
 /* --- vhost ----------------------------------------------------------------------------------- */
 
-static void check_vhost(const struct report *report, const char *path, const char *module)
+static void check_vhost(const struct report *report, const char *path)
 {
 	struct vhost_probe probe;
 	char detail[80], fix[160];
 
 	vhost_probe(&probe, path);
-	switch (probe.verdict) {
-	case VHOST_WORKS:
+	if (probe.verdict == VHOST_WORKS) {
 		snprintf(detail, sizeof(detail), "offers features %#llx",
 			 (unsigned long long)probe.features);
 		say(report, "ok", path, detail);
 		return;
-	case VHOST_NO_NODE:
-	case VHOST_NO_DRIVER:
-		snprintf(fix, sizeof(fix), "sudo modprobe %s", module);
-		break;
-	case VHOST_NOT_PERMITTED:
-		snprintf(fix, sizeof(fix), "sudo setfacl -m u:$USER:rw %s", path);
-		break;
-	case VHOST_BUSY:
-		snprintf(fix, sizeof(fix), "end the process that uses it (sudo fuser -v %s)", path);
-		break;
-	case VHOST_BROKEN:
-		snprintf(fix, sizeof(fix), "sudo modprobe -r %s; sudo modprobe %s", module, module);
-		break;
 	}
-	say_error(report, path, probe.err, fix);
+	say_error(report, path, probe.err, vhost_advice(fix, probe.verdict, path));
 }
 
 /* vDPA devices are made one by one ('vdpa dev add'): as many nodes as there are. */
@@ -207,7 +193,7 @@ static void check_vdpa(const struct report *report)
 		return;
 	}
 	for (size_t i = 0; i < found.gl_pathc; i++)
-		check_vhost(report, found.gl_pathv[i], "vhost_vdpa");
+		check_vhost(report, found.gl_pathv[i]);
 	globfree(&found);
 }
 
@@ -256,9 +242,9 @@ static int doctor_main(int argc, char **argv)
 	}
 	kvm = check_kvm(&report, kvm_path, &speed);
 	needed = check_facilities(&report);
-	check_vhost(&report, "/dev/vhost-net", "vhost_net");
-	check_vhost(&report, "/dev/vhost-vsock", "vhost_vsock");
-	check_vhost(&report, "/dev/vhost-scsi", "vhost_scsi");
+	check_vhost(&report, "/dev/vhost-net");
+	check_vhost(&report, "/dev/vhost-vsock");
+	check_vhost(&report, "/dev/vhost-scsi");
 	check_vdpa(&report);
 	return conclude(kvm, needed, &speed);
 }
