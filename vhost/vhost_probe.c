@@ -4,11 +4,13 @@
 #include <fcntl.h>
 #include <linux/vhost.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 
+#include "vmm/base/error.h"
 #include "vmm/base/fd.h"
 
-static enum vhost_verdict verdict_of_open(int err)
+enum vhost_verdict vhost_verdict_of(int err)
 {
 	switch (err) {
 	case ENOENT:
@@ -27,6 +29,75 @@ static enum vhost_verdict verdict_of_open(int err)
 	}
 }
 
+/* "vhost_net" for "/dev/vhost-net", "vhost_vdpa" for "/dev/vhost-vdpa-0". */
+static void name_module(char buf[32], const char *path)
+{
+	const char *base = strrchr(path, '/');
+	unsigned n = 0;
+
+	base = base ? base + 1 : path;
+	for (const char *p = base; *p && n < 31; p++) {
+		if (*p == '-' && (p[1] < 'a' || p[1] > 'z'))
+			break;
+		buf[n++] = *p == '-' ? '_' : *p;
+	}
+	buf[n] = '\0';
+}
+
+const char *vhost_advice(char buf[160], enum vhost_verdict verdict, const char *path)
+{
+	char module[32];
+
+	name_module(module, path);
+	switch (verdict) {
+	case VHOST_WORKS:
+		buf[0] = '\0';
+		break;
+	case VHOST_NO_NODE:
+	case VHOST_NO_DRIVER:
+		snprintf(buf, 160, "sudo modprobe %s", module);
+		break;
+	case VHOST_NOT_PERMITTED:
+		snprintf(buf, 160, "sudo setfacl -m u:$USER:rw %.100s", path);
+		break;
+	case VHOST_BUSY:
+		snprintf(buf, 160, "end the process that uses it (sudo fuser -v %.100s)", path);
+		break;
+	case VHOST_BROKEN:
+		snprintf(buf, 160, "sudo modprobe -r %s; sudo modprobe %s", module, module);
+		break;
+	}
+	return buf;
+}
+
+int vhost_open_failed(int err, const char *path)
+{
+	enum vhost_verdict verdict = vhost_verdict_of(err);
+	char advice[160];
+
+	switch (verdict) {
+	case VHOST_NO_NODE:
+		error_set(err, "open %s: the host does not have it, or this container was not "
+			       "given it", path);
+		break;
+	case VHOST_NO_DRIVER:
+		error_set(err, "open %s: the node is there, but no driver is behind it", path);
+		break;
+	case VHOST_NOT_PERMITTED:
+		error_set(err, "open %s: it may not be opened by this user", path);
+		break;
+	case VHOST_BUSY:
+		error_set(err, "open %s: another process has it", path);
+		break;
+	case VHOST_WORKS:
+	case VHOST_BROKEN:
+		error_set(err, "open %s", path);
+		break;
+	}
+	error_hint("%s", vhost_advice(advice, verdict, path));
+	return -err;
+}
+
 void vhost_probe(struct vhost_probe *out, const char *path)
 {
 	uint64_t features = 0;
@@ -35,7 +106,7 @@ void vhost_probe(struct vhost_probe *out, const char *path)
 	*out = (struct vhost_probe){ .verdict = VHOST_WORKS };
 	if (fd < 0) {
 		out->err = errno;
-		out->verdict = verdict_of_open(out->err);
+		out->verdict = vhost_verdict_of(out->err);
 		return;
 	}
 	if (ioctl(fd, VHOST_GET_FEATURES, &features) < 0) {

@@ -26,6 +26,15 @@ struct vhost_probe {
 	uint64_t backend_features;
 };
 
+/* What a failed open(2) says. */
+enum vhost_verdict vhost_verdict_of(int err);
+
+/* The command that most likely helps: "sudo modprobe vhost_net".  Written to 'buf' and returned. */
+const char *vhost_advice(char buf[160], enum vhost_verdict verdict, const char *path);
+
+/* The error chain for a node that did not open, a sentence and a hint per verdict; returns -err. */
+int vhost_open_failed(int err, const char *path);
+
 /* Open 'path', ask, close.  Always fills 'out'; no error chain.  Any thread. */
 void vhost_probe(struct vhost_probe *out, const char *path);
 
