@@ -19,6 +19,7 @@ int sandbox_forbid_privileges(void)
 #include <unistd.h>
 
 #include "vmm/base/log.h"
+#include "vhost/vhost_kernel.h"
 #include "vmm/machine/kvm_requests.h"
 #include "vmm/outcome.h"
 #include "vmm/sandbox_rules.h"
@@ -107,15 +108,22 @@ static int add_rule(scmp_filter_ctx filter, const struct sandbox_rule *rule)
 	return seccomp_rule_add_array(filter, action, rule->call, rule->n, rule->when);
 }
 
+static int add_request(scmp_filter_ctx filter, unsigned long nr)
+{
+	struct scmp_arg_cmp request = { 1, SCMP_CMP_EQ, nr, 0 };
+
+	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, &request);
+}
+
 static int add_rules(scmp_filter_ctx filter, unsigned needs)
 {
 	struct scmp_arg_cmp self = { 0, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0 };
 	int r = 0;
 
-	for (unsigned i = 0; r == 0 && i < kvm_requests_running_len; i++) {
-		struct scmp_arg_cmp request = { 1, SCMP_CMP_EQ, kvm_requests_running[i], 0 };
-		r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, &request);
-	}
+	for (unsigned i = 0; r == 0 && i < kvm_requests_running_len; i++)
+		r = add_request(filter, kvm_requests_running[i]);
+	for (unsigned i = 0; r == 0 && needs & SANDBOX_VHOST && i < vhost_requests_running_len; i++)
+		r = add_request(filter, vhost_requests_running[i]);
 	for (unsigned i = 0; r == 0 && i < sandbox_rules_len; i++)
 		if (!sandbox_rules[i].need || sandbox_rules[i].need & needs)
 			r = add_rule(filter, &sandbox_rules[i]);
