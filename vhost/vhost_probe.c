@@ -122,3 +122,49 @@ void vhost_probe(struct vhost_probe *out, const char *path)
 	}
 	fd_close(&fd);
 }
+
+/* Append "NUMBER NAME", or the number alone where 'name' is NULL. */
+static unsigned bit_print(char *buf, unsigned len, unsigned bit, const char *name)
+{
+	int n = snprintf(buf + len, VHOST_BITS_SIZE - len, "%s%u%s%s", len ? ", " : "", bit,
+			 name ? " " : "", name ? name : "");
+
+	return (unsigned)min_u64(len + (unsigned)n, VHOST_BITS_SIZE - 1);
+}
+
+const char *vhost_feature_bits(char buf[VHOST_BITS_SIZE], uint64_t features,
+			       enum virtio_device_id device)
+{
+	unsigned len = 0;
+
+	buf[0] = '\0';
+	for (unsigned bit = 0; bit < 64; bit++) {
+		const struct feature_info *info = feature_info((enum feature_bit)bit, device);
+		const char *name = info ? info->name : NULL;
+
+		if (device == VIRTIO_ID_NET && bit == VHOST_NET_F_VIRTIO_NET_HDR)
+			name = "VHOST_NET_F_VIRTIO_NET_HDR";
+		if (features >> bit & 1)
+			len = bit_print(buf, len, bit, name);
+	}
+	return buf;
+}
+
+const char *vhost_backend_bits(char buf[VHOST_BITS_SIZE], uint64_t features)
+{
+	static const char *const name[64] = {
+		[VHOST_BACKEND_F_IOTLB_MSG_V2] = "IOTLB_MSG_V2",
+		[VHOST_BACKEND_F_IOTLB_BATCH] = "IOTLB_BATCH",
+		[VHOST_BACKEND_F_IOTLB_ASID] = "IOTLB_ASID",
+		[4] = "SUSPEND",
+		[5] = "RESUME",
+		[6] = "ENABLE_AFTER_DRIVER_OK",
+	};
+	unsigned len = 0;
+
+	buf[0] = '\0';
+	for (unsigned bit = 0; bit < 64; bit++)
+		if (features >> bit & 1)
+			len = bit_print(buf, len, bit, name[bit]);
+	return buf;
+}

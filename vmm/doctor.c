@@ -168,16 +168,37 @@ static int check_facilities(const struct report *report)
 
 /* --- vhost ----------------------------------------------------------------------------------- */
 
-static void check_vhost(const struct report *report, const char *path)
+static void say_more(const struct report *report, const char *what, const char *detail)
+{
+	if (!report->quiet)
+		printf("%-24s %s: %s\n", "", what, detail);
+}
+
+static void say_vhost(const struct report *report, const char *path, unsigned device,
+		      const struct vhost_probe *probe)
+{
+	char detail[80], bits[VHOST_BITS_SIZE];
+
+	snprintf(detail, sizeof(detail), "offers features %#llx",
+		 (unsigned long long)probe->features);
+	say(report, "ok", path, detail);
+	say_more(report, "bits",
+		 vhost_feature_bits(bits, probe->features, (enum virtio_device_id)device));
+	if (probe->has_backend_features)
+		say_more(report, "backend bits",
+			 vhost_backend_bits(bits, probe->backend_features));
+}
+
+/* 'device': enum virtio_device_id, or 0 where the type of device is not known. */
+static void check_vhost(const struct report *report, const char *path,
+			unsigned device)
 {
 	struct vhost_probe probe;
-	char detail[80], fix[160];
+	char fix[160];
 
 	vhost_probe(&probe, path);
 	if (probe.verdict == VHOST_WORKS) {
-		snprintf(detail, sizeof(detail), "offers features %#llx",
-			 (unsigned long long)probe.features);
-		say(report, "ok", path, detail);
+		say_vhost(report, path, device, &probe);
 		return;
 	}
 	say_error(report, path, probe.err, vhost_advice(fix, probe.verdict, path));
@@ -193,7 +214,7 @@ static void check_vdpa(const struct report *report)
 		return;
 	}
 	for (size_t i = 0; i < found.gl_pathc; i++)
-		check_vhost(report, found.gl_pathv[i]);
+		check_vhost(report, found.gl_pathv[i], 0);
 	globfree(&found);
 }
 
@@ -242,9 +263,9 @@ static int doctor_main(int argc, char **argv)
 	}
 	kvm = check_kvm(&report, kvm_path, &speed);
 	needed = check_facilities(&report);
-	check_vhost(&report, "/dev/vhost-net");
-	check_vhost(&report, "/dev/vhost-vsock");
-	check_vhost(&report, "/dev/vhost-scsi");
+	check_vhost(&report, "/dev/vhost-net", VIRTIO_ID_NET);
+	check_vhost(&report, "/dev/vhost-vsock", VIRTIO_ID_VSOCK);
+	check_vhost(&report, "/dev/vhost-scsi", VIRTIO_ID_SCSI);
 	check_vdpa(&report);
 	return conclude(kvm, needed, &speed);
 }
