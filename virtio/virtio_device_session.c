@@ -71,6 +71,8 @@ static enum driver_mistake mistake_of(enum vq_fault fault)
 	case VQ_FAULT_INDIRECT: return MISTAKE_RING_INDIRECT;
 	case VQ_FAULT_NOT_AVAILABLE: return MISTAKE_RING_NOT_AVAILABLE;
 	case VQ_FAULT_LENGTH: return MISTAKE_RING_LENGTH;
+	/* Nothing that a driver must not do. */
+	case VQ_FAULT_PIECES:
 	case VQ_FAULT_NONE: break;
 	}
 	return DRIVER_MISTAKE_KINDS;
