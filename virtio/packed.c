@@ -90,13 +90,13 @@ static int packed_init(struct virtqueue *q, const struct virtqueue_config *confi
 	if (size == 0 || size > (uint64_t)VIRTIO_QUEUE_SIZE_LIMIT)
 		return error_set(EINVAL, "queue size %u is not within 1 and %d", config->size,
 				 VIRTIO_QUEUE_SIZE_LIMIT);
-	r = virtqueue_map_area(&desc, "descriptor ring", config, config->desc, DESC_SIZE * size,
+	r = virtqueue_map_area(q, &desc, "descriptor ring", config->desc, DESC_SIZE * size,
 			       DESC_SIZE, DMA_BOTH);
 	if (r == 0)
-		r = virtqueue_map_area(&driver, "driver event area", config, config->driver, 4, 4,
+		r = virtqueue_map_area(q, &driver, "driver event area", config->driver, 4, 4,
 				       DMA_TO_DEVICE);
 	if (r == 0)
-		r = virtqueue_map_area(&device, "device event area", config, config->device, 4, 4,
+		r = virtqueue_map_area(q, &device, "device event area", config->device, 4, 4,
 				       DMA_FROM_DEVICE);
 	if (r < 0)
 		return r;

@@ -112,6 +112,7 @@ struct virtio_device {
 
 	struct virtio_transport *transport;
 	struct machine *machine;	/* set by the transport */
+	const struct dma *dma;		/* what it sees of memory; NULL: all of it, as it is */
 
 	/* virtio_device_fail: the first of a session claims, the post carries it out. */
 	struct event_post fail_post;
