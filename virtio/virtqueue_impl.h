@@ -130,8 +130,8 @@ struct virtqueue {
 	unsigned iov_max;
 	struct head_order order;
 	const struct dma *dma;
-	struct dma_hold hold[3];	/* the ring's areas */
-	unsigned n_holds;
+	struct dma_hold area[3];	/* the ring's areas */
+	unsigned n_areas;
 	struct virtqueue_pieces *pieces;	/* NULL: the device is behind no IOMMU */
 
 	struct virtqueue_call call;
