@@ -37,7 +37,7 @@ struct net_ctrl {
 	struct net_rules rules;
 	struct features guest_offloads;	/* on now */
 	struct net_coalesce_params rx_params, tx_params;	/* of queues that start */
-	bool filters_in_peer;		/* frames go past us: the peer must drop what is not wanted */
+	bool filters_in_peer;		/* frames go past us: it must drop what is not wanted */
 	bool told_inexact;
 };
 

@@ -22,7 +22,7 @@ struct net_mail {
 
 struct net_mailbox {
 	struct net_mail *mail;		/* NET_MAILBOX_SLOTS; NULL: there is none */
-	/* Slot i: whose turn it is.  i + n * SLOTS: to be filled in lap n; one more: to be taken. */
+	/* Slot i: whose turn it is.  i + n * SLOTS: to fill it in lap n; one more: to take it. */
 	_Atomic uint32_t turn[NET_MAILBOX_SLOTS];
 	_Atomic uint32_t put;		/* the next to fill: all who put */
 	uint32_t taken;			/* the next to take: the owner */

@@ -48,6 +48,13 @@ static void on_writable(void *arg, unsigned number)
 		local_queue_resume(net->datapath, 2 * number + 1);
 }
 
+static void on_lost(void *arg, unsigned number)
+{
+	struct virtio_net *net = arg;
+
+	net_peer_lost(&net->pair[number]);
+}
+
 /* --- what changes while rings run ------------------------------------------------------------ */
 
 struct offload_call {
@@ -109,6 +116,7 @@ static int start_peer(struct virtio_net *net)
 		.loop = loop,
 		.readable = on_readable,
 		.writable = on_writable,
+		.lost = on_lost,
 		.arg = net,
 	};
 	int r;

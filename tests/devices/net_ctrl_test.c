@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "devices/net_impl.h"
-#include "tests/support/net_rig.h"
+#include "tests/support/ctrl_rig.h"
 #include "vmm/base/le.h"
 
 enum { OK = 0, ERR = 1 };
@@ -15,23 +15,23 @@ enum { TX_SET, RX_SET, VQ_SET, VQ_GET };
 static const uint8_t foreign[] = { 0x52, 0x54, 0, 9, 9, 9 };
 static const uint8_t group[] = { 0x33, 0x33, 0, 0, 0, 1 };
 
-static struct net_rig rig;
+static struct ctrl_rig rig;
 
 static void setup(void)
 {
-	net_rig_create(&rig, NET_RIG_PAIRS, FAKE_MMIO);
+	ctrl_rig_create(&rig, CTRL_RIG_PAIRS, FAKE_MMIO);
 }
 
 static void teardown(void)
 {
-	net_rig_destroy(&rig);
+	ctrl_rig_destroy(&rig);
 }
 
 TestSuite(net_ctrl, .init = setup, .fini = teardown);
 
 static uint8_t run(uint8_t class, uint8_t command, const void *data, size_t len)
 {
-	return net_rig_command(&rig, class, command, data, len);
+	return ctrl_rig_command(&rig, class, command, data, len);
 }
 
 static uint8_t run_u8(uint8_t class, uint8_t command, uint8_t value)
@@ -49,7 +49,7 @@ static uint8_t run_u16(uint8_t class, uint8_t command, uint16_t value)
 
 static void start(void)
 {
-	net_rig_start_without(&rig, FEATURE_NONE);
+	ctrl_rig_start_without(&rig, FEATURE_NONE);
 }
 
 static struct virtio_net *net(void)
@@ -67,11 +67,11 @@ Test(net_ctrl, modes_are_switched_on_and_off)
 		cr_assert_eq(run_u8(RX, mode, 1), OK);
 		cr_assert_eq(run_u8(RX, mode, 0), OK);
 	}
-	cr_assert_not(net_rig_gets(&rig, foreign));
+	cr_assert_not(ctrl_rig_gets(&rig, foreign));
 	cr_assert_eq(run_u8(RX, PROMISC, 1), OK);
-	cr_assert(net_rig_gets(&rig, foreign));
+	cr_assert(ctrl_rig_gets(&rig, foreign));
 	cr_assert_eq(run_u8(RX, PROMISC, 0), OK);
-	cr_assert_not(net_rig_gets(&rig, foreign));
+	cr_assert_not(ctrl_rig_gets(&rig, foreign));
 	cr_assert_eq(run_u8(RX, PROMISC, 2), ERR);
 }
 
@@ -132,7 +132,7 @@ Test(net_ctrl, command_of_a_feature_that_was_not_accepted_is_an_error)
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
 		start();
 		cr_assert_eq(run(cases[i].class, cases[i].command, zero, cases[i].len), OK);
-		net_rig_start_without(&rig, cases[i].bit);
+		ctrl_rig_start_without(&rig, cases[i].bit);
 		cr_assert_eq(run(cases[i].class, cases[i].command, zero, cases[i].len), ERR,
 			     "class %u command %u", cases[i].class, cases[i].command);
 	}
@@ -148,8 +148,8 @@ Test(net_ctrl, command_without_room_for_the_answer_is_not_carried_out)
 	buf.addr = rig.command;
 	p = device_rig_at(&rig.rig, rig.command, 3);
 	memcpy(p, (uint8_t[]){ RX, PROMISC, 1 }, 3);
-	cr_assert_eq(net_rig_chain(&rig, &buf, 1), 0);
-	cr_assert_not(net_rig_gets(&rig, foreign));
+	cr_assert_eq(ctrl_rig_chain(&rig, &buf, 1), 0);
+	cr_assert_not(ctrl_rig_gets(&rig, foreign));
 }
 
 /* covers: NET-CTRL-04 */
@@ -179,7 +179,7 @@ Test(net_ctrl, framing_does_not_matter)
 					rig.ack + at, (uint32_t)min_u64(in_piece, 10 - at), true
 				};
 			memset(ack, 0xee, 16);
-			cr_assert_eq(net_rig_chain(&rig, buf, n), 9);
+			cr_assert_eq(ctrl_rig_chain(&rig, buf, n), 9);
 			cr_assert_eq(ack[0], OK);
 			cr_assert_eq(load_le32(ack + 1), 7);
 			cr_assert_eq(load_le32(ack + 5), 9);
@@ -195,7 +195,7 @@ Test(net_ctrl, chain_with_nothing_to_read_is_an_error)
 	start();
 	buf.addr = rig.ack;
 	ack = device_rig_at(&rig.rig, rig.ack, 1);
-	cr_assert_eq(net_rig_chain(&rig, &buf, 1), 1);
+	cr_assert_eq(ctrl_rig_chain(&rig, &buf, 1), 1);
 	cr_assert_eq(*ack, ERR);
 }
 
@@ -244,12 +244,12 @@ Test(net_ctrl, tables_are_in_effect_when_the_command_is_used)
 	start();
 	for (unsigned i = 0; i < 20; i++) {
 		cr_assert_eq(set_tables(foreign, group), OK);
-		cr_assert(net_rig_gets(&rig, foreign));
-		cr_assert(net_rig_gets(&rig, group));
+		cr_assert(ctrl_rig_gets(&rig, foreign));
+		cr_assert(ctrl_rig_gets(&rig, group));
 		cr_assert_eq(set_tables(NULL, NULL), OK);
-		cr_assert_not(net_rig_gets(&rig, foreign));
-		cr_assert_not(net_rig_gets(&rig, group));
-		cr_assert(net_rig_gets(&rig, net_rig_mac));
+		cr_assert_not(ctrl_rig_gets(&rig, foreign));
+		cr_assert_not(ctrl_rig_gets(&rig, group));
+		cr_assert(ctrl_rig_gets(&rig, ctrl_rig_mac));
 	}
 }
 
@@ -261,10 +261,10 @@ Test(net_ctrl, filters_are_as_new_after_reset)
 	cr_assert_eq(run_u8(RX, PROMISC, 1), OK);
 	cr_assert_eq(run_u16(VLAN, 0, 5), OK);
 	start();
-	cr_assert_not(net_rig_gets(&rig, foreign));
-	cr_assert_not(net_rig_gets(&rig, group));
+	cr_assert_not(ctrl_rig_gets(&rig, foreign));
+	cr_assert_not(ctrl_rig_gets(&rig, group));
 	cr_assert_eq(net()->ctrl.rules.filter.vlan[0], 0);
-	cr_assert(net_rig_gets(&rig, net_rig_mac));
+	cr_assert(ctrl_rig_gets(&rig, ctrl_rig_mac));
 }
 
 /* covers: NET-CTRL-23 */
@@ -275,7 +275,7 @@ Test(net_ctrl, table_that_does_not_fit_its_count_changes_nothing)
 	start();
 	cr_assert_eq(set_tables(foreign, NULL), OK);
 	cr_assert_eq(run(MAC, 0, data, sizeof(data)), ERR);
-	cr_assert(net_rig_gets(&rig, foreign));
+	cr_assert(ctrl_rig_gets(&rig, foreign));
 }
 
 /* covers: NET-CTRL-21 */
@@ -285,38 +285,38 @@ Test(net_ctrl, set_address_is_in_config_space_when_the_command_is_used)
 	cr_assert_eq(run(MAC, 1, foreign, 6), OK);
 	for (unsigned i = 0; i < 6; i++)
 		cr_assert_eq(fake_driver_config(&rig.rig.driver, i, 1), foreign[i]);
-	cr_assert(net_rig_gets(&rig, foreign));
-	cr_assert_not(net_rig_gets(&rig, net_rig_mac));
+	cr_assert(ctrl_rig_gets(&rig, foreign));
+	cr_assert_not(ctrl_rig_gets(&rig, ctrl_rig_mac));
 	cr_assert_eq(run(MAC, 1, group, 6), ERR, "no address of one device");
-	cr_assert(net_rig_gets(&rig, foreign));
+	cr_assert(ctrl_rig_gets(&rig, foreign));
 	/* And it is the old one again for the next driver. */
 	start();
 	for (unsigned i = 0; i < 6; i++)
-		cr_assert_eq(fake_driver_config(&rig.rig.driver, i, 1), net_rig_mac[i]);
-	cr_assert(net_rig_gets(&rig, net_rig_mac));
+		cr_assert_eq(fake_driver_config(&rig.rig.driver, i, 1), ctrl_rig_mac[i]);
+	cr_assert(ctrl_rig_gets(&rig, ctrl_rig_mac));
 }
 
 static int vlan_frame(unsigned vlan)
 {
 	uint8_t frame[64] = { 0 };
 
-	memcpy(frame, net_rig_mac, 6);
+	memcpy(frame, ctrl_rig_mac, 6);
 	frame[12] = 0x81;
 	frame[14] = (uint8_t)(vlan >> 8);
 	frame[15] = (uint8_t)vlan;
-	return net_rig_receive(&rig, 0, frame, sizeof(frame));
+	return ctrl_rig_receive(&rig, 0, frame, sizeof(frame));
 }
 
 /* covers: NET-CTRL-25 NET-CTRL-26 NET-CTRL-27 */
 Test(net_ctrl, vlans_are_added_and_removed)
 {
 	start();
-	cr_assert_eq(vlan_frame(5), NET_RIG_LOST);
+	cr_assert_eq(vlan_frame(5), CTRL_RIG_LOST);
 	cr_assert_eq(run_u16(VLAN, 0, 5), OK);
 	cr_assert_eq(vlan_frame(5), 0);
-	cr_assert_eq(vlan_frame(6), NET_RIG_LOST);
+	cr_assert_eq(vlan_frame(6), CTRL_RIG_LOST);
 	cr_assert_eq(run_u16(VLAN, 1, 5), OK);
-	cr_assert_eq(vlan_frame(5), NET_RIG_LOST);
+	cr_assert_eq(vlan_frame(5), CTRL_RIG_LOST);
 	cr_assert_eq(run_u16(VLAN, 0, 4096), ERR);
 	cr_assert_eq(run_u16(VLAN, 1, 0xffff), ERR);
 	cr_assert_eq(run_u16(VLAN, 0, 4095), OK);
@@ -325,7 +325,7 @@ Test(net_ctrl, vlans_are_added_and_removed)
 /* covers: NET-CTRL-24 */
 Test(net_ctrl, without_ctrl_vlan_all_tags_arrive)
 {
-	net_rig_start_without(&rig, VIRTIO_NET_F_CTRL_VLAN);
+	ctrl_rig_start_without(&rig, VIRTIO_NET_F_CTRL_VLAN);
 	cr_assert_eq(vlan_frame(5), 0);
 }
 
@@ -344,7 +344,7 @@ Test(net_ctrl, filter_goes_to_a_peer_that_moves_the_frames_itself)
 	rig.peer->error = EIO;
 	cr_assert_eq(run_u8(RX, ALLMULTI, 1), ERR);
 	rig.peer->error = 0;
-	cr_assert_not(net_rig_gets(&rig, group));
+	cr_assert_not(ctrl_rig_gets(&rig, group));
 	fake_driver_reset(&rig.rig.driver);
 	cr_assert_eq(rig.peer->n_prog, 0);
 	cr_assert_not(net()->ctrl.filters_in_peer);
@@ -383,7 +383,7 @@ Test(net_ctrl, announcement_is_taken_back_when_acknowledged)
 
 Test(net_ctrl, driver_without_announce_is_not_asked)
 {
-	net_rig_start_without(&rig, VIRTIO_NET_F_GUEST_ANNOUNCE);
+	ctrl_rig_start_without(&rig, VIRTIO_NET_F_GUEST_ANNOUNCE);
 	announce();
 	cr_assert_eq(status(), NET_STATUS_LINK_UP);
 }
@@ -395,23 +395,23 @@ Test(net_ctrl, pairs_receive_when_the_driver_uses_them)
 {
 	uint8_t frame[64] = { 0 };
 
-	memcpy(frame, net_rig_mac, 6);
+	memcpy(frame, ctrl_rig_mac, 6);
 	start();
 	cr_assert_eq(rig.peer->n_pairs, 1);
-	cr_assert_eq(net_rig_receive(&rig, 0, frame, sizeof(frame)), 0);
-	cr_assert_eq(net_rig_receive(&rig, 1, frame, sizeof(frame)), NET_RIG_LOST);
+	cr_assert_eq(ctrl_rig_receive(&rig, 0, frame, sizeof(frame)), 0);
+	cr_assert_eq(ctrl_rig_receive(&rig, 1, frame, sizeof(frame)), CTRL_RIG_LOST);
 	cr_assert_eq(run_u16(MQ, 0, 2), OK);
 	cr_assert_eq(rig.peer->n_pairs, 2);
-	cr_assert_eq(net_rig_receive(&rig, 0, frame, sizeof(frame)), 0);
-	cr_assert_eq(net_rig_receive(&rig, 1, frame, sizeof(frame)), 1);
+	cr_assert_eq(ctrl_rig_receive(&rig, 0, frame, sizeof(frame)), 0);
+	cr_assert_eq(ctrl_rig_receive(&rig, 1, frame, sizeof(frame)), 1);
 	cr_assert_eq(run_u16(MQ, 0, 1), OK);
 	cr_assert_eq(rig.peer->n_pairs, 1);
-	cr_assert_eq(net_rig_receive(&rig, 1, frame, sizeof(frame)), NET_RIG_LOST);
+	cr_assert_eq(ctrl_rig_receive(&rig, 1, frame, sizeof(frame)), CTRL_RIG_LOST);
 	/* Reset: one pair again. */
 	cr_assert_eq(run_u16(MQ, 0, 2), OK);
 	start();
 	cr_assert_eq(rig.peer->n_pairs, 1);
-	cr_assert_eq(net_rig_receive(&rig, 1, frame, sizeof(frame)), NET_RIG_LOST);
+	cr_assert_eq(ctrl_rig_receive(&rig, 1, frame, sizeof(frame)), CTRL_RIG_LOST);
 }
 
 /* covers: NET-CTRL-36 */
@@ -426,7 +426,7 @@ Test(net_ctrl, number_of_pairs_that_cannot_be_changes_nothing)
 	cr_assert_eq(run_u16(MQ, 0, 1), ERR, "the host does not");
 	rig.peer->error = 0;
 	cr_assert_eq(rig.peer->n_pairs, 2);
-	net_rig_start_without(&rig, VIRTIO_NET_F_MQ);
+	ctrl_rig_start_without(&rig, VIRTIO_NET_F_MQ);
 	cr_assert_eq(run_u16(MQ, 0, 1), ERR);
 }
 
@@ -450,7 +450,7 @@ static size_t fill_rss(uint8_t *p, uint32_t types, unsigned entries, unsigned n_
 static void udp_frame(uint8_t frame[64], unsigned flow)
 {
 	memset(frame, 0, 64);
-	memcpy(frame, net_rig_mac, 6);
+	memcpy(frame, ctrl_rig_mac, 6);
 	frame[12] = 8;
 	frame[14] = 0x45;
 	frame[23] = 17;
@@ -480,7 +480,7 @@ Test(net_ctrl, frames_go_where_the_table_says_wherever_they_arrive)
 		udp_frame(frame, flow);
 		hash = net_rss_hash(&reference, frame, sizeof(frame));
 		for (unsigned at = 0; at < 2; at++) {
-			int to = net_rig_receive(&rig, at, frame, sizeof(frame));
+			int to = ctrl_rig_receive(&rig, at, frame, sizeof(frame));
 
 			cr_assert_eq(to, (hash.value & 127) < 64 ? 0 : 1);
 			cr_assert_eq(load_le32(rig.received + 12), hash.value);
@@ -492,13 +492,13 @@ Test(net_ctrl, frames_go_where_the_table_says_wherever_they_arrive)
 	/* No hash: the unclassified queue. */
 	frame[12] = 9;
 	for (unsigned at = 0; at < 2; at++) {
-		cr_assert_eq(net_rig_receive(&rig, at, frame, sizeof(frame)), 1);
+		cr_assert_eq(ctrl_rig_receive(&rig, at, frame, sizeof(frame)), 1);
 		cr_assert_eq(load_le16(rig.received + 16), NET_HASH_NONE);
 	}
 	/* Automatic steering again. */
 	cr_assert_eq(run_u16(MQ, 0, 2), OK);
 	for (unsigned at = 0; at < 2; at++)
-		cr_assert_eq(net_rig_receive(&rig, at, frame, sizeof(frame)), (int)at);
+		cr_assert_eq(ctrl_rig_receive(&rig, at, frame, sizeof(frame)), (int)at);
 }
 
 /* covers: NET-CTRL-38 */
@@ -509,12 +509,12 @@ Test(net_ctrl, frame_for_a_queue_in_reset_is_dropped)
 	start();
 	cr_assert_eq(run(MQ, 1, config, fill_rss(config, NET_RSS_TYPES, 1, 0)), OK);
 	udp_frame(frame, 1);
-	cr_assert_eq(net_rig_receive(&rig, 0, frame, sizeof(frame)), 1);
+	cr_assert_eq(ctrl_rig_receive(&rig, 0, frame, sizeof(frame)), 1);
 	fake_driver_reset_queue(&rig.rig.driver, 2);
 	while (fake_driver_queue_in_reset(&rig.rig.driver, 2))
 		fake_machine_pump(rig.rig.machine);
 	for (unsigned at = 0; at < 2; at++)
-		fake_peer_inject(rig.peer, at, frame, sizeof(frame));
+		ctrl_peer_inject(rig.peer, at, frame, sizeof(frame));
 	cr_assert(device_rig_is_quiet(&rig.rig, 0));
 	cr_assert_not(fake_driver_status(&rig.rig.driver) & VIRTIO_STATUS_NEEDS_RESET);
 }
@@ -533,7 +533,7 @@ Test(net_ctrl, frame_is_dropped_when_all_receive_queues_are_in_reset)
 	}
 	udp_frame(frame, 1);
 	for (unsigned at = 0; at < 2; at++)
-		fake_peer_inject(rig.peer, at, frame, sizeof(frame));
+		ctrl_peer_inject(rig.peer, at, frame, sizeof(frame));
 	cr_assert_not(fake_driver_status(&rig.rig.driver) & VIRTIO_STATUS_NEEDS_RESET);
 }
 
@@ -563,7 +563,7 @@ Test(net_ctrl, rss_configuration_that_cannot_be_changes_nothing)
 		cr_assert_eq(run(MQ, 1, bad, bad_len), ERR, "variant %u", variant);
 	}
 	udp_frame(frame, 1);
-	cr_assert_eq(net_rig_receive(&rig, 0, frame, sizeof(frame)), 1);
+	cr_assert_eq(ctrl_rig_receive(&rig, 0, frame, sizeof(frame)), 1);
 }
 
 /* covers: NET-HASH-04 NET-HASH-07 NET-HASH-06 */
@@ -571,25 +571,25 @@ Test(net_ctrl, hash_is_reported_without_rss)
 {
 	uint8_t config[12 + 1 + 40] = { 0 }, frame[64];
 
-	net_rig_destroy(&rig);
-	net_rig_create(&rig, 1, FAKE_MMIO);
-	struct features offered = net_rig_features(&rig, FEATURE_NONE);
+	ctrl_rig_destroy(&rig);
+	ctrl_rig_create(&rig, 1, FAKE_MMIO);
+	struct features offered = ctrl_rig_features(&rig, FEATURE_NONE);
 
 	cr_assert_not(features_has(&offered, VIRTIO_NET_F_RSS));
 	start();
 	udp_frame(frame, 9);
-	cr_assert_eq(net_rig_receive(&rig, 0, frame, sizeof(frame)), 0);
+	cr_assert_eq(ctrl_rig_receive(&rig, 0, frame, sizeof(frame)), 0);
 	cr_assert_eq(load_le16(rig.received + 16), NET_HASH_NONE);
 	cr_assert_eq(load_le32(rig.received + 12), 0);
 	store_le32(config, NET_RSS_TYPES);
 	config[12] = 40;
 	memset(config + 13, 0x55, 40);
 	cr_assert_eq(run(MQ, 2, config, sizeof(config)), OK);
-	cr_assert_eq(net_rig_receive(&rig, 0, frame, sizeof(frame)), 0);
+	cr_assert_eq(ctrl_rig_receive(&rig, 0, frame, sizeof(frame)), 0);
 	cr_assert_eq(load_le16(rig.received + 16), NET_HASH_UDPV4);
 	store_le32(config, NET_HASH_TYPE(NET_HASH_TCPV4));
 	cr_assert_eq(run(MQ, 2, config, sizeof(config)), OK);
-	cr_assert_eq(net_rig_receive(&rig, 0, frame, sizeof(frame)), 0);
+	cr_assert_eq(ctrl_rig_receive(&rig, 0, frame, sizeof(frame)), 0);
 	cr_assert_eq(load_le16(rig.received + 16), NET_HASH_NONE);
 }
 
@@ -643,7 +643,7 @@ Test(net_ctrl, offload_that_was_not_accepted_is_an_error)
 {
 	uint64_t few = bit(VIRTIO_NET_F_GUEST_CSUM);
 
-	net_rig_start_without(&rig, VIRTIO_NET_F_GUEST_TSO4);
+	ctrl_rig_start_without(&rig, VIRTIO_NET_F_GUEST_TSO4);
 	cr_assert_eq(set_offloads(few), OK);
 	cr_assert_eq(set_offloads(few | bit(VIRTIO_NET_F_GUEST_TSO4)), ERR);
 	for (unsigned i = 0; i < 64; i++)
@@ -693,7 +693,7 @@ static bool get_queue(unsigned index, uint32_t *max_packets, uint32_t *max_usecs
 
 	memcpy(p, (uint8_t[]){ COAL, VQ_GET, (uint8_t)index, (uint8_t)(index >> 8), 0xa5, 0xa5 }, 6);
 	memset(in, 0xee, 9);
-	len = net_rig_chain(&rig, buf, 2);
+	len = ctrl_rig_chain(&rig, buf, 2);
 	*max_packets = load_le32(in + 1);
 	*max_usecs = load_le32(in + 5);
 	cr_assert_eq(len, in[0] == OK ? 9 : 1);
@@ -807,7 +807,7 @@ Test(net_ctrl, get_without_room_for_the_result_is_an_error)
 	memcpy(device_rig_at(&rig.rig, rig.command, 6), (uint8_t[]){ COAL, VQ_GET, 0, 0, 0, 0 }, 6);
 	in = device_rig_at(&rig.rig, rig.ack, 8);
 	memset(in, 0xee, 8);
-	cr_assert_eq(net_rig_chain(&rig, buf, 2), 1);
+	cr_assert_eq(ctrl_rig_chain(&rig, buf, 2), 1);
 	cr_assert_eq(in[0], ERR);
 	cr_assert_eq(in[1], 0xee);
 }
@@ -816,13 +816,13 @@ Test(net_ctrl, get_without_room_for_the_result_is_an_error)
 
 Test(net_ctrl, legacy_driver_sends_commands_too)
 {
-	net_rig_destroy(&rig);
-	net_rig_create(&rig, NET_RIG_PAIRS, FAKE_PCI_LEGACY);
+	ctrl_rig_destroy(&rig);
+	ctrl_rig_create(&rig, CTRL_RIG_PAIRS, FAKE_PCI_LEGACY);
 	start();
 	cr_assert_eq(run_u8(RX, PROMISC, 1), OK);
-	cr_assert(net_rig_gets(&rig, foreign));
+	cr_assert(ctrl_rig_gets(&rig, foreign));
 	cr_assert_eq(run_u8(RX, PROMISC, 0), OK);
-	cr_assert_not(net_rig_gets(&rig, foreign));
+	cr_assert_not(ctrl_rig_gets(&rig, foreign));
 	cr_assert_eq(run_u16(MQ, 0, 2), OK);
 	cr_assert_eq(run_u16(VLAN, 0, 4095), OK);
 	cr_assert_eq(set_tables(foreign, group), OK);
@@ -832,11 +832,11 @@ Test(net_ctrl, legacy_driver_sends_commands_too)
 /* A driver that knows no MAC_ADDR_SET writes its address, first byte to last. */
 Test(net_ctrl, filter_follows_the_address_that_a_legacy_driver_writes)
 {
-	net_rig_destroy(&rig);
-	net_rig_create(&rig, 1, FAKE_PCI_LEGACY);
-	net_rig_start_without(&rig, VIRTIO_NET_F_CTRL_MAC_ADDR);
+	ctrl_rig_destroy(&rig);
+	ctrl_rig_create(&rig, 1, FAKE_PCI_LEGACY);
+	ctrl_rig_start_without(&rig, VIRTIO_NET_F_CTRL_MAC_ADDR);
 	for (unsigned i = 0; i < 6; i++)
 		fake_driver_set_config(&rig.rig.driver, i, 1, foreign[i]);
-	cr_assert(net_rig_gets(&rig, foreign));
-	cr_assert_not(net_rig_gets(&rig, net_rig_mac));
+	cr_assert(ctrl_rig_gets(&rig, foreign));
+	cr_assert_not(ctrl_rig_gets(&rig, ctrl_rig_mac));
 }

@@ -1,4 +1,4 @@
-#include "tests/support/fake_peer.h"
+#include "tests/support/ctrl_peer.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,19 +7,19 @@
 #include "vmm/base/error.h"
 #include "vmm/base/iov.h"
 
-static struct fake_peer *to_fake(struct net_peer *peer)
+static struct ctrl_peer *to_fake(struct net_peer *peer)
 {
-	return container_of(peer, struct fake_peer, base);
+	return container_of(peer, struct ctrl_peer, base);
 }
 
-static int answer(const struct fake_peer *fake)
+static int answer(const struct ctrl_peer *fake)
 {
 	return fake->error == 0 ? 0 : error_set(fake->error, "the fake peer was told to fail");
 }
 
 static int fake_start(struct net_peer *peer, const struct net_peer_start *start)
 {
-	struct fake_peer *fake = to_fake(peer);
+	struct ctrl_peer *fake = to_fake(peer);
 
 	fake->start = *start;
 	for (unsigned i = 0; i < start->n_pairs; i++) {
@@ -39,7 +39,7 @@ static void fake_stop(struct net_peer *peer)
 
 static int fake_set_offloads(struct net_peer *peer, struct features features)
 {
-	struct fake_peer *fake = to_fake(peer);
+	struct ctrl_peer *fake = to_fake(peer);
 	int r = answer(fake);
 
 	if (r == 0)
@@ -49,7 +49,7 @@ static int fake_set_offloads(struct net_peer *peer, struct features features)
 
 static int fake_set_pairs(struct net_peer *peer, unsigned n)
 {
-	struct fake_peer *fake = to_fake(peer);
+	struct ctrl_peer *fake = to_fake(peer);
 	int r = answer(fake);
 
 	if (r == 0)
@@ -59,7 +59,7 @@ static int fake_set_pairs(struct net_peer *peer, unsigned n)
 
 static int fake_set_filter(struct net_peer *peer, const struct sock_filter *prog, unsigned n)
 {
-	struct fake_peer *fake = to_fake(peer);
+	struct ctrl_peer *fake = to_fake(peer);
 	int r = answer(fake);
 
 	if (r < 0)
@@ -73,7 +73,7 @@ static int fake_set_filter(struct net_peer *peer, const struct sock_filter *prog
 
 static int fake_send(struct net_peer *peer, unsigned pair, const struct iovec *iov, unsigned n)
 {
-	struct fake_peer_pair *p = &to_fake(peer)->pair[pair];
+	struct ctrl_peer_pair *p = &to_fake(peer)->pair[pair];
 
 	p->sent.len = iov_read(iov, n, 0, p->sent.bytes, sizeof(p->sent.bytes));
 	p->n_sent++;
@@ -83,20 +83,20 @@ static int fake_send(struct net_peer *peer, unsigned pair, const struct iovec *i
 static ssize_t fake_receive(struct net_peer *peer, unsigned pair, const struct iovec *iov,
 			    unsigned n)
 {
-	struct fake_peer_pair *p = &to_fake(peer)->pair[pair];
-	const struct fake_peer_frame *frame = &p->frame[p->first];
+	struct ctrl_peer_pair *p = &to_fake(peer)->pair[pair];
+	const struct ctrl_peer_frame *frame = &p->frame[p->first];
 
 	if (p->n == 0)
 		return 0;
 	p->n--;
-	p->first = (p->first + 1) % FAKE_PEER_FRAMES;
+	p->first = (p->first + 1) % CTRL_PEER_FRAMES;
 	return iov_write(iov, n, 0, frame->bytes, frame->len) == frame->len ? (ssize_t)frame->len
 									     : -EMSGSIZE;
 }
 
 static void fake_destroy(struct net_peer *peer)
 {
-	struct fake_peer *fake = to_fake(peer);
+	struct ctrl_peer *fake = to_fake(peer);
 
 	if (fake->gone)
 		*fake->gone = true;
@@ -114,9 +114,9 @@ static const struct net_peer_ops fake_ops = {
 	.destroy = fake_destroy,
 };
 
-struct fake_peer *fake_peer_create(unsigned n_pairs)
+struct ctrl_peer *ctrl_peer_create(unsigned n_pairs)
 {
-	struct fake_peer *fake = calloc(1, sizeof(*fake));
+	struct ctrl_peer *fake = calloc(1, sizeof(*fake));
 
 	if (!fake)
 		abort();
@@ -130,7 +130,7 @@ struct fake_peer *fake_peer_create(unsigned n_pairs)
 }
 
 struct injection {
-	struct fake_peer *fake;
+	struct ctrl_peer *fake;
 	unsigned pair;
 	const void *frame;
 	size_t len;
@@ -139,11 +139,11 @@ struct injection {
 static void inject(void *arg)
 {
 	struct injection *i = arg;
-	struct fake_peer *fake = i->fake;
-	struct fake_peer_pair *p = &fake->pair[i->pair];
-	struct fake_peer_frame *f = &p->frame[(p->first + p->n) % FAKE_PEER_FRAMES];
+	struct ctrl_peer *fake = i->fake;
+	struct ctrl_peer_pair *p = &fake->pair[i->pair];
+	struct ctrl_peer_frame *f = &p->frame[(p->first + p->n) % CTRL_PEER_FRAMES];
 
-	if (!fake->started || p->n == FAKE_PEER_FRAMES ||
+	if (!fake->started || p->n == CTRL_PEER_FRAMES ||
 	    fake->start.header_len + i->len > sizeof(f->bytes))
 		abort();
 	memset(f->bytes, 0, fake->start.header_len);
@@ -153,7 +153,7 @@ static void inject(void *arg)
 	fake->start.readable(fake->start.arg, i->pair);
 }
 
-void fake_peer_inject(struct fake_peer *peer, unsigned pair, const void *frame, size_t len)
+void ctrl_peer_inject(struct ctrl_peer *peer, unsigned pair, const void *frame, size_t len)
 {
 	struct injection i = { peer, pair, frame, len };
 

@@ -1,11 +1,11 @@
-#include "tests/support/net_rig.h"
+#include "tests/support/ctrl_rig.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
 
-const uint8_t net_rig_mac[6] = { 0x52, 0x54, 0, 1, 2, 3 };
+const uint8_t ctrl_rig_mac[6] = { 0x52, 0x54, 0, 1, 2, 3 };
 
-void net_rig_create(struct net_rig *rig, unsigned n_pairs, enum fake_transport how)
+void ctrl_rig_create(struct ctrl_rig *rig, unsigned n_pairs, enum fake_transport how)
 {
 	struct event_loop *loop[2];
 	struct virtio_net_config config = {
@@ -27,28 +27,28 @@ void net_rig_create(struct net_rig *rig, unsigned n_pairs, enum fake_transport h
 	loop[0] = rig->rig.io;
 	loop[1] = rig->io2;
 	rig->n_pairs = n_pairs;
-	rig->peer = fake_peer_create(n_pairs);
-	memcpy(config.mac, net_rig_mac, sizeof(config.mac));
+	rig->peer = ctrl_peer_create(n_pairs);
+	memcpy(config.mac, ctrl_rig_mac, sizeof(config.mac));
 	config.peer = &rig->peer->base;
 	cr_assert_eq(virtio_net_create(&rig->dev, &config), 0);
 	device_rig_plug(&rig->rig, rig->dev, how);
 }
 
-void net_rig_destroy(struct net_rig *rig)
+void ctrl_rig_destroy(struct ctrl_rig *rig)
 {
 	device_rig_destroy(&rig->rig);
 	event_loop_destroy(rig->io2);
 }
 
-static void add_buffer(struct net_rig *rig, unsigned pair, uint64_t gpa)
+static void add_buffer(struct ctrl_rig *rig, unsigned pair, uint64_t gpa)
 {
-	struct fake_buf buf = { gpa, NET_RIG_BUFFER, true };
+	struct fake_buf buf = { gpa, CTRL_RIG_BUFFER, true };
 	uint16_t head = device_rig_add(&rig->rig, 2 * pair, &buf, 1);
 
 	rig->buffer[pair][head % RIG_QUEUE_SIZE] = gpa;
 }
 
-void net_rig_start(struct net_rig *rig, struct features features)
+void ctrl_rig_start(struct ctrl_rig *rig, struct features features)
 {
 	bool has_pairs = features_has(&features, VIRTIO_NET_F_MQ) ||
 			 features_has(&features, VIRTIO_NET_F_RSS);
@@ -65,11 +65,11 @@ void net_rig_start(struct net_rig *rig, struct features features)
 	rig->command = device_rig_alloc(&rig->rig, 4096);
 	rig->ack = device_rig_alloc(&rig->rig, 4096);
 	for (unsigned pair = 0; pair < rig->n_open; pair++)
-		for (unsigned i = 0; i < NET_RIG_BUFFERS; i++)
-			add_buffer(rig, pair, device_rig_alloc(&rig->rig, NET_RIG_BUFFER));
+		for (unsigned i = 0; i < CTRL_RIG_BUFFERS; i++)
+			add_buffer(rig, pair, device_rig_alloc(&rig->rig, CTRL_RIG_BUFFER));
 }
 
-struct features net_rig_features(struct net_rig *rig, unsigned without)
+struct features ctrl_rig_features(struct ctrl_rig *rig, unsigned without)
 {
 	struct features f = fake_driver_offered(&rig->rig.driver);
 
@@ -78,18 +78,18 @@ struct features net_rig_features(struct net_rig *rig, unsigned without)
 	return f;
 }
 
-void net_rig_start_without(struct net_rig *rig, unsigned without)
+void ctrl_rig_start_without(struct ctrl_rig *rig, unsigned without)
 {
-	net_rig_start(rig, net_rig_features(rig, without));
+	ctrl_rig_start(rig, ctrl_rig_features(rig, without));
 }
 
-uint32_t net_rig_chain(struct net_rig *rig, const struct fake_buf *buf, unsigned n)
+uint32_t ctrl_rig_chain(struct ctrl_rig *rig, const struct fake_buf *buf, unsigned n)
 {
 	device_rig_add(&rig->rig, rig->ctrl, buf, n);
 	return device_rig_wait(&rig->rig, rig->ctrl, NULL);
 }
 
-uint8_t net_rig_command(struct net_rig *rig, uint8_t class, uint8_t command, const void *data,
+uint8_t ctrl_rig_command(struct ctrl_rig *rig, uint8_t class, uint8_t command, const void *data,
 			size_t len)
 {
 	struct fake_buf buf[] = {
@@ -107,7 +107,7 @@ uint8_t net_rig_command(struct net_rig *rig, uint8_t class, uint8_t command, con
 	else
 		buf[1] = buf[2];
 	*ack = 0xee;
-	cr_assert_eq(net_rig_chain(rig, buf, len > 0 ? 3 : 2), 1);
+	cr_assert_eq(ctrl_rig_chain(rig, buf, len > 0 ? 3 : 2), 1);
 	cr_assert_leq(*ack, 1);
 	return *ack;
 }
@@ -118,14 +118,14 @@ static void do_nothing(void *arg)
 }
 
 /* What was posted to the loops has happened. */
-static void settle(struct net_rig *rig)
+static void settle(struct ctrl_rig *rig)
 {
 	event_loop_call(rig->rig.io, do_nothing, NULL);
 	event_loop_call(rig->io2, do_nothing, NULL);
 	event_loop_call(rig->rig.io, do_nothing, NULL);
 }
 
-static bool take(struct net_rig *rig, unsigned pair)
+static bool take(struct ctrl_rig *rig, unsigned pair)
 {
 	uint32_t head, len;
 
@@ -133,37 +133,37 @@ static bool take(struct net_rig *rig, unsigned pair)
 		return false;
 	uint64_t gpa = rig->buffer[pair][head % RIG_QUEUE_SIZE];
 
-	cr_assert_leq(len, NET_RIG_BUFFER);
+	cr_assert_leq(len, CTRL_RIG_BUFFER);
 	memcpy(rig->received, device_rig_at(&rig->rig, gpa, len), len);
 	rig->received_len = len;
 	add_buffer(rig, pair, gpa);
 	return true;
 }
 
-int net_rig_receive(struct net_rig *rig, unsigned at, const void *frame, size_t len)
+int ctrl_rig_receive(struct ctrl_rig *rig, unsigned at, const void *frame, size_t len)
 {
-	int got = NET_RIG_LOST;
+	int got = CTRL_RIG_LOST;
 
 	settle(rig);
-	fake_peer_inject(rig->peer, at, frame, len);
+	ctrl_peer_inject(rig->peer, at, frame, len);
 	settle(rig);
 	for (unsigned pair = 0; pair < rig->n_open; pair++)
 		if (take(rig, pair)) {
-			cr_assert_eq(got, NET_RIG_LOST, "two drivers' queues have the frame");
+			cr_assert_eq(got, CTRL_RIG_LOST, "two drivers' queues have the frame");
 			got = (int)pair;
 		}
-	if (got != NET_RIG_LOST) {
+	if (got != CTRL_RIG_LOST) {
 		cr_assert_eq(rig->received_len, rig->header_len + len);
 		cr_assert_eq(memcmp(rig->received + rig->header_len, frame, len), 0);
 	}
 	return got;
 }
 
-bool net_rig_gets(struct net_rig *rig, const uint8_t mac[6])
+bool ctrl_rig_gets(struct ctrl_rig *rig, const uint8_t mac[6])
 {
 	uint8_t frame[64] = { 0 };
 
 	memcpy(frame, mac, 6);
 	frame[12] = 8;
-	return net_rig_receive(rig, 0, frame, sizeof(frame)) == 0;
+	return ctrl_rig_receive(rig, 0, frame, sizeof(frame)) == 0;
 }
