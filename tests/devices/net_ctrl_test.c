@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "devices/net_impl.h"
 #include "tests/support/ctrl_rig.h"
@@ -57,6 +58,24 @@ static struct virtio_net *net(void)
 	return container_of(rig.dev, struct virtio_net, dev);
 }
 
+Test(net_ctrl, offers_what_it_serves)
+{
+	static const uint8_t served[] = {
+		VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_CTRL_RX, VIRTIO_NET_F_CTRL_RX_EXTRA,
+		VIRTIO_NET_F_CTRL_VLAN, VIRTIO_NET_F_CTRL_MAC_ADDR, VIRTIO_NET_F_GUEST_ANNOUNCE,
+		VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, VIRTIO_NET_F_HASH_REPORT, VIRTIO_NET_F_NOTF_COAL,
+		VIRTIO_NET_F_VQ_NOTF_COAL, VIRTIO_NET_F_MQ, VIRTIO_NET_F_RSS,
+	};
+	/* DEVICE_STATS, HASH_TUNNEL, RSS_CONTEXT, UDP tunnels, OUT_NET_HEADER, IPSEC. */
+	static const uint8_t others[] = { 50, 51, 64, 65, 66, 67, 68, 69, 70 };
+	struct features offered = ctrl_rig_features(&rig, FEATURE_NONE);
+
+	for (unsigned i = 0; i < ARRAY_SIZE(served); i++)
+		cr_assert(features_has(&offered, served[i]), "bit %u", served[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
+		cr_assert_not(features_has(&offered, others[i]), "bit %u", others[i]);
+}
+
 /* --- the queue ------------------------------------------------------------------------------- */
 
 /* covers: NET-CTRL-01 NET-CTRL-05 NET-CTRL-08 NET-CTRL-10 */
@@ -84,6 +103,7 @@ Test(net_ctrl, what_cannot_be_is_answered_with_an_error)
 	cr_assert_eq(run_u8(0xff, 0, 0), ERR);
 	cr_assert_eq(run_u8(7, 0, 0), ERR);
 	cr_assert_eq(run_u8(8, 0, 0), ERR);
+	cr_assert_eq(run_u8(9, 0, 0), ERR);
 	cr_assert_eq(run_u8(RX, NOBCAST + 1, 0), ERR);
 	cr_assert_eq(run_u8(RX, 0xff, 1), ERR);
 	cr_assert_eq(run_u8(MAC, 2, 1), ERR);
@@ -773,6 +793,32 @@ static void restart_queue(unsigned index)
 	fake_driver_init_ring(d, ring, RIG_QUEUE_SIZE, at);
 	fake_driver_set_queue(d, index, ring);
 	fake_driver_enable_queue(d, index);
+}
+
+/* covers: NET-CTRL-47 NET-CTRL-48 */
+Test(net_ctrl, coalescing_without_a_timer_is_an_error_and_changes_nothing)
+{
+	struct rlimit before, none;
+
+	start();
+	cr_assert_eq(set_all(RX_SET, 10, 100), OK);
+	cr_assert_eq(set_queue(0, 11, 110), OK);
+	/* No descriptor can be made any more; the second pair's queue would need one. */
+	cr_assert_eq(set_queue(2, 0, 0), OK);
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	cr_assert_eq(set_all(TX_SET, 20, 200), ERR);
+	cr_assert_eq(set_queue(1, 20, 200), ERR);
+	cr_assert_eq(set_all(RX_SET, 30, 300), ERR);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	expect_params(0, 11, 110);
+	expect_params(1, 0, 0);
+	expect_params(2, 0, 0);
+	expect_params(3, 0, 0);
+	restart_queue(0);
+	expect_params(0, 10, 100);
 }
 
 /* covers: NET-CTRL-50 NET-CTRL-51 */

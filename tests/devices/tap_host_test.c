@@ -1,6 +1,6 @@
 /*
- * The receive filter as the host's kernel carries it out, at a real tap in a network of the test's
- * own.  Without the right to make one the test is skipped.
+ * What the host's kernel does for us at a real tap, in a network of the test's own: the receive
+ * filter, automatic steering.  Without the right to make one the tests are skipped.
  */
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
@@ -86,7 +86,7 @@ static void teardown(void)
 	event_loop_destroy(loop);
 }
 
-TestSuite(tap_filter, .init = setup, .fini = teardown);
+TestSuite(tap_host, .init = setup, .fini = teardown);
 
 static void use_filter(void)
 {
@@ -129,7 +129,7 @@ static bool arrives(const uint8_t mac[6], int vlan)
 	return n > 0;
 }
 
-Test(tap_filter, kernel_drops_what_the_driver_does_not_want)
+Test(tap_host, kernel_drops_what_the_driver_does_not_want)
 {
 	cr_assert(arrives(foreign, -1));
 	use_filter();
@@ -146,7 +146,7 @@ Test(tap_filter, kernel_drops_what_the_driver_does_not_want)
 	cr_assert(arrives(own, 6));
 }
 
-Test(tap_filter, queue_that_is_attached_later_has_the_filter_too)
+Test(tap_host, queue_that_is_attached_later_has_the_filter_too)
 {
 	use_filter();
 	for (unsigned i = 0; i < 10; i++) {
@@ -158,5 +158,73 @@ Test(tap_filter, queue_that_is_attached_later_has_the_filter_too)
 		}
 		cr_assert(arrives(own, -1));
 		cr_assert_eq(peer->ops->set_pairs(peer, 1), 0, "%s", error_text());
+	}
+}
+
+static void store_be16(uint8_t *p, unsigned value)
+{
+	p[0] = (uint8_t)(value >> 8);
+	p[1] = (uint8_t)value;
+}
+
+/* A UDP packet of flow 'flow', as the guest sends it or as it comes back. */
+static void udp_frame(uint8_t frame[FRAME], unsigned flow, bool is_reply)
+{
+	static const uint8_t address[2][4] = { { 10, 0, 0, 1 }, { 10, 0, 0, 2 } };
+	uint8_t *ip = frame + 14, *udp = ip + 20;
+	unsigned sum = 0;
+
+	memset(frame, 0, FRAME);
+	memcpy(frame + (is_reply ? 0 : 6), own, 6);
+	memcpy(frame + (is_reply ? 6 : 0), foreign, 6);
+	store_be16(frame + 12, 0x0800);
+	ip[0] = 0x45;
+	store_be16(ip + 2, FRAME - 14);
+	ip[8] = 64;
+	ip[9] = 17;
+	memcpy(ip + 12, address[is_reply], 4);
+	memcpy(ip + 16, address[!is_reply], 4);
+	for (unsigned i = 0; i < 20; i += 2)
+		sum += (unsigned)ip[i] << 8 | ip[i + 1];
+	store_be16(ip + 10, ~(sum + (sum >> 16)));
+	store_be16(udp + (is_reply ? 2 : 0), 1000 + flow);
+	store_be16(udp + (is_reply ? 0 : 2), 53);
+	store_be16(udp + 4, FRAME - 34);
+}
+
+/* Returns the pair at which it came out. */
+static int arrives_at(const uint8_t frame[FRAME])
+{
+	uint8_t header[HEADER], got[2048];
+	const struct iovec iov[] = { { header, sizeof(header) }, { got, sizeof(got) } };
+	int at = -1;
+
+	cr_assert_eq(send(wire, frame, FRAME, 0), FRAME, "%s", strerror(errno));
+	for (int pair = 0; pair < N_PAIRS; pair++)
+		for (;;) {
+			ssize_t len = peer->ops->receive(peer, (unsigned)pair, iov, 2);
+
+			if (len <= 0)
+				break;
+			if (len == HEADER + FRAME && memcmp(got, frame, FRAME) == 0)
+				at = pair;
+		}
+	return at;
+}
+
+/* covers: NET-CTRL-34 NET-CTRL-33 */
+Test(tap_host, replies_come_to_the_pair_that_sent)
+{
+	uint8_t header[HEADER] = { 0 }, frame[FRAME];
+	const struct iovec iov[] = { { header, sizeof(header) }, { frame, sizeof(frame) } };
+
+	cr_assert_eq(peer->ops->set_pairs(peer, 2), 0, "%s", error_text());
+	for (unsigned flow = 0; flow < 32; flow++) {
+		unsigned pair = flow % 3 % 2;
+
+		udp_frame(frame, flow, false);
+		cr_assert_eq(peer->ops->send(peer, pair, iov, 2), 0);
+		udp_frame(frame, flow, true);
+		cr_assert_eq(arrives_at(frame), (int)pair, "flow %u", flow);
 	}
 }
