@@ -120,7 +120,6 @@ static void take_features(struct virtio_net *net, struct features accepted)
 	net->mtu_frame_max = SIZE_MAX;
 	if (features_has(&accepted, VIRTIO_NET_F_MTU))
 		net->mtu_frame_max = net->mtu + (size_t)NET_ETHERNET_TAGGED;
-	atomic_store(&net->n_active, 1);
 }
 
 static int start_peer(struct virtio_net *net)
@@ -144,9 +143,9 @@ static int start_peer(struct virtio_net *net)
 	r = net->peer->ops->start(net->peer, &start);
 	if (r < 0)
 		return r;
-	r = net_set_guest_offloads(net, net->accepted);
+	r = net_set_guest_offloads(net, net->ctrl.guest_offloads);
 	if (r == 0)
-		r = net_set_pairs(net, 1);
+		r = net_set_pairs(net, net->ctrl.rules.n_pairs);
 	if (r < 0)
 		net->peer->ops->stop(net->peer);
 	return r;
@@ -201,9 +200,11 @@ static void net_queue_start(void *model, unsigned index, struct virtqueue *q)
 	switch (net_role_of(net, index)) {
 	case NET_ROLE_RX:
 		net_rx_start(pair_of(net, index), q);
+		net_ctrl_pair_start(pair_of(net, index), false, q);
 		break;
 	case NET_ROLE_TX:
 		net_tx_start(pair_of(net, index), q);
+		net_ctrl_pair_start(pair_of(net, index), true, q);
 		break;
 	case NET_ROLE_CTRL:
 		net_ctrl_queue_start(net, index, q);
@@ -256,9 +257,11 @@ static void net_queue_stop(void *model, unsigned index, struct virtqueue *q)
 	(void)q;
 	switch (net_role_of(net, index)) {
 	case NET_ROLE_RX:
+		net_ctrl_pair_stop(pair_of(net, index), false);
 		net_rx_stop(pair_of(net, index));
 		break;
 	case NET_ROLE_TX:
+		net_ctrl_pair_stop(pair_of(net, index), true);
 		net_tx_stop(pair_of(net, index));
 		break;
 	case NET_ROLE_CTRL:

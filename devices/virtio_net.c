@@ -67,6 +67,11 @@ static void net_config_written(struct virtio_device *dev, unsigned offset, unsig
 	net_ctrl_mac_changed(to_net(dev));
 }
 
+static void net_reset(struct virtio_device *dev)
+{
+	net_ctrl_reset(to_net(dev));
+}
+
 static void net_destroy(struct virtio_device *dev)
 {
 	struct virtio_net *net = to_net(dev);
@@ -79,6 +84,7 @@ static void net_destroy(struct virtio_device *dev)
 
 static const struct virtio_device_ops net_ops = {
 	.config_written = net_config_written,
+	.reset = net_reset,
 	.destroy = net_destroy,
 };
 
@@ -91,6 +97,7 @@ static void fill_config(uint8_t bytes[NET_CONFIG_LEN], const struct virtio_net_c
 	store_le16(bytes + NET_CONFIG_MTU, config->mtu);
 	store_le32(bytes + NET_CONFIG_SPEED, config->speed_mbit);
 	bytes[NET_CONFIG_DUPLEX] = config->duplex;
+	net_ctrl_fill_config(bytes);
 }
 
 static int create_device(struct virtio_net *net, const struct virtio_net_config *config)
