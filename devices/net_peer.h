@@ -25,6 +25,8 @@ struct net_peer_start {
 	/* Owner loop: receive may find something again / send may be tried again. */
 	void (*readable)(void *arg, unsigned pair);
 	void (*writable)(void *arg, unsigned pair);
+	/* Owner loop: the peer is gone, seen without a send or receive. */
+	void (*lost)(void *arg, unsigned pair);
 	void *arg;
 };
 
@@ -62,6 +64,8 @@ struct net_peer_ops {
 	 * while the ring has no buffers.  Without it the model just does not look.
 	 */
 	void (*want_readable)(struct net_peer *peer, unsigned pair, bool want);
+	/* Optional: the cable is plugged in or out.  Frames are stopped by the model, too. */
+	void (*set_link)(struct net_peer *peer, bool up);
 	/* The descriptor that kernel vhost takes over for pair i, or FD_NONE.  May be NULL. */
 	int (*vhost_fd)(struct net_peer *peer, unsigned pair);
 	void (*destroy)(struct net_peer *peer);
@@ -84,6 +88,7 @@ struct net_tap_config {
 	const char *ifname;		/* made if it does not exist and the right is there */
 	int fd;				/* an open tap (consumed), or FD_NONE */
 	unsigned n_pairs;
+	bool only_look;			/* at what it could do: nothing is made or left behind */
 };
 
 /*
@@ -92,6 +97,10 @@ struct net_tap_config {
  * fix.  Returns 0 and an owned peer, or -errno with an error chain.
  */
 MUST_USE int net_tap_create(struct net_peer **out, const struct net_tap_config *config);
+
+/* The ioctl requests of a tap that runs, for the sandbox. */
+extern const unsigned long net_tap_requests[];
+extern const unsigned net_tap_requests_len;
 
 struct net_user_config {
 	const char *name;

@@ -71,6 +71,8 @@ static enum driver_mistake mistake_of(enum vq_fault fault)
 	case VQ_FAULT_INDIRECT: return MISTAKE_RING_INDIRECT;
 	case VQ_FAULT_NOT_AVAILABLE: return MISTAKE_RING_NOT_AVAILABLE;
 	case VQ_FAULT_LENGTH: return MISTAKE_RING_LENGTH;
+	/* Nothing that a driver must not do. */
+	case VQ_FAULT_PIECES:
 	case VQ_FAULT_NONE: break;
 	}
 	return DRIVER_MISTAKE_KINDS;
@@ -130,12 +132,17 @@ void virtio_device_datapath_failed(void *arg, unsigned queue, enum vq_fault faul
 
 /* --- start ----------------------------------------------------------------------------------- */
 
+static const struct dma *device_dma(const struct virtio_device *dev)
+{
+	return dev->dma ? dev->dma : &dev->machine->dma;
+}
+
 /* What the part's back end is told of what the driver took (N12). */
 static struct features tell(const struct virtio_device *dev, struct datapath *dp)
 {
 	struct features accepted = dev->negotiation.accepted;
 
-	return dp->ops->tell ? dp->ops->tell(dp, accepted, &dev->machine->dma) : accepted;
+	return dp->ops->tell ? dp->ops->tell(dp, accepted, device_dma(dev)) : accepted;
 }
 
 static struct datapath_start describe_part(struct virtio_device *dev, struct virtio_part *part)
@@ -157,7 +164,7 @@ static struct datapath_start describe_part(struct virtio_device *dev, struct vir
 	part->told = tell(dev, part->datapath);
 	return (struct datapath_start){
 		.features = dev->negotiation.accepted,
-		.dma = &dev->machine->dma,
+		.dma = device_dma(dev),
 		.queue = dev->start_queue + part->first_queue,
 		.n_queues = part->n_queues,
 	};
@@ -301,7 +308,7 @@ void virtio_device_reset(struct virtio_device *dev)
 	fd_drain(dev->config_call_fd);
 	virtio_device_release_config(dev, false);
 	for (unsigned i = 0; i < dev->config_len; i++) {
-		uint8_t mask = dev->config_writable[i];
+		uint8_t mask = dev->config_writable[i] | dev->config_writable_legacy[i];
 		dev->config[i] = (uint8_t)((dev->config[i] & ~mask) |
 					   (dev->config_initial[i] & mask));
 	}

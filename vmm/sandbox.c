@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/prctl.h>
 
+#include "devices/net_peer.h"
 #include "vmm/base/error.h"
 
 int sandbox_forbid_privileges(void)
@@ -108,22 +109,27 @@ static int add_rule(scmp_filter_ctx filter, const struct sandbox_rule *rule)
 	return seccomp_rule_add_array(filter, action, rule->call, rule->n, rule->when);
 }
 
-static int add_request(scmp_filter_ctx filter, unsigned long nr)
+/* Numbers of ioctl requests that those keep who make them. */
+static int add_requests(scmp_filter_ctx filter, const unsigned long *number, unsigned n)
 {
-	struct scmp_arg_cmp request = { 1, SCMP_CMP_EQ, nr, 0 };
+	int r = 0;
 
-	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, &request);
+	for (unsigned i = 0; r == 0 && i < n; i++) {
+		struct scmp_arg_cmp request = { 1, SCMP_CMP_EQ, number[i], 0 };
+		r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, &request);
+	}
+	return r;
 }
 
 static int add_rules(scmp_filter_ctx filter, unsigned needs)
 {
 	struct scmp_arg_cmp self = { 0, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0 };
-	int r = 0;
+	int r = add_requests(filter, kvm_requests_running, kvm_requests_running_len);
 
-	for (unsigned i = 0; r == 0 && i < kvm_requests_running_len; i++)
-		r = add_request(filter, kvm_requests_running[i]);
-	for (unsigned i = 0; r == 0 && needs & SANDBOX_VHOST && i < vhost_requests_running_len; i++)
-		r = add_request(filter, vhost_requests_running[i]);
+	if (r == 0 && needs & SANDBOX_TAP)
+		r = add_requests(filter, net_tap_requests, net_tap_requests_len);
+	if (r == 0 && needs & SANDBOX_VHOST)
+		r = add_requests(filter, vhost_requests_running, vhost_requests_running_len);
 	for (unsigned i = 0; r == 0 && i < sandbox_rules_len; i++)
 		if (!sandbox_rules[i].need || sandbox_rules[i].need & needs)
 			r = add_rule(filter, &sandbox_rules[i]);
