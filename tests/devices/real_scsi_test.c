@@ -221,9 +221,7 @@ Test(real_scsi, the_control_queue_is_answered)
 	cr_assert_eq(c.response, RESPONSE_OK);
 }
 
-/*
- * The kernel notes that a LUN came or went, and the driver is told to look.  SCSI-FEAT-02
- */
+/* SCSI-FEAT-02 */
 Test(real_scsi, a_lun_that_comes_or_goes_is_told)
 {
 	char command[512];
@@ -238,7 +236,11 @@ Test(real_scsi, a_lun_that_comes_or_goes_is_told)
 		 getenv("VIREO_SCSI_DISK"));
 	cr_assert_eq(system(command), 0);
 	cr_assert_eq(device_rig_wait(&rig, EVENT, NULL), 16);
-	cr_assert_eq(load_le32(device_rig_at(&rig, gpa, 4)), 0x80000000u);
+	/* TRANSPORT_RESET of target 1, LUN 5: RESCAN */
+	const uint8_t *e = device_rig_at(&rig, gpa, 32);
+	cr_assert_eq(load_le32(e), 1);
+	cr_assert(e[4] == 1 && e[5] == 1 && e[7] == 5);
+	cr_assert_eq(load_le32(e + 12), 1);
 	struct command c = { .target = 1, .lun = 5 };
 	inquire(&c);
 	cr_assert_eq(c.response, RESPONSE_OK);
@@ -246,6 +248,9 @@ Test(real_scsi, a_lun_that_comes_or_goes_is_told)
 	snprintf(command, sizeof(command), "%s remove %s 5", getenv("VIREO_SCSI_TARGET"), wwpn);
 	cr_assert_eq(system(command), 0);
 	cr_assert_eq(device_rig_wait(&rig, EVENT, NULL), 16);
+	cr_assert_eq(load_le32(e + 16), 1);
+	cr_assert_eq(e[16 + 7], 5);
+	cr_assert_eq(load_le32(e + 16 + 12), 2);
 }
 
 /* The target belongs to one VM at a time; the second is told so when its driver starts. */

@@ -121,7 +121,7 @@ test_vhost_scsi_missing_target() {
 }
 
 test_vhost_scsi_missing_node() {
-	boot --scsi wwpn=naa.500140500000dead --set scsis.scsi0.vhost_path=/dev/vhost-none <<<'true'
+	boot --scsi wwpn=naa.500140500000dead,name=s --set scsis.s.vhost_path=/dev/vhost-none <<<'true'
 	expect_status 126
 	expect '/dev/vhost-none' err
 }
