@@ -129,7 +129,7 @@ Test(vhost_net, serves_what_is_in_its_list_and_in_the_kernel)
 	struct features served = rig.dp->ops->features(rig.dp);
 
 	cr_assert(features_equal(served,
-				 FEATURES(VIRTIO_F_NOTIFY_ON_EMPTY, VIRTIO_F_INDIRECT_DESC,
+				 FEATURES(VIRTIO_F_INDIRECT_DESC,
 					  VIRTIO_F_ANY_LAYOUT, VIRTIO_F_VERSION_1,
 					  VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_RING_RESET,
 					  VIRTIO_NET_F_MRG_RXBUF)));
