@@ -264,7 +264,8 @@ int vhost_ring_init(struct vhost *v, unsigned index)
 	struct vhost_ring *ring = &v->ring[index];
 
 	*ring = (struct vhost_ring){
-		.vhost = v, .index = index, .kick_fd = FD_NONE, .err_fd = FD_NONE, .relay_fd = FD_NONE,
+		.vhost = v, .index = index,
+		.kick_fd = FD_NONE, .err_fd = FD_NONE, .relay_fd = FD_NONE,
 	};
 	int r = fd_create_event(&ring->err_fd);
 

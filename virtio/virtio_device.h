@@ -155,21 +155,21 @@ void virtio_device_add_part(struct virtio_device *dev, struct datapath *datapath
 			    unsigned n_queues);
 
 /*
- * A second datapath (consumed) for the queues of part number 'part', which waits for its turn.  What
- * is offered follows the one that moves the buffers; where the configuration demands what that one
- * does not serve, and the other does, they change places when the features are settled.
+ * A second datapath (consumed) for the queues of part number 'part', which waits for its turn.
+ * What is offered follows the one that moves the buffers; where the configuration demands what
+ * that one does not serve, and the other does, they change places when the features are settled.
  */
 void virtio_device_add_datapath(struct virtio_device *dev, unsigned part, struct datapath *other);
 
 /*
- * Have the other datapath of 'part' move the buffers from now on, and the one that does wait.  Rings
- * that run go on where they stand: nothing is lost, and the driver does not notice.
+ * Have the other datapath of 'part' move the buffers from now on, and the one that does wait.
+ * Rings that run go on where they stand: nothing is lost, and the driver does not notice.
  *
- * Returns 0; with an error chain, and as it was: -ENOTSUP: there is no other; -EOPNOTSUPP or -EINVAL:
- * it does not serve a bit that the driver took or the configuration demands; -EBUSY: the device is
- * about to stop, or the host has buffers in progress for longer than 100 ms; another -errno: it did
- * not start.  Only if then the first does not start again either, or a ring's position is lost
- * (-EIO), the device needs reset.
+ * Returns 0; with an error chain, and as it was: -ENOTSUP: there is no other; -EOPNOTSUPP or
+ * -EINVAL: it does not serve a bit that the driver took or the configuration demands; -EBUSY: the
+ * device is about to stop, or the host has buffers in progress for longer than 100 ms; another
+ * -errno: it did not start.  Only if then the first does not start again either, or a ring's
+ * position is lost (-EIO), the device needs reset.
  */
 MUST_USE int virtio_device_switch(struct virtio_device *dev, unsigned part);
 
