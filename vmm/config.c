@@ -8,6 +8,7 @@
 #include "virtio/transport.h"
 #include "vmm/base/error.h"
 #include "vmm/base/text.h"
+#include "vmm/config_net.h"
 #include "vmm/option.h"
 
 enum { NAME_MAX_LEN = 64, DISK_SERIAL_MAX = 20, BALLOON_STATS_MIN_MS = 100 };
@@ -292,6 +293,7 @@ void config_validate(struct vm_config *config, struct mistakes *mistakes)
 			validate_names(config, &option_sections[i], mistakes);
 	for (unsigned i = 0; i < config->n_disks; i++)
 		validate_disk(&config->disk[i], mistakes);
+	config_validate_nets(config, mistakes);
 	validate_balloon(config, mistakes);
 	if (config->mmio_discovery != MMIO_DISCOVERY_ACPI && config_count_mmio(config) == 0)
 		mistakes_add(mistakes, "vm.mmio_discovery=%s needs '--transport mmio'",
