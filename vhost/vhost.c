@@ -86,6 +86,22 @@ static int attach(struct vhost_ring *ring)
 	return r;
 }
 
+static bool all_up(const struct vhost *v)
+{
+	for (unsigned i = 0; i < v->n_rings; i++)
+		if (!v->ring[i].up)
+			return false;
+	return true;
+}
+
+static bool any_up(const struct vhost *v)
+{
+	for (unsigned i = 0; i < v->n_rings; i++)
+		if (v->ring[i].up)
+			return true;
+	return false;
+}
+
 /* Have what is up run, as far as the type can. */
 static int run(struct vhost *v)
 {
@@ -97,10 +113,9 @@ static int run(struct vhost *v)
 				r = attach(&v->ring[i]);
 		return r;
 	}
-	/* All at once: it waits for the last ring. */
-	for (unsigned i = 0; i < v->n_rings; i++)
-		if (!v->ring[i].up)
-			return 0;
+	/* All at once: it waits for the last ring, or for none. */
+	if (!(v->type->runs_in_part ? any_up(v) : all_up(v)))
+		return 0;
 	r = v->running ? 0 : v->type->run(v);
 	if (r == 0)
 		v->running = true;
@@ -229,6 +244,8 @@ int vhost_start_ring(struct vhost *v, const struct datapath_start *start, unsign
 		return 0;
 	if (!v->node)
 		return error_set(EIO, "%s failed before", v->name);
+	/* All run at once: a ring that joins them finds them halted. */
+	halt(v);
 	int r = vhost_ring_up(&v->ring[ring], &start->queue[ring], start->dma);
 
 	if (r == 0)
@@ -250,6 +267,14 @@ void vhost_stop_ring(struct vhost *v, unsigned ring)
 		return;
 	vhost_quiesce_ring(v, ring);
 	vhost_ring_down(&v->ring[ring]);
+	/* The others go on, if they can without it. */
+	if (v->type->runs_in_part && v->started && v->node && run(v) < 0) {
+		log_error("%s: it does not go on: %s", v->name, error_text());
+		error_clear();
+		if (v->fail)
+			v->fail(v->fail_arg, v->ring[ring].device_index,
+				"vhost does not go on without the ring");
+	}
 }
 
 bool vhost_position(const struct vhost *v, unsigned ring, struct virtqueue_position *out)

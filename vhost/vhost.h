@@ -23,7 +23,7 @@
 #include "virtio/datapath.h"
 #include "vmm/base/event_loop.h"
 
-enum { VHOST_MAX_RINGS = 34, VHOST_MAX_WORKERS = 4 };
+enum { VHOST_MAX_RINGS = 66, VHOST_MAX_WORKERS = 4 };
 
 struct vhost;
 
@@ -39,6 +39,7 @@ struct vhost_type {
 	int (*detach)(struct vhost *v, unsigned ring);
 	int (*run)(struct vhost *v);
 	int (*halt)(struct vhost *v);
+	bool runs_in_part;		/* 'run' does not wait for rings that are down (vhost-scsi) */
 };
 
 struct vhost_ring {

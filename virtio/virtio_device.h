@@ -115,6 +115,7 @@ struct virtio_device {
 	struct machine *machine;	/* set by the transport */
 	bool offer_is_old;		/* parts changed hands: a new one after the reset */
 	bool recovered;			/* in this session another datapath has come in */
+	const struct dma *dma;		/* what it sees of memory; NULL: all of it, as it is */
 
 	/* virtio_device_fail: the first of a session claims, the post carries it out. */
 	struct event_post fail_post;

@@ -71,6 +71,8 @@ static enum driver_mistake mistake_of(enum vq_fault fault)
 	case VQ_FAULT_INDIRECT: return MISTAKE_RING_INDIRECT;
 	case VQ_FAULT_NOT_AVAILABLE: return MISTAKE_RING_NOT_AVAILABLE;
 	case VQ_FAULT_LENGTH: return MISTAKE_RING_LENGTH;
+	/* Nothing that a driver must not do. */
+	case VQ_FAULT_PIECES:
 	case VQ_FAULT_NONE: break;
 	}
 	return DRIVER_MISTAKE_KINDS;
@@ -135,11 +137,16 @@ void virtio_device_datapath_failed(void *arg, unsigned queue, enum vq_fault faul
 
 /* --- start ----------------------------------------------------------------------------------- */
 
+static const struct dma *device_dma(const struct virtio_device *dev)
+{
+	return dev->dma ? dev->dma : &dev->machine->dma;
+}
+
 struct features virtio_device_tell(const struct virtio_device *dev, struct datapath *dp)
 {
 	struct features accepted = dev->negotiation.accepted;
 
-	return dp->ops->tell ? dp->ops->tell(dp, accepted, &dev->machine->dma) : accepted;
+	return dp->ops->tell ? dp->ops->tell(dp, accepted, device_dma(dev)) : accepted;
 }
 
 struct datapath_start virtio_device_describe_part(struct virtio_device *dev,
@@ -162,7 +169,7 @@ struct datapath_start virtio_device_describe_part(struct virtio_device *dev,
 	part->told = virtio_device_tell(dev, part->datapath);
 	return (struct datapath_start){
 		.features = dev->negotiation.accepted,
-		.dma = &dev->machine->dma,
+		.dma = device_dma(dev),
 		.queue = dev->start_queue + part->first_queue,
 		.n_queues = part->n_queues,
 	};

@@ -190,8 +190,7 @@ static void say_vhost(const struct report *report, const char *path, unsigned de
 }
 
 /* 'device': enum virtio_device_id, or 0 where the type of device is not known. */
-static void check_vhost(const struct report *report, const char *path,
-			unsigned device)
+static void check_vhost(const struct report *report, const char *path, unsigned device)
 {
 	struct vhost_probe probe;
 	char fix[160];

@@ -223,7 +223,7 @@ static int fake_vsock_set_running(struct vhost_node *node, bool running)
 
 static int fake_scsi_get_abi(struct vhost_node *node, int *abi)
 {
-	*abi = 1;
+	*abi = from_node(node)->fake->scsi_abi;
 	return note(node, "SCSI_GET_ABI_VERSION");
 }
 
@@ -237,9 +237,17 @@ static int fake_scsi_clear_endpoint(struct vhost_node *node, const char *wwpn, u
 	return note(node, "SCSI_CLEAR_ENDPOINT %s %u", wwpn, tpgt);
 }
 
+/* Asked several times a second, by the I/O loop: not written down. */
+static int fake_scsi_get_events_missed(struct vhost_node *node, uint32_t *missed)
+{
+	*missed = atomic_load(&from_node(node)->fake->events_missed);
+	return 0;
+}
+
 static int fake_scsi_set_events_missed(struct vhost_node *node, uint32_t missed)
 {
-	return note(node, "SCSI_SET_EVENTS_MISSED %u", missed);
+	atomic_store(&from_node(node)->fake->events_missed, missed);
+	return 0;
 }
 
 static void fake_close(struct vhost_node *node)
@@ -280,6 +288,7 @@ static const struct vhost_ops fake_ops = {
 	.scsi_get_abi = fake_scsi_get_abi,
 	.scsi_set_endpoint = fake_scsi_set_endpoint,
 	.scsi_clear_endpoint = fake_scsi_clear_endpoint,
+	.scsi_get_events_missed = fake_scsi_get_events_missed,
 	.scsi_set_events_missed = fake_scsi_set_events_missed,
 	.close = fake_close,
 };
@@ -316,12 +325,23 @@ struct features fake_vhost_vsock_features(void)
 	return f;
 }
 
+struct features fake_vhost_scsi_features(void)
+{
+	struct features f = common_features();
+
+	features_remove(&f, VIRTIO_F_ACCESS_PLATFORM);
+	features_add(&f, VIRTIO_SCSI_F_HOTPLUG);
+	features_add(&f, VIRTIO_SCSI_F_T10_PI);
+	return f;
+}
+
 void fake_vhost_init(struct fake_vhost *fake, struct features features)
 {
 	*fake = (struct fake_vhost){
 		.features = features,
 		.has_backend_features = true,
 		.backend_features = 0x6,
+		.scsi_abi = 1,
 	};
 	for (unsigned i = 0; i < FAKE_VHOST_NODES; i++)
 		for (unsigned k = 0; k < FAKE_VHOST_RINGS; k++)

@@ -6,6 +6,8 @@
 #ifndef TESTS_FAKE_VHOST_H
 #define TESTS_FAKE_VHOST_H
 
+#include <stdatomic.h>
+
 #include "vhost/vhost_ops.h"
 
 enum { FAKE_VHOST_RINGS = 4, FAKE_VHOST_LINES = 256, FAKE_VHOST_NODES = 8 };
@@ -28,6 +30,8 @@ struct fake_vhost {
 	int fail_with;			/* -errno; 0: -EIO */
 	int open_fails;			/* -errno; 0: opens */
 	bool cannot_poll;		/* -ENOTTY */
+	int scsi_abi;			/* 1 */
+	_Atomic uint32_t events_missed;	/* scsi */
 
 	unsigned n_requests;
 	char line[FAKE_VHOST_LINES][96];
@@ -40,9 +44,10 @@ struct fake_vhost {
 	struct fake_vhost_ring ring[FAKE_VHOST_NODES][FAKE_VHOST_RINGS];
 };
 
-/* What a usual kernel's vhost-net, vhost-vsock says. */
+/* What a usual kernel's vhost-net, vhost-vsock, vhost-scsi says. */
 struct features fake_vhost_net_features(void);
 struct features fake_vhost_vsock_features(void);
+struct features fake_vhost_scsi_features(void);
 
 /* What is opened from now on belongs to 'fake', which is made ready and kept. */
 void fake_vhost_init(struct fake_vhost *fake, struct features features);
