@@ -57,6 +57,21 @@ static void on_lost(void *arg, unsigned number)
 
 /* --- what changes while rings run ------------------------------------------------------------ */
 
+static void look_again(void *arg)
+{
+	net_rx_run(arg);
+}
+
+void net_set_link(struct virtio_net *net, bool up)
+{
+	atomic_store(&net->link_up, up);
+	if (net->peer->ops->set_link)
+		net->peer->ops->set_link(net->peer, up);
+	/* What arrived before is gone, also where no buffer waits for it. */
+	for (unsigned i = 0; net->is_started && i < net->n_pairs; i++)
+		event_loop_call(net->pair[i].loop, look_again, &net->pair[i]);
+}
+
 struct offload_call {
 	struct net_pair *pair;
 	struct features guest;
@@ -150,6 +165,7 @@ static int net_start(void *model, const struct datapath_start *start)
 		net_ctrl_stop(net);
 		return error_add(r, "start %s", net->peer->describe);
 	}
+	net->is_started = true;
 	return 0;
 }
 
@@ -157,6 +173,7 @@ static void net_stop(void *model)
 {
 	struct virtio_net *net = model;
 
+	net->is_started = false;
 	net->peer->ops->stop(net->peer);
 	net_ctrl_stop(net);
 }

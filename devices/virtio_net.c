@@ -88,13 +88,6 @@ static const struct virtio_device_ops net_ops = {
 	.destroy = net_destroy,
 };
 
-static void set_link(struct virtio_net *net, bool up)
-{
-	atomic_store(&net->link_up, up);
-	if (net->peer->ops->set_link)
-		net->peer->ops->set_link(net->peer, up);
-}
-
 static void fill_config(uint8_t bytes[NET_CONFIG_LEN], const struct virtio_net_config *config)
 {
 	memset(bytes, 0, NET_CONFIG_LEN);
@@ -167,7 +160,7 @@ int virtio_net_create(struct virtio_device **out, const struct virtio_net_config
 	if (config->only_look)
 		atomic_store(&net->link_up, config->link_up);
 	else
-		set_link(net, config->link_up);
+		net_set_link(net, config->link_up);
 	r = create_device(net, config);
 	if (r < 0) {
 		net_destroy(&net->dev);
@@ -181,7 +174,7 @@ void virtio_net_set_link(struct virtio_device *dev, bool up)
 {
 	uint8_t status[2];
 
-	set_link(to_net(dev), up);
+	net_set_link(to_net(dev), up);
 	store_le16(status, (uint16_t)((load_le16(dev->config + NET_CONFIG_STATUS) &
 				       ~NET_STATUS_LINK_UP) |
 				      (up ? NET_STATUS_LINK_UP : 0)));
