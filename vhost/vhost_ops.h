@@ -55,7 +55,9 @@ struct vhost_iotlb_message {
 enum { VHOST_BACKEND_IOTLB_MSG_V2 = 1, VHOST_BACKEND_IOTLB_BATCH = 2, VHOST_BACKEND_ASID = 3 };
 
 struct vhost_ops {
-	/* What it offers, more than 64 bits where the kernel can say so (N19) / what it shall do. */
+	/*
+	 * What it offers, more than 64 bits where the kernel can say so (N19) / what it shall do.
+	 */
 	int (*get_features)(struct vhost_node *node, struct features *out);
 	int (*set_features)(struct vhost_node *node, const struct features *f);
 	int (*get_backend_features)(struct vhost_node *node, uint64_t *out);
