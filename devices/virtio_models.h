@@ -96,6 +96,11 @@ struct virtio_vsock_config {
 
 MUST_USE int virtio_vsock_create(struct virtio_device **out,
 				 const struct virtio_vsock_config *config);
+/*
+ * All connections are lost (the rings went to another datapath, a VM was restored): the driver is
+ * told by TRANSPORT_RESET.  Machine lock held.
+ */
+void virtio_vsock_transport_reset(struct virtio_device *dev);
 
 struct vhost_node;
 

@@ -33,15 +33,12 @@ static unsigned rings_each(const struct vhost_datapath *p)
 	return first_node(p)->n_rings;
 }
 
-void vhost_datapath_fail(struct datapath *dp, unsigned queue, const char *reason)
-{
-	if (dp->fail)
-		dp->fail(dp->fail_arg, queue, VQ_FAULT_NONE, reason);
-}
-
 static void node_failed(void *arg, unsigned queue, const char *reason)
 {
-	vhost_datapath_fail(arg, queue, reason);
+	const struct datapath *dp = arg;
+
+	if (dp->fail)
+		dp->fail(dp->fail_arg, queue, VQ_FAULT_NONE, reason);
 }
 
 static struct features path_features(struct datapath *dp)

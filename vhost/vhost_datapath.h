@@ -34,7 +34,4 @@ MUST_USE int vhost_datapath_create(struct datapath **out,
 unsigned vhost_datapath_nodes(const struct datapath *dp);
 struct vhost *vhost_datapath_node(struct datapath *dp, unsigned index);
 
-/* Report that something around the rings died.  Any thread. */
-void vhost_datapath_fail(struct datapath *dp, unsigned queue, const char *reason);
-
 #endif
