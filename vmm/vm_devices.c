@@ -110,5 +110,7 @@ int vm_create_models(struct vm *vm)
 		r = add_rng_model(vm);
 	if (r == 0 && c->balloon.given)
 		r = add_balloon_model(vm);
+	if (r == 0)
+		r = vm_create_iommu(vm);
 	return r;
 }
