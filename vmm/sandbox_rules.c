@@ -3,12 +3,14 @@
  * anything by name, sockets, starting programs, executable memory, signals to others.  ioctl
  * requests to KVM are listed in vmm/machine/kvm_requests.c, those to a tap in devices/tap.c.
  */
+#include "vmm/sandbox.h"
 #include "vmm/sandbox_rules.h"
 
 #if HAVE_SECCOMP
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/io_uring.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -42,6 +44,8 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(fallocate) },		/* disks: discard, write zeroes; memory: reset, balloon */
 	{ CALL(lseek) },		/* disk overlay: which parts hold data */
 	{ CALL(io_uring_enter) },	/* disks */
+	{ CALL(io_uring_register), .need = SANDBOX_TAP, WHEN(ARG(1, IORING_UNREGISTER_FILES)) },
+					/* a tap's ring ends */
 	{ CALL(getrandom) },		/* virtio-rng */
 
 	/* Waiting and telling. */
