@@ -111,6 +111,7 @@ struct virtio_net {
 	unsigned header_len;
 	size_t mtu_frame_max;		/* longest frame that is not segmented; SIZE_MAX: any */
 	bool is_merging;		/* MRG_RXBUF */
+	bool is_started;		/* the peer is, for this session */
 
 	/* Set on the control path, read by the loops. */
 	atomic_bool link_up;
@@ -152,6 +153,9 @@ MUST_USE int net_set_guest_offloads(struct virtio_net *net, struct features feat
 
 /* The driver uses 'n' pairs from now on (1 to net->n_pairs).  Likewise. */
 MUST_USE int net_set_pairs(struct virtio_net *net, unsigned n);
+
+/* Plug the cable in or out.  Control path. */
+void net_set_link(struct virtio_net *net, bool up);
 
 /*
  * Put a frame that did not come from the peer into the pair's receive ring, as if it had: for a

@@ -57,6 +57,21 @@ static void on_lost(void *arg, unsigned number)
 
 /* --- what changes while rings run ------------------------------------------------------------ */
 
+static void look_again(void *arg)
+{
+	net_rx_run(arg);
+}
+
+void net_set_link(struct virtio_net *net, bool up)
+{
+	atomic_store(&net->link_up, up);
+	if (net->peer->ops->set_link)
+		net->peer->ops->set_link(net->peer, up);
+	/* What arrived before is gone, also where no buffer waits for it. */
+	for (unsigned i = 0; net->is_started && i < net->n_pairs; i++)
+		event_loop_call(net->pair[i].loop, look_again, &net->pair[i]);
+}
+
 struct offload_call {
 	struct net_pair *pair;
 	struct features guest;
@@ -105,7 +120,6 @@ static void take_features(struct virtio_net *net, struct features accepted)
 	net->mtu_frame_max = SIZE_MAX;
 	if (features_has(&accepted, VIRTIO_NET_F_MTU))
 		net->mtu_frame_max = net->mtu + (size_t)NET_ETHERNET_TAGGED;
-	atomic_store(&net->n_active, 1);
 }
 
 static int start_peer(struct virtio_net *net)
@@ -129,9 +143,9 @@ static int start_peer(struct virtio_net *net)
 	r = net->peer->ops->start(net->peer, &start);
 	if (r < 0)
 		return r;
-	r = net_set_guest_offloads(net, net->accepted);
+	r = net_set_guest_offloads(net, net->ctrl.guest_offloads);
 	if (r == 0)
-		r = net_set_pairs(net, 1);
+		r = net_set_pairs(net, net->ctrl.rules.n_pairs);
 	if (r < 0)
 		net->peer->ops->stop(net->peer);
 	return r;
@@ -151,6 +165,7 @@ static int net_start(void *model, const struct datapath_start *start)
 		net_ctrl_stop(net);
 		return error_add(r, "start %s", net->peer->describe);
 	}
+	net->is_started = true;
 	return 0;
 }
 
@@ -158,6 +173,7 @@ static void net_stop(void *model)
 {
 	struct virtio_net *net = model;
 
+	net->is_started = false;
 	net->peer->ops->stop(net->peer);
 	net_ctrl_stop(net);
 }
@@ -184,9 +200,11 @@ static void net_queue_start(void *model, unsigned index, struct virtqueue *q)
 	switch (net_role_of(net, index)) {
 	case NET_ROLE_RX:
 		net_rx_start(pair_of(net, index), q);
+		net_ctrl_pair_start(pair_of(net, index), false, q);
 		break;
 	case NET_ROLE_TX:
 		net_tx_start(pair_of(net, index), q);
+		net_ctrl_pair_start(pair_of(net, index), true, q);
 		break;
 	case NET_ROLE_CTRL:
 		net_ctrl_queue_start(net, index, q);
@@ -239,9 +257,11 @@ static void net_queue_stop(void *model, unsigned index, struct virtqueue *q)
 	(void)q;
 	switch (net_role_of(net, index)) {
 	case NET_ROLE_RX:
+		net_ctrl_pair_stop(pair_of(net, index), false);
 		net_rx_stop(pair_of(net, index));
 		break;
 	case NET_ROLE_TX:
+		net_ctrl_pair_stop(pair_of(net, index), true);
 		net_tx_stop(pair_of(net, index));
 		break;
 	case NET_ROLE_CTRL:

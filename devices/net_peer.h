@@ -16,6 +16,7 @@
 #include "vmm/base/util.h"
 
 struct net_peer;
+struct sock_filter;
 
 /* A frame that is sent together with others. */
 struct net_peer_frame {
@@ -53,6 +54,12 @@ struct net_peer_ops {
 	int (*set_offloads)(struct net_peer *peer, struct features features);
 	/* How many pairs the driver uses now (MQ), 1 to n_pairs; the others receive nothing. */
 	int (*set_pairs)(struct net_peer *peer, unsigned n);
+	/*
+	 * Optional: drop what the program of the classic packet filter ('n' instructions, borrowed)
+	 * returns 0 for, before anybody can receive it; the frame begins with its Ethernet header.
+	 * n of 0: drop nothing.  Returns 0 or -errno with an error chain.
+	 */
+	int (*set_filter)(struct net_peer *peer, const struct sock_filter *prog, unsigned n);
 	/*
 	 * Owner loop.  Send one frame, header first.  Returns 0: it was taken, or dropped as not
 	 * deliverable; -EAGAIN: 'writable' will be called; another -errno: the peer is gone (a tap

@@ -302,8 +302,10 @@ static enum step run_step(struct net_pair *pair, size_t *len)
 	struct net_rx *rx = &pair->rx;
 
 	*len = 0;
-	if (!rx->vq || !atomic_load_explicit(&pair->net->link_up, memory_order_relaxed))
+	if (!rx->vq || !atomic_load_explicit(&pair->net->link_up, memory_order_relaxed)) {
+		feed(pair);
 		return discard_frame(pair, len);
+	}
 	if (!stash_fill(pair, rx->want)) {
 		starve(pair);
 		return STEP_NOTHING;

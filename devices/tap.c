@@ -32,6 +32,8 @@ const unsigned long net_tap_requests[] = {
 	TUNSETVNETHDRSZ,	/* a driver starts */
 	TUNSETVNETLE,		/* likewise */
 	TUNSETCARRIER,		/* the cable is plugged in or out */
+	TUNATTACHFILTER,	/* kernel vhost moves the frames: what the driver wants of them */
+	TUNDETACHFILTER,	/* it wants all of them, or stops */
 };
 const unsigned net_tap_requests_len = ARRAY_SIZE(net_tap_requests);
 
@@ -170,6 +172,26 @@ static int tap_set_offloads(struct net_peer *peer, struct features features)
 
 	if (ioctl(tap->queue[0].fd, TUNSETOFFLOAD, (unsigned long)flags) < 0)
 		return error_set(errno, "set the offloads of tap '%s'", tap->ifname);
+	return 0;
+}
+
+/* Frames that wait at a queue already were let through before. */
+static int tap_set_filter(struct net_peer *peer, const struct sock_filter *prog, unsigned n)
+{
+	struct tap *tap = to_tap(peer);
+	struct sock_fprog fprog = { .len = (unsigned short)n, .filter = tap->filter };
+	int r;
+
+	if (n > NET_BPF_MAX)
+		return error_set(E2BIG, "a filter of %u instructions", n);
+	/* Not a change of what the kernel may be reading: it reads in calls that we make. */
+	if (n > 0)
+		memcpy(tap->filter, prog, n * sizeof(*prog));
+	r = n > 0 ? ioctl(tap->queue[0].fd, TUNATTACHFILTER, &fprog)
+		  : ioctl(tap->queue[0].fd, TUNDETACHFILTER, 0ul);
+	/* A tap that is gone has no frames either. */
+	if (r < 0 && errno != EBADFD)
+		return error_set(errno, "set the filter of tap '%s'", tap->ifname);
 	return 0;
 }
 
@@ -376,6 +398,7 @@ static const struct net_peer_ops tap_ops = {
 	.stop = tap_stop,
 	.set_offloads = tap_set_offloads,
 	.set_pairs = tap_set_pairs,
+	.set_filter = tap_set_filter,
 	.send = tap_send,
 	.send_many = tap_send_many,
 	.receive = tap_receive,

@@ -3,6 +3,7 @@
 #define DEVICES_TAP_IMPL_H
 
 #include "devices/io_batch.h"
+#include "devices/net_filter_bpf.h"
 #include "devices/net_peer.h"
 
 enum { TAP_MAX_QUEUES = 16, TAP_NAME_SIZE = 16 };
@@ -30,6 +31,8 @@ struct tap {
 	unsigned n_queues, n_running;
 	struct tap_queue queue[TAP_MAX_QUEUES];
 	struct net_peer_start start;	/* what the model said; 'loop' is not kept */
+	/* The kernel reads it again whenever a queue is attached. */
+	struct sock_filter filter[NET_BPF_MAX];
 };
 
 /*

@@ -67,6 +67,11 @@ static void net_config_written(struct virtio_device *dev, unsigned offset, unsig
 	net_ctrl_mac_changed(to_net(dev));
 }
 
+static void net_reset(struct virtio_device *dev)
+{
+	net_ctrl_reset(to_net(dev));
+}
+
 static void net_destroy(struct virtio_device *dev)
 {
 	struct virtio_net *net = to_net(dev);
@@ -79,15 +84,9 @@ static void net_destroy(struct virtio_device *dev)
 
 static const struct virtio_device_ops net_ops = {
 	.config_written = net_config_written,
+	.reset = net_reset,
 	.destroy = net_destroy,
 };
-
-static void set_link(struct virtio_net *net, bool up)
-{
-	atomic_store(&net->link_up, up);
-	if (net->peer->ops->set_link)
-		net->peer->ops->set_link(net->peer, up);
-}
 
 static void fill_config(uint8_t bytes[NET_CONFIG_LEN], const struct virtio_net_config *config)
 {
@@ -98,6 +97,7 @@ static void fill_config(uint8_t bytes[NET_CONFIG_LEN], const struct virtio_net_c
 	store_le16(bytes + NET_CONFIG_MTU, config->mtu);
 	store_le32(bytes + NET_CONFIG_SPEED, config->speed_mbit);
 	bytes[NET_CONFIG_DUPLEX] = config->duplex;
+	net_ctrl_fill_config(bytes);
 }
 
 static int create_device(struct virtio_net *net, const struct virtio_net_config *config)
@@ -160,7 +160,7 @@ int virtio_net_create(struct virtio_device **out, const struct virtio_net_config
 	if (config->only_look)
 		atomic_store(&net->link_up, config->link_up);
 	else
-		set_link(net, config->link_up);
+		net_set_link(net, config->link_up);
 	r = create_device(net, config);
 	if (r < 0) {
 		net_destroy(&net->dev);
@@ -174,7 +174,7 @@ void virtio_net_set_link(struct virtio_device *dev, bool up)
 {
 	uint8_t status[2];
 
-	set_link(to_net(dev), up);
+	net_set_link(to_net(dev), up);
 	store_le16(status, (uint16_t)((load_le16(dev->config + NET_CONFIG_STATUS) &
 				       ~NET_STATUS_LINK_UP) |
 				      (up ? NET_STATUS_LINK_UP : 0)));

@@ -128,6 +128,33 @@ void virtqueue_unpop(struct virtqueue *q, const struct chain *c)
 void virtqueue_pause(struct virtqueue *q, bool paused)
 {
 	q->face.paused = paused;
+	if (paused)
+		virtqueue_release_call(q);
+}
+
+void virtqueue_hold_call(struct virtqueue *q, unsigned n)
+{
+	if (q->held == 0 && !q->ring->wants_call(q, n))
+		return;
+	/* A driver cannot wait for one that was used longer ago than the queue is long. */
+	q->held = (unsigned)min_u64(q->held + n, q->size);
+	if (q->face.paused || q->held == q->size || !q->hold->may_wait(q->hold, q->held))
+		virtqueue_release_call(q);
+}
+
+void virtqueue_release_call(struct virtqueue *q)
+{
+	unsigned n = q->held;
+
+	q->held = 0;
+	if (n > 0 && q->face.fault == VQ_FAULT_NONE && q->ring->wants_call(q, n))
+		virtqueue_signal(q);
+}
+
+void virtqueue_set_hold(struct virtqueue *q, struct virtqueue_hold *hold)
+{
+	virtqueue_release_call(q);
+	q->hold = hold;
 }
 
 unsigned virtqueue_in_flight(const struct virtqueue *q)

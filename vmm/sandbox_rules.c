@@ -51,7 +51,7 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(poll) },			/* console: wait until output has left */
 	{ CALL(ppoll) },		/* likewise */
 	{ CALL(futex) },		/* locks, waiting for a thread */
-	{ CALL(timerfd_create) },	/* the watch for halted CPUs, made when they run */
+	{ CALL(timerfd_create) },	/* the watch for halted CPUs, coalescing: when needed */
 	{ CALL(timerfd_settime) },	/* likewise; clock alarms, statistics */
 	{ CALL(eventfd2) },		/* queues that get their events at start */
 	{ CALL(clock_gettime) },	/* where the vDSO cannot answer */
