@@ -3,7 +3,6 @@
  * anything by name, sockets, starting programs, executable memory, signals to others.  ioctl
  * requests to KVM are listed in vmm/machine/kvm_requests.c, those to a tap in devices/tap.c.
  */
-#include "vmm/sandbox.h"
 #include "vmm/sandbox_rules.h"
 
 #if HAVE_SECCOMP
@@ -15,6 +14,8 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ioctl.h>
+
+#include "vmm/sandbox.h"
 
 #define CALL(name) .call = SCMP_SYS(name)
 #define ARG(index, value) { index, SCMP_CMP_EQ, value, 0 }
