@@ -20,6 +20,7 @@ int sandbox_forbid_privileges(void)
 #include <unistd.h>
 
 #include "vmm/base/log.h"
+#include "vhost/vhost_kernel.h"
 #include "vmm/machine/kvm_requests.h"
 #include "vmm/outcome.h"
 #include "vmm/sandbox_rules.h"
@@ -132,6 +133,8 @@ static int add_rules(scmp_filter_ctx filter, unsigned needs)
 
 	if (r == 0 && needs & SANDBOX_TAP)
 		r = add_requests(filter, net_tap_requests, net_tap_requests_len);
+	if (r == 0 && needs & SANDBOX_VHOST)
+		r = add_requests(filter, vhost_requests_running, vhost_requests_running_len);
 	for (unsigned i = 0; r == 0 && i < sandbox_rules_len; i++)
 		if (!sandbox_rules[i].need || sandbox_rules[i].need & needs)
 			r = add_rule(filter, &sandbox_rules[i]);

@@ -176,6 +176,26 @@ static int add_net_model(struct vm *vm, const struct net_settings *net, unsigned
 	return r;
 }
 
+static int add_scsi_model(struct vm *vm, const struct scsi_settings *scsi)
+{
+	struct virtio_scsi_config config = {
+		.name = scsi->name,
+		.wwpn = scsi->wwpn,
+		.n_queues = scsi->queues,
+		.vhost_path = scsi->vhost_path,
+		.only_look = vm->only_look,
+		.loop = vm->io_loop[0],
+	};
+	int r = virtio_scsi_create(&vm->model[vm->n_models], &config);
+
+	vm->blames_host = r < 0;
+	if (r < 0)
+		return r;
+	vm->n_models++;
+	vm->sandbox_needs |= SANDBOX_VHOST;
+	return 0;
+}
+
 /* Disks come first, in the user's order: they get their letters and slots by it. */
 int vm_create_models(struct vm *vm)
 {
@@ -197,5 +217,7 @@ int vm_create_models(struct vm *vm)
 		r = add_rng_model(vm);
 	if (r == 0 && c->balloon.given)
 		r = add_balloon_model(vm);
+	for (unsigned i = 0; r == 0 && i < c->n_scsis; i++)
+		r = add_scsi_model(vm, &c->scsi[i]);
 	return r;
 }
