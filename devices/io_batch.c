@@ -1,6 +1,6 @@
 /*
- * A ring of io_uring that is empty between two calls.  The descriptor is registered with it, so that
- * an operation costs a good third less than a system call of its own.
+ * A ring of io_uring that is empty between two calls.  The descriptor is registered with it, so
+ * that an operation costs a good third less than a system call of its own.
  */
 #include "devices/io_batch.h"
 
@@ -33,7 +33,7 @@ static int restrict_ring(const struct io_uring *ring)
 {
 	static const uint8_t op[] = { IORING_OP_READ, IORING_OP_READV, IORING_OP_WRITE,
 				      IORING_OP_WRITEV };
-	struct io_uring_restriction rule[ARRAY_SIZE(op) + 1] = { 0 };
+	struct io_uring_restriction rule[ARRAY_SIZE(op) + 2] = { 0 };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(op); i++) {
 		rule[i].opcode = IORING_RESTRICTION_SQE_OP;
@@ -41,6 +41,9 @@ static int restrict_ring(const struct io_uring *ring)
 	}
 	rule[ARRAY_SIZE(op)].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
 	rule[ARRAY_SIZE(op)].sqe_flags = IOSQE_FIXED_FILE;
+	/* At the end. */
+	rule[ARRAY_SIZE(op) + 1].opcode = IORING_RESTRICTION_REGISTER_OP;
+	rule[ARRAY_SIZE(op) + 1].register_op = IORING_UNREGISTER_FILES;
 	int r = ring_register(ring, IORING_REGISTER_RESTRICTIONS, rule, ARRAY_SIZE(rule));
 	return r < 0 ? r : ring_register(ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
 }
@@ -82,10 +85,16 @@ int io_batch_create(struct io_batch **out, int fd)
 	return 0;
 }
 
+/*
+ * The kernel takes its time to take a ring down, and until then whoever opens the file anew finds
+ * it in use: it is given back first.
+ */
 static void close_ring(struct io_batch *batch)
 {
-	if (batch->has_ring)
-		io_uring_queue_exit(&batch->ring);
+	if (!batch->has_ring)
+		return;
+	(void)ring_register(&batch->ring, IORING_UNREGISTER_FILES, NULL, 0);
+	io_uring_queue_exit(&batch->ring);
 	batch->has_ring = false;
 }
 

@@ -1,7 +1,7 @@
 /*
- * Several reads or writes of one descriptor in one system call, where the kernel has io_uring.  None
- * of them waits: what cannot be done at once is answered by -EAGAIN, and all have their answers when
- * the call returns.
+ * Several reads or writes of one descriptor in one system call, where the kernel has io_uring.
+ * None of them waits: what cannot be done at once is answered by -EAGAIN, and all have their
+ * answers when the call returns.
  */
 #ifndef DEVICES_IO_BATCH_H
 #define DEVICES_IO_BATCH_H

@@ -9,10 +9,13 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/io_uring.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ioctl.h>
+
+#include "vmm/sandbox.h"
 
 #define CALL(name) .call = SCMP_SYS(name)
 #define ARG(index, value) { index, SCMP_CMP_EQ, value, 0 }
@@ -42,6 +45,8 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(fallocate) },		/* disks: discard, write zeroes; memory: reset, balloon */
 	{ CALL(lseek) },		/* disk overlay: which parts hold data */
 	{ CALL(io_uring_enter) },	/* disks */
+	{ CALL(io_uring_register), .need = SANDBOX_TAP, WHEN(ARG(1, IORING_UNREGISTER_FILES)) },
+					/* a tap's ring ends */
 	{ CALL(getrandom) },		/* virtio-rng */
 
 	/* Waiting and telling. */
