@@ -38,10 +38,11 @@ enum vq_fault {
 	VQ_FAULT_HEAD_IN_FLIGHT,	/* the same head made available twice */
 	VQ_FAULT_NEXT,			/* next index >= table size */
 	VQ_FAULT_LOOP,			/* longer than the queue */
-	VQ_FAULT_ADDRESS,		/* buffer not in RAM */
+	VQ_FAULT_ADDRESS,		/* buffer not in RAM, or not mapped by the IOMMU */
 	VQ_FAULT_ORDER,			/* device-readable after device-writable */
 	VQ_FAULT_INDIRECT,		/* nested, bad length, not negotiated, NEXT beside it */
 	VQ_FAULT_LENGTH,		/* more than 2^32 - 1 bytes in all */
+	VQ_FAULT_PIECES,		/* behind an IOMMU: too many pieces of memory */
 	VQ_FAULT_NOT_AVAILABLE,		/* packed: a list goes on into a slot that is not */
 };
 
@@ -97,6 +98,17 @@ struct virtqueue_face {
 	enum vq_fault fault;
 	bool paused;
 	struct virtqueue_stats stats;
+};
+
+/*
+ * Whoever may put calls off, so that one does for several used buffers.  Owner loop.
+ *
+ *   may_wait  the driver wants to be called, or wanted to be and that was put off: 'n' buffers (of
+ *             a packed ring: descriptors) were used since.  Returns true if the call may wait for
+ *             virtqueue_release_call() or more buffers.
+ */
+struct virtqueue_hold {
+	bool (*may_wait)(struct virtqueue_hold *hold, unsigned n);
 };
 
 static inline struct virtqueue_face *virtqueue_face(const struct virtqueue *q)
@@ -180,6 +192,15 @@ static inline bool virtqueue_rearm(struct virtqueue *q)
  * suspended.
  */
 void virtqueue_pause(struct virtqueue *q, bool paused);
+
+/*
+ * From now on 'hold' (keeps) is asked before a call is sent; NULL: nobody is.  A call that was put
+ * off is sent first.  While the queue is paused, and when as many buffers as it is long were used,
+ * calls are not put off.
+ */
+void virtqueue_set_hold(struct virtqueue *q, struct virtqueue_hold *hold);
+/* Send the call that was put off, if there is one and the driver still wants it. */
+void virtqueue_release_call(struct virtqueue *q);
 
 /* A cheap look without barriers: may there be something to pop? For pollers. */
 static inline bool virtqueue_has_work(const struct virtqueue *q)
