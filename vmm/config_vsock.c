@@ -26,7 +26,7 @@ void config_validate_vsock(const struct vsock_settings *vsock, struct mistakes *
 	if (!vsock->given)
 		return;
 	if (!is_auto(vsock->cid) && !parse_cid(vsock->cid, &cid))
-		mistakes_add(mistakes, "vsock.cid: '%.80s' is not 'auto' or a number from %d to %llu",
+		mistakes_add(mistakes, "vsock.cid: '%.80s' is not 'auto' or a number, %d to %llu",
 			     vsock->cid, CID_MIN, (unsigned long long)CID_MAX);
 	if (vsock->socket && strlen(vsock->socket) > VSOCK_PATH_MAX)
 		mistakes_add(mistakes, "vsock.socket: '%.80s...' has more than %d characters; the "
