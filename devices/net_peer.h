@@ -23,7 +23,11 @@ struct net_peer_start {
 	unsigned header_len;		/* 10, 12 or 20 */
 	unsigned n_pairs;		/* queue pairs that may be used, up to n_pairs_max */
 	struct event_loop *const *loop;	/* n_pairs; borrowed: who owns pair i */
-	/* Owner loop: receive may find something again / send may be tried again. */
+	bool resume;			/* what waits in the host is for this driver */
+	/*
+	 * Owner loop: receive may find something again / send may be tried again.  NULL, both:
+	 * somebody else moves the frames (vhost_fd), and only the peer's end is of interest.
+	 */
 	void (*readable)(void *arg, unsigned pair);
 	void (*writable)(void *arg, unsigned pair);
 	/* Owner loop: the peer is gone, seen without a send or receive. */
@@ -115,13 +119,16 @@ struct net_user_config {
 	unsigned n_forwards;
 	bool restrict_guest, ipv6;
 	uint16_t mtu;			/* 0: 1500 */
-	struct event_loop *loop;	/* I/O loop on which all of it runs; keeps */
+	bool only_look;			/* at what it could do: nothing is loaded or bound */
 };
 
 /*
  * A network without any privilege: DHCP, DNS and a router that only this process knows.  One pair.
- * Forwards are bound at once.  Returns 0 and an owned peer; -ENOTSUP when built without libslirp;
- * -EINVAL (a forward), -EADDRINUSE, ... with an error chain.
+ * Forwards are bound at once; from start on all of it runs on the loop of pair 0, which must be the
+ * same for all user networks of a process (libslirp has variables that they share).
+ *
+ * Returns 0 and an owned peer; -ENOTSUP when built without libslirp, -ENOENT when it is not
+ * installed; -EINVAL (a forward, the MTU), -EADDRINUSE, ... with an error chain.
  */
 MUST_USE int net_user_create(struct net_peer **out, const struct net_user_config *config);
 

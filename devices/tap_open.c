@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -220,6 +221,25 @@ static int open_by_name(struct tap *tap, unsigned n)
 
 /* --- a descriptor that was given ------------------------------------------------------------- */
 
+/*
+ * TUNGETIFF says IFF_NO_PI also of a tap that has no packet filter (the kernel gave the two one
+ * value): the flag is true only while there is one.
+ */
+static bool has_packet_information(int fd)
+{
+	struct sock_filter all = BPF_STMT(BPF_RET | BPF_K, UINT32_MAX);
+	struct sock_fprog program = { .len = 1, .filter = &all };
+	struct ifreq ifr = { 0 };
+	bool has = false;
+
+	if (ioctl(fd, TUNATTACHFILTER, &program) < 0)
+		return false;
+	if (ioctl(fd, TUNGETIFF, &ifr) == 0)
+		has = !(ifr.ifr_flags & IFF_NO_PI);
+	(void)ioctl(fd, TUNDETACHFILTER, &program);
+	return has;
+}
+
 static int judge_given(struct tap *tap, unsigned n)
 {
 	struct ifreq ifr = { 0 };
@@ -238,7 +258,7 @@ static int judge_given(struct tap *tap, unsigned n)
 	if (!(flags & IFF_TAP))
 		return error_set(EINVAL, "descriptor %d is a tun, which has no Ethernet; open it "
 					 "with IFF_TAP", fd);
-	if (!(flags & IFF_NO_PI))
+	if (has_packet_information(fd))
 		return error_set(EINVAL, "tap '%s' (descriptor %d) puts packet information before "
 					 "each packet; open it with IFF_NO_PI", tap->ifname, fd);
 	if (!(flags & IFF_VNET_HDR))

@@ -96,8 +96,6 @@ struct vhost_ops {
 	int (*scsi_get_abi)(struct vhost_node *node, int *abi);
 	int (*scsi_set_endpoint)(struct vhost_node *node, const char *wwpn, uint16_t tpgt);
 	int (*scsi_clear_endpoint)(struct vhost_node *node, const char *wwpn, uint16_t tpgt);
-	/* Any thread, both. */
-	int (*scsi_get_events_missed)(struct vhost_node *node, uint32_t *missed);
 	int (*scsi_set_events_missed)(struct vhost_node *node, uint32_t missed);
 
 	/* It forgets everything, and touches nothing any more. */
