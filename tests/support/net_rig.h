@@ -15,6 +15,9 @@ struct net_rig_options {
 	unsigned n_pairs;
 	uint16_t mtu;
 	bool link_down, no_offloads;
+	/* vhost: with a peer that can; nodes are opened so. */
+	int (*vhost_open)(struct vhost_node **out, const char *path);
+	enum virtio_offload vhost;
 };
 
 struct net_rig {
