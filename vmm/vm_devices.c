@@ -219,5 +219,7 @@ int vm_create_models(struct vm *vm)
 		r = add_balloon_model(vm);
 	for (unsigned i = 0; r == 0 && i < c->n_scsis; i++)
 		r = add_scsi_model(vm, &c->scsi[i]);
+	if (r == 0)
+		r = vm_create_iommu(vm);
 	return r;
 }
