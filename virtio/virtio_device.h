@@ -38,6 +38,8 @@ struct virtio_device_ops {
 	void (*reset)(struct virtio_device *dev);
 	/* Optional: the whole machine was; 'reset' came before. */
 	void (*system_reset)(struct virtio_device *dev);
+	/* Optional: rings that run have gone to another datapath (virtio_device_switch). */
+	void (*switched)(struct virtio_device *dev);
 	/* Free the model (which embeds 'dev').  Its datapaths are destroyed by the caller. */
 	void (*destroy)(struct virtio_device *dev);
 };
