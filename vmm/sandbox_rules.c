@@ -9,11 +9,14 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/io_uring.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+
+#include "vmm/sandbox.h"
 
 #include "vmm/sandbox.h"
 
@@ -45,6 +48,8 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(fallocate) },		/* disks: discard, write zeroes; memory: reset, balloon */
 	{ CALL(lseek) },		/* disk overlay: which parts hold data */
 	{ CALL(io_uring_enter) },	/* disks */
+	{ CALL(io_uring_register), .need = SANDBOX_TAP, WHEN(ARG(1, IORING_UNREGISTER_FILES)) },
+					/* a tap's ring ends */
 	{ CALL(getrandom) },		/* virtio-rng */
 
 	/* Waiting and telling. */

@@ -63,7 +63,12 @@ void net_rig_destroy(struct net_rig *net)
 void net_rig_start(struct net_rig *net, struct features features, unsigned n_queues)
 {
 	struct features f = features_and(features, fake_driver_offered(&net->rig.driver));
+	uint8_t bit, needs;
 
+	if (!net->with_hash)
+		features_remove(&f, VIRTIO_NET_F_HASH_REPORT);
+	while (features_find_unmet(&f, VIRTIO_ID_NET, &bit, &needs))
+		features_remove(&f, bit);
 	/* Ring memory and buffers of earlier sessions are not used again. */
 	net->rig.next = net->scratch + SCRATCH;
 	device_rig_start(&net->rig, f, n_queues);
