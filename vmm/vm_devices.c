@@ -106,6 +106,8 @@ static int add_tap(struct vm *vm, const struct net_settings *net, struct net_pee
 	};
 
 	vm->sandbox_needs |= SANDBOX_TAP;
+	if (net->vhost != VHOST_OFF)
+		vm->sandbox_needs |= SANDBOX_VHOST;
 	return net_tap_create(out, &config);
 }
 

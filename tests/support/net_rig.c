@@ -32,7 +32,11 @@ void net_rig_create(struct net_rig *net, const struct net_rig_options *options)
 	device_rig_create(&net->rig);
 	net->peer = fake_peer_create(options->no_offloads ? FEATURES_EMPTY : all_offloads(),
 				     n_pairs);
+	net->peer->base.is_vhost_capable = options->vhost_open != NULL;
 	struct virtio_net_config config = {
+		.vhost = options->vhost,
+		.vhost_path = "/dev/vhost-net",
+		.vhost_open = options->vhost_open,
 		.name = "net0",
 		.peer = &net->peer->base,
 		.n_pairs = n_pairs,

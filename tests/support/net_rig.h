@@ -16,6 +16,9 @@ struct net_rig_options {
 	uint16_t mtu;
 	bool link_down, no_offloads;
 	bool suspend;			/* demand SUSPEND, which is off by default */
+	/* vhost: with a peer that can; nodes are opened so. */
+	int (*vhost_open)(struct vhost_node **out, const char *path);
+	enum virtio_offload vhost;
 };
 
 struct net_rig {
