@@ -98,8 +98,17 @@ struct virtio_vsock_config {
 	struct event_loop *loop;
 };
 
+/*
+ * With 'auto' the host's kernel has the packets if it can, else this process by 'socket', if that
+ * is given.  Where both are there virtio_device_switch() changes between them (part 0).
+ *
+ * Returns 0; -EINVAL: a CID that no guest can have, or nobody to do it; what vhost_vsock_create or
+ * the sockets say; with an error chain and a hint.
+ */
 MUST_USE int virtio_vsock_create(struct virtio_device **out,
 				 const struct virtio_vsock_config *config);
+/* Can the kernel have its packets? */
+bool virtio_vsock_is_offloaded(const struct virtio_device *dev);
 /*
  * All connections are lost (the rings went to another datapath, a VM was restored): the driver is
  * told by TRANSPORT_RESET.  Machine lock held.

@@ -35,6 +35,8 @@ struct virtio_device_ops {
 	void (*config_written)(struct virtio_device *dev, unsigned offset, unsigned len);
 	/* Optional: the device was reset: datapath stopped, writable config bytes restored. */
 	void (*reset)(struct virtio_device *dev);
+	/* Optional: rings that run have gone to another datapath (virtio_device_switch). */
+	void (*switched)(struct virtio_device *dev);
 	/* Free the model (which embeds 'dev').  Its datapaths are destroyed by the caller. */
 	void (*destroy)(struct virtio_device *dev);
 };

@@ -9,6 +9,7 @@
 #include "vmm/base/error.h"
 #include "vmm/base/text.h"
 #include "vmm/config_net.h"
+#include "vmm/config_vsock.h"
 #include "vmm/option.h"
 
 enum { NAME_MAX_LEN = 64, DISK_SERIAL_MAX = 20, BALLOON_STATS_MIN_MS = 100 };
@@ -318,6 +319,7 @@ void config_validate(struct vm_config *config, struct mistakes *mistakes)
 	for (unsigned i = 0; i < config->n_scsis; i++)
 		validate_scsi(&config->scsi[i], mistakes);
 	validate_balloon(config, mistakes);
+	config_validate_vsock(&config->vsock, mistakes);
 	if (config->mmio_discovery != MMIO_DISCOVERY_ACPI && config_count_mmio(config) == 0)
 		mistakes_add(mistakes, "vm.mmio_discovery=%s needs '--transport mmio'",
 			     config->mmio_discovery == MMIO_DISCOVERY_DTB ? "dtb" : "cmdline");
