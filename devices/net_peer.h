@@ -16,6 +16,7 @@
 #include "vmm/base/util.h"
 
 struct net_peer;
+struct sock_filter;
 
 /* What start is told: all of it follows from the features that the driver accepted. */
 struct net_peer_start {
@@ -25,6 +26,8 @@ struct net_peer_start {
 	/* Owner loop: receive may find something again / send may be tried again. */
 	void (*readable)(void *arg, unsigned pair);
 	void (*writable)(void *arg, unsigned pair);
+	/* Owner loop: the peer is gone, seen without a send or receive. */
+	void (*lost)(void *arg, unsigned pair);
 	void *arg;
 };
 
@@ -45,6 +48,12 @@ struct net_peer_ops {
 	/* How many pairs the driver uses now (MQ), 1 to n_pairs; the others receive nothing. */
 	int (*set_pairs)(struct net_peer *peer, unsigned n);
 	/*
+	 * Optional: drop what the program of the classic packet filter ('n' instructions, borrowed)
+	 * returns 0 for, before anybody can receive it; the frame begins with its Ethernet header.
+	 * n of 0: drop nothing.  Returns 0 or -errno with an error chain.
+	 */
+	int (*set_filter)(struct net_peer *peer, const struct sock_filter *prog, unsigned n);
+	/*
 	 * Owner loop.  Send one frame, header first.  Returns 0: it was taken, or dropped as not
 	 * deliverable; -EAGAIN: 'writable' will be called; another -errno: the peer is gone (a tap
 	 * that was deleted).
@@ -62,6 +71,8 @@ struct net_peer_ops {
 	 * while the ring has no buffers.  Without it the model just does not look.
 	 */
 	void (*want_readable)(struct net_peer *peer, unsigned pair, bool want);
+	/* Optional: the cable is plugged in or out.  Frames are stopped by the model, too. */
+	void (*set_link)(struct net_peer *peer, bool up);
 	/* The descriptor that kernel vhost takes over for pair i, or FD_NONE.  May be NULL. */
 	int (*vhost_fd)(struct net_peer *peer, unsigned pair);
 	void (*destroy)(struct net_peer *peer);
@@ -84,6 +95,7 @@ struct net_tap_config {
 	const char *ifname;		/* made if it does not exist and the right is there */
 	int fd;				/* an open tap (consumed), or FD_NONE */
 	unsigned n_pairs;
+	bool only_look;			/* at what it could do: nothing is made or left behind */
 };
 
 /*
@@ -93,19 +105,26 @@ struct net_tap_config {
  */
 MUST_USE int net_tap_create(struct net_peer **out, const struct net_tap_config *config);
 
+/* The ioctl requests of a tap that runs, for the sandbox. */
+extern const unsigned long net_tap_requests[];
+extern const unsigned net_tap_requests_len;
+
 struct net_user_config {
 	const char *name;
 	const char *const *forward;	/* "tcp:8080:80", "udp:127.0.0.1:5353:53"; n_forwards */
 	unsigned n_forwards;
 	bool restrict_guest, ipv6;
 	uint16_t mtu;			/* 0: 1500 */
-	struct event_loop *loop;	/* I/O loop on which all of it runs; keeps */
+	bool only_look;			/* at what it could do: nothing is loaded or bound */
 };
 
 /*
  * A network without any privilege: DHCP, DNS and a router that only this process knows.  One pair.
- * Forwards are bound at once.  Returns 0 and an owned peer; -ENOTSUP when built without libslirp;
- * -EINVAL (a forward), -EADDRINUSE, ... with an error chain.
+ * Forwards are bound at once; from start on all of it runs on the loop of pair 0, which must be the
+ * same for all user networks of a process (libslirp has variables that they share).
+ *
+ * Returns 0 and an owned peer; -ENOTSUP when built without libslirp, -ENOENT when it is not
+ * installed; -EINVAL (a forward, the MTU), -EADDRINUSE, ... with an error chain.
  */
 MUST_USE int net_user_create(struct net_peer **out, const struct net_user_config *config);
 

@@ -93,7 +93,10 @@ static inline void queue_run(struct local_queue *lq)
 
 	lq->armed = false;
 	local->ops->handle(local->model, lq->index, vq);
-	virtqueue_flush(vq);
+	if (local->ops->flush)
+		local->ops->flush(local->model, lq->index, vq);
+	else
+		virtqueue_flush(vq);
 	/* If nothing was taken, no kick is needed: the model says when to go on. */
 	lq->stalled = lq->watched && had_work && virtqueue_avail_index(vq) == before;
 }

@@ -24,6 +24,8 @@
  *            called again while there is more.  If it takes nothing although there is something,
  *            it is not called again before local_queue_resume().  Flush is done by the datapath
  *            after it returns; completions outside of handle() flush by themselves.
+ *   flush    owner loop: in place of virtqueue_flush() after 'handle', by a model that may want to
+ *            call the driver later.  NULL: at once.
  *   queue_stop   owner loop: finish or cancel everything in flight; after it no chain is out (those
  *            that were never answered are simply dropped) and no guest memory is touched.
  *   queue_close  machine lock held, after the ring stopped: free what queue_open allocated.
@@ -37,6 +39,7 @@ struct local_ops {
 	int (*queue_open)(void *model, unsigned index, const struct datapath_queue *dq);
 	void (*queue_start)(void *model, unsigned index, struct virtqueue *q);
 	void (*handle)(void *model, unsigned index, struct virtqueue *q);
+	void (*flush)(void *model, unsigned index, struct virtqueue *q);	/* may be NULL */
 	void (*queue_stop)(void *model, unsigned index, struct virtqueue *q);	/* may be NULL */
 	void (*queue_close)(void *model, unsigned index);			/* may be NULL */
 	void (*cancel)(void *model, unsigned index);				/* may be NULL */

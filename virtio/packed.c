@@ -195,7 +195,7 @@ static void packed_push(struct virtqueue *q, uint16_t head, uint32_t written)
  * Did the 'n' slots that end before used_slot hold what the driver named?  Anything that has no
  * meaning counts as a wish for every notification.
  */
-static bool driver_wants_call(const struct virtqueue *q, unsigned n)
+static inline bool wants_call(const struct virtqueue *q, unsigned n)
 {
 	const struct packed_ring *p = &q->packed;
 	uint32_t wish = le32toh(atomic_load(p->driver_event));
@@ -210,6 +210,11 @@ static bool driver_wants_call(const struct virtqueue *q, unsigned n)
 	int named = (int)slot - (wrap == used_wrap(p) ? 0 : (int)q->size);
 
 	return named < (int)p->used_slot && named >= (int)p->used_slot - (int)n;
+}
+
+static bool packed_wants_call(const struct virtqueue *q, unsigned n)
+{
+	return wants_call(q, n);
 }
 
 static void packed_flush(struct virtqueue *q)
@@ -229,7 +234,9 @@ static void packed_flush(struct virtqueue *q)
 	p->first = NULL;
 	p->slots_unpublished = 0;
 	p->slots_out = (uint16_t)(p->slots_out - n);
-	if (driver_wants_call(q, n))
+	if (q->hold)
+		virtqueue_hold_call(q, n);
+	else if (wants_call(q, n))
 		virtqueue_signal(q);
 }
 
@@ -294,5 +301,6 @@ const struct ring_ops packed_ring_ops = {
 	.init = packed_init,
 	.untake = packed_untake,
 	.use = packed_use,
+	.wants_call = packed_wants_call,
 	.position = packed_position,
 };

@@ -112,7 +112,7 @@ static void split_push(struct virtqueue *q, uint16_t head, uint32_t written)
 }
 
 /* virtio-v1.4 2.7.7.2 "Device Requirements: Used Buffer Notification Suppression" */
-static bool driver_wants_call(const struct virtqueue *q, uint16_t old)
+static bool split_wants_call(const struct virtqueue *q, unsigned n)
 {
 	const struct split_ring *s = &q->split;
 
@@ -120,17 +120,17 @@ static bool driver_wants_call(const struct virtqueue *q, uint16_t old)
 		uint16_t flags = le16toh(atomic_load(s->avail_flags));
 		return !(flags & AVAIL_F_NO_INTERRUPT);
 	}
-	/* Did [old, new) pass the entry that the driver named?  All modulo 2^16. */
+	/* Is the entry that the driver named one of the last n?  All modulo 2^16. */
 	uint16_t event = le16toh(atomic_load(s->used_event));
-	return (uint16_t)(s->used_next - event - 1) < (uint16_t)(s->used_next - old);
+	return (uint16_t)(s->used_published - event - 1) < (uint16_t)n;
 }
 
 static void split_flush(struct virtqueue *q)
 {
 	struct split_ring *s = &q->split;
-	uint16_t old = s->used_published;
+	unsigned n = (uint16_t)(s->used_next - s->used_published);
 
-	if (s->used_next == old)
+	if (n == 0)
 		return;
 	/*
 	 * Sequentially consistent, twice over: as a release for the entries (and the data) that
@@ -140,7 +140,9 @@ static void split_flush(struct virtqueue *q)
 	 */
 	atomic_store(s->used_idx, htole16(s->used_next));
 	s->used_published = s->used_next;
-	if (driver_wants_call(q, old))
+	if (q->hold)
+		virtqueue_hold_call(q, n);
+	else if (split_wants_call(q, n))
 		virtqueue_signal(q);
 }
 
@@ -208,5 +210,6 @@ const struct ring_ops split_ring_ops = {
 	.init = split_init,
 	.untake = split_untake,
 	.use = split_use,
+	.wants_call = split_wants_call,
 	.position = split_position,
 };

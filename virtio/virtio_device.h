@@ -93,6 +93,7 @@ struct virtio_device {
 	uint8_t config[VIRTIO_CONFIG_MAX];
 	uint8_t config_initial[VIRTIO_CONFIG_MAX];	/* restored by reset where writable */
 	uint8_t config_writable[VIRTIO_CONFIG_MAX];	/* 0xff where the driver may write */
+	uint8_t config_writable_legacy[VIRTIO_CONFIG_MAX];	/* where a legacy one may, too */
 	unsigned config_len;
 	bool config_early;		/* the driver may write before FEATURES_OK */
 	uint32_t config_generation;

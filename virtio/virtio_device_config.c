@@ -28,7 +28,7 @@ void virtio_device_read_config(struct virtio_device *dev, unsigned offset, void 
 }
 
 static void write_config(struct virtio_device *dev, unsigned offset, const uint8_t *bytes,
-			 unsigned len)
+			 unsigned len, bool legacy)
 {
 	bool writable = false;
 
@@ -44,6 +44,8 @@ static void write_config(struct virtio_device *dev, unsigned offset, const uint8
 		len = dev->config_len - offset;
 	for (unsigned i = 0; i < len; i++) {
 		uint8_t mask = dev->config_writable[offset + i];
+		if (legacy)
+			mask |= dev->config_writable_legacy[offset + i];
 		uint8_t *byte = &dev->config[offset + i];
 		*byte = (uint8_t)((*byte & ~mask) | (bytes[i] & mask));
 		writable |= mask != 0;
@@ -60,13 +62,13 @@ void virtio_device_write_config(struct virtio_device *dev, unsigned offset, cons
 {
 	if (!dev->negotiation.sealed && !dev->config_early)
 		virtio_device_mistake(dev, MISTAKE_CONFIG_EARLY);
-	write_config(dev, offset, buf, len);
+	write_config(dev, offset, buf, len, false);
 }
 
 void virtio_device_write_config_legacy(struct virtio_device *dev, unsigned offset,
 				       const void *buf, unsigned len)
 {
-	write_config(dev, offset, buf, len);
+	write_config(dev, offset, buf, len, true);
 }
 
 uint32_t virtio_device_config_generation(struct virtio_device *dev)

@@ -308,7 +308,7 @@ void virtio_device_reset(struct virtio_device *dev)
 	fd_drain(dev->config_call_fd);
 	virtio_device_release_config(dev, false);
 	for (unsigned i = 0; i < dev->config_len; i++) {
-		uint8_t mask = dev->config_writable[i];
+		uint8_t mask = dev->config_writable[i] | dev->config_writable_legacy[i];
 		dev->config[i] = (uint8_t)((dev->config[i] & ~mask) |
 					   (dev->config_initial[i] & mask));
 	}

@@ -55,7 +55,7 @@ int virtqueue_map_area(struct virtqueue *q, void **out, const char *name, uint64
 	if (addr % align != 0)
 		return error_set(EINVAL, "%s at 0x%llx is not aligned to %llu", name,
 				 (unsigned long long)addr, (unsigned long long)align);
-	*out = dma_hold(q->dma, addr, len, dir, &q->hold[q->n_holds]);
+	*out = dma_hold(q->dma, addr, len, dir, &q->area[q->n_areas]);
 	if (!*out && dma_is_translated(q->dma))
 		return error_set(EINVAL, "%s at 0x%llx, %llu bytes, is not mapped by its IOMMU, or "
 				 "not to one piece of memory", name, (unsigned long long)addr,
@@ -63,7 +63,7 @@ int virtqueue_map_area(struct virtqueue *q, void **out, const char *name, uint64
 	if (!*out)
 		return error_set(EINVAL, "%s at 0x%llx, %llu bytes, is not in memory", name,
 				 (unsigned long long)addr, (unsigned long long)len);
-	q->n_holds++;
+	q->n_areas++;
 	return 0;
 }
 
@@ -105,8 +105,8 @@ void virtqueue_destroy(struct virtqueue *q)
 	if (!q)
 		return;
 	pieces_destroy(q);
-	for (unsigned i = 0; i < q->n_holds; i++)
-		dma_release(&q->hold[i]);
+	for (unsigned i = 0; i < q->n_areas; i++)
+		dma_release(&q->area[i]);
 	if (q->long_iov)
 		munmap(q->long_iov, long_iov_bytes(q));
 	if (q->packed_layout)
@@ -141,6 +141,33 @@ void virtqueue_unpop(struct virtqueue *q, const struct chain *c)
 void virtqueue_pause(struct virtqueue *q, bool paused)
 {
 	q->face.paused = paused;
+	if (paused)
+		virtqueue_release_call(q);
+}
+
+void virtqueue_hold_call(struct virtqueue *q, unsigned n)
+{
+	if (q->held == 0 && !q->ring->wants_call(q, n))
+		return;
+	/* A driver cannot wait for one that was used longer ago than the queue is long. */
+	q->held = (unsigned)min_u64(q->held + n, q->size);
+	if (q->face.paused || q->held == q->size || !q->hold->may_wait(q->hold, q->held))
+		virtqueue_release_call(q);
+}
+
+void virtqueue_release_call(struct virtqueue *q)
+{
+	unsigned n = q->held;
+
+	q->held = 0;
+	if (n > 0 && q->face.fault == VQ_FAULT_NONE && q->ring->wants_call(q, n))
+		virtqueue_signal(q);
+}
+
+void virtqueue_set_hold(struct virtqueue *q, struct virtqueue_hold *hold)
+{
+	virtqueue_release_call(q);
+	q->hold = hold;
 }
 
 unsigned virtqueue_in_flight(const struct virtqueue *q)

@@ -100,6 +100,17 @@ struct virtqueue_face {
 	struct virtqueue_stats stats;
 };
 
+/*
+ * Whoever may put calls off, so that one does for several used buffers.  Owner loop.
+ *
+ *   may_wait  the driver wants to be called, or wanted to be and that was put off: 'n' buffers (of
+ *             a packed ring: descriptors) were used since.  Returns true if the call may wait for
+ *             virtqueue_release_call() or more buffers.
+ */
+struct virtqueue_hold {
+	bool (*may_wait)(struct virtqueue_hold *hold, unsigned n);
+};
+
 static inline struct virtqueue_face *virtqueue_face(const struct virtqueue *q)
 {
 	return (struct virtqueue_face *)q;
@@ -181,6 +192,15 @@ static inline bool virtqueue_rearm(struct virtqueue *q)
  * suspended.
  */
 void virtqueue_pause(struct virtqueue *q, bool paused);
+
+/*
+ * From now on 'hold' (keeps) is asked before a call is sent; NULL: nobody is.  A call that was put
+ * off is sent first.  While the queue is paused, and when as many buffers as it is long were used,
+ * calls are not put off.
+ */
+void virtqueue_set_hold(struct virtqueue *q, struct virtqueue_hold *hold);
+/* Send the call that was put off, if there is one and the driver still wants it. */
+void virtqueue_release_call(struct virtqueue *q);
 
 /* A cheap look without barriers: may there be something to pop? For pollers. */
 static inline bool virtqueue_has_work(const struct virtqueue *q)

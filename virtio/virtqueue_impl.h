@@ -98,6 +98,7 @@ struct head_order {
  *   init      judge and map the areas and the position to begin at: 0 or -EINVAL with a chain.
  *   untake    the opposite of the last pop, but for what all layouts have in common.
  *   use       write the used entry of 'head', not yet visible; the head is free now.
+ *   wants_call  does the driver want to be called for one of the last 'n' that were published?
  *   position  where it stands, as the vhost interface encodes it.
  */
 struct ring_ops {
@@ -105,6 +106,7 @@ struct ring_ops {
 	int (*init)(struct virtqueue *q, const struct virtqueue_config *config);
 	void (*untake)(struct virtqueue *q, uint16_t head);
 	void (*use)(struct virtqueue *q, uint16_t head, uint32_t written);
+	bool (*wants_call)(const struct virtqueue *q, unsigned n);
 	struct virtqueue_position (*position)(const struct virtqueue *q);
 };
 
@@ -128,11 +130,13 @@ struct virtqueue {
 	unsigned iov_max;
 	struct head_order order;
 	const struct dma *dma;
-	struct dma_hold hold[3];	/* the ring's areas */
-	unsigned n_holds;
+	struct dma_hold area[3];	/* the ring's areas */
+	unsigned n_areas;
 	struct virtqueue_pieces *pieces;	/* NULL: the device is behind no IOMMU */
 
 	struct virtqueue_call call;
+	struct virtqueue_hold *hold;	/* NULL: calls are not put off */
+	unsigned held;			/* published since the call that is put off; 0: none is */
 	void (*broken)(void *arg, enum vq_fault fault);
 	void *broken_arg;
 };
@@ -213,6 +217,9 @@ static inline void virtqueue_signal(struct virtqueue *q)
 		atomic_fetch_or(q->call.isr, q->call.isr_bits);
 	fd_signal(q->call.fd);
 }
+
+/* With a 'hold': 'n' (buffers or descriptors) were published. */
+void virtqueue_hold_call(struct virtqueue *q, unsigned n);
 
 /*
  * Walk the chain that begins at descriptor 'head' of a split ring and fill in 'c'.  Returns

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/prctl.h>
 
+#include "devices/net_peer.h"
 #include "vmm/base/error.h"
 
 int sandbox_forbid_privileges(void)
@@ -19,6 +20,7 @@ int sandbox_forbid_privileges(void)
 #include <unistd.h>
 
 #include "vmm/base/log.h"
+#include "vhost/vhost_kernel.h"
 #include "vmm/machine/kvm_requests.h"
 #include "vmm/outcome.h"
 #include "vmm/sandbox_rules.h"
@@ -107,15 +109,27 @@ static int add_rule(scmp_filter_ctx filter, const struct sandbox_rule *rule)
 	return seccomp_rule_add_array(filter, action, rule->call, rule->n, rule->when);
 }
 
+/* Numbers of ioctl requests that those keep who make them. */
+static int add_requests(scmp_filter_ctx filter, const unsigned long *number, unsigned n)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < n; i++) {
+		struct scmp_arg_cmp request = { 1, SCMP_CMP_EQ, number[i], 0 };
+		r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, &request);
+	}
+	return r;
+}
+
 static int add_rules(scmp_filter_ctx filter, unsigned needs)
 {
 	struct scmp_arg_cmp self = { 0, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0 };
-	int r = 0;
+	int r = add_requests(filter, kvm_requests_running, kvm_requests_running_len);
 
-	for (unsigned i = 0; r == 0 && i < kvm_requests_running_len; i++) {
-		struct scmp_arg_cmp request = { 1, SCMP_CMP_EQ, kvm_requests_running[i], 0 };
-		r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, &request);
-	}
+	if (r == 0 && needs & SANDBOX_TAP)
+		r = add_requests(filter, net_tap_requests, net_tap_requests_len);
+	if (r == 0 && needs & SANDBOX_VHOST)
+		r = add_requests(filter, vhost_requests_running, vhost_requests_running_len);
 	for (unsigned i = 0; r == 0 && i < sandbox_rules_len; i++)
 		if (!sandbox_rules[i].need || sandbox_rules[i].need & needs)
 			r = add_rule(filter, &sandbox_rules[i]);

@@ -1,7 +1,7 @@
 /*
  * What a running VM asks of the kernel, each with its reason.  What is not here: opening
  * anything by name, sockets, starting programs, executable memory, signals to others.  ioctl
- * requests to KVM are listed in vmm/machine/kvm_requests.c.
+ * requests to KVM are listed in vmm/machine/kvm_requests.c, those to a tap in devices/tap.c.
  */
 #include "vmm/sandbox_rules.h"
 
@@ -29,8 +29,8 @@ const struct sandbox_rule sandbox_rules[] = {
 	/* Moving data. */
 	{ CALL(read) },			/* eventfds, timers, signals, console input */
 	{ CALL(write) },		/* eventfds, console output, log */
-	{ CALL(readv) },		/* console */
-	{ CALL(writev) },		/* console */
+	{ CALL(readv) },		/* console, packets */
+	{ CALL(writev) },		/* console, packets */
 	{ CALL(pread64) },		/* disks; the kernel again after a reset */
 	{ CALL(pwrite64) },		/* disks */
 	{ CALL(preadv) },		/* disks */
@@ -51,7 +51,7 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(poll) },			/* console: wait until output has left */
 	{ CALL(ppoll) },		/* likewise */
 	{ CALL(futex) },		/* locks, waiting for a thread */
-	{ CALL(timerfd_create) },	/* the watch for halted CPUs, made when they run */
+	{ CALL(timerfd_create) },	/* the watch for halted CPUs, coalescing: when needed */
 	{ CALL(timerfd_settime) },	/* likewise; clock alarms, statistics */
 	{ CALL(eventfd2) },		/* queues that get their events at start */
 	{ CALL(clock_gettime) },	/* where the vDSO cannot answer */

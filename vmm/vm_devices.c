@@ -5,6 +5,9 @@
 #include "devices/virtio_balloon.h"
 #include "devices/virtio_models.h"
 #include "vmm/base/error.h"
+#include "vmm/base/fd.h"
+#include "vmm/config_net.h"
+#include "vmm/sandbox.h"
 #include "vmm/terminal.h"
 #include "vmm/vm_impl.h"
 
@@ -91,6 +94,107 @@ static int add_balloon_model(struct vm *vm)
 	return r;
 }
 
+static int add_tap(struct vm *vm, const struct net_settings *net, struct net_peer **out)
+{
+	const struct net_tap_config config = {
+		.name = net->name,
+		.ifname = net->ifname,
+		.fd = net->fd ? (int)net->fd : FD_NONE,
+		.n_pairs = net->queues,
+		.only_look = vm->only_look,
+	};
+
+	vm->sandbox_needs |= SANDBOX_TAP;
+	return net_tap_create(out, &config);
+}
+
+static int add_user_net(struct vm *vm, const struct net_settings *net, struct net_peer **out)
+{
+	const struct net_user_config config = {
+		.name = net->name,
+		.forward = (const char *const *)net->forward.item,
+		.n_forwards = net->forward.n,
+		.restrict_guest = net->restrict_guest,
+		.ipv6 = net->ipv6,
+		.mtu = (uint16_t)net->mtu,
+		.only_look = vm->only_look,
+	};
+
+	vm->sandbox_needs |= SANDBOX_NET_USER;
+	return net_user_create(out, &config);
+}
+
+static uint8_t duplex_of(enum net_duplex duplex)
+{
+	switch (duplex) {
+	case NET_DUPLEX_HALF: return 0;
+	case NET_DUPLEX_FULL: return 1;
+	case NET_DUPLEX_UNKNOWN: break;
+	}
+	return 0xff;
+}
+
+static int add_net_model(struct vm *vm, const struct net_settings *net, unsigned number)
+{
+	unsigned n = vm->config->io_threads;
+	struct event_loop *loop[64];
+	struct net_peer *peer;
+	int r;
+
+	/* All user networks share a loop: see net_user_create. */
+	if (net->backend == NET_USER)
+		number = 0;
+	for (unsigned i = 0; i < n; i++)
+		loop[i] = vm->io_loop[(number + i) % n];
+	if (net->backend == NET_TAP)
+		r = add_tap(vm, net, &peer);
+	else
+		r = add_user_net(vm, net, &peer);
+	if (r < 0)
+		return r;
+	struct virtio_net_config config = {
+		.name = net->name,
+		.peer = peer,
+		.n_pairs = net->queues,
+		.queue_size = net->queue_size,
+		.mtu = (uint16_t)net->mtu,
+		.link_up = net->link,
+		.speed_mbit = net->speed ? net->speed : UINT32_MAX,
+		.duplex = duplex_of(net->duplex),
+		.capture = net->capture,
+		.vhost = (enum virtio_offload)net->vhost,
+		.vhost_path = net->vhost_path,
+		.vhost_poll_us = net->vhost_poll_us,
+		.only_look = vm->only_look,
+		.loop = loop,
+		.n_loops = n,
+	};
+	config_net_mac(net, config.mac);
+	r = virtio_net_create(&vm->model[vm->n_models], &config);
+	if (r == 0)
+		vm->n_models++;
+	return r;
+}
+
+static int add_scsi_model(struct vm *vm, const struct scsi_settings *scsi)
+{
+	struct virtio_scsi_config config = {
+		.name = scsi->name,
+		.wwpn = scsi->wwpn,
+		.n_queues = scsi->queues,
+		.vhost_path = scsi->vhost_path,
+		.only_look = vm->only_look,
+		.loop = vm->io_loop[0],
+	};
+	int r = virtio_scsi_create(&vm->model[vm->n_models], &config);
+
+	if (r < 0)
+		return r;
+	vm->n_models++;
+	vm->sandbox_needs |= SANDBOX_VHOST;
+	return 0;
+}
+
 /* Disks come first, in the user's order: they get their letters and slots by it. */
 int vm_create_models(struct vm *vm)
 {
@@ -104,12 +208,16 @@ int vm_create_models(struct vm *vm)
 		return error_set(ENOMEM, "create %zu devices", n);
 	for (unsigned i = 0; r == 0 && i < c->n_disks; i++)
 		r = add_disk_model(vm, &c->disk[i], i);
+	for (unsigned i = 0; r == 0 && i < c->n_nets; i++)
+		r = add_net_model(vm, &c->net[i], i);
 	if (r == 0 && c->console.kind != TARGET_OFF)
 		r = add_console_model(vm);
 	if (r == 0 && c->rng == PRESENCE_ON)
 		r = add_rng_model(vm);
 	if (r == 0 && c->balloon.given)
 		r = add_balloon_model(vm);
+	for (unsigned i = 0; r == 0 && i < c->n_scsis; i++)
+		r = add_scsi_model(vm, &c->scsi[i]);
 	if (r == 0)
 		r = vm_create_iommu(vm);
 	return r;

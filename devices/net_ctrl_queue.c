@@ -1,0 +1,71 @@
+/*
+ * The control queue's way: a command is popped on the queue's loop, carried out on the main loop
+ * (net_ctrl.c; it changes registers and calls the peer), and pushed back on the queue's loop.  One
+ * at a time.
+ */
+#include "devices/net_impl.h"
+
+/* Main loop.  A session that ended meanwhile took the command with it. */
+static void carry_out(struct event_post *post)
+{
+	struct virtio_net *net = container_of(post, struct virtio_net, command.go);
+	struct net_command *command = &net->command;
+
+	machine_lock(net->dev.machine);
+	if (command->is_out) {
+		command->written = net_ctrl_handle(net, &command->chain);
+		command->is_out = false;
+		event_loop_post(local_loop(net->datapath, command->index), &command->back);
+	}
+	machine_unlock(net->dev.machine);
+}
+
+static void bring_back(struct event_post *post)
+{
+	struct virtio_net *net = container_of(post, struct virtio_net, command.back);
+	struct net_command *command = &net->command;
+
+	if (!command->is_busy)
+		return;
+	command->is_busy = false;
+	virtqueue_push(command->vq, command->chain.head, command->written);
+	virtqueue_flush(command->vq);
+	local_queue_resume(net->datapath, command->index);
+}
+
+void net_ctrl_queue_start(struct virtio_net *net, unsigned index, struct virtqueue *q)
+{
+	net->command = (struct net_command){
+		.vq = q,
+		.index = index,
+		.go = { .fn = carry_out },
+		.back = { .fn = bring_back },
+	};
+}
+
+void net_ctrl_queue_run(struct virtio_net *net)
+{
+	struct net_command *command = &net->command;
+
+	if (command->is_busy || virtqueue_pop(command->vq, &command->chain) != VQ_CHAIN)
+		return;
+	command->is_busy = true;
+	command->is_out = true;
+	event_loop_post(net->dev.machine->main_loop, &command->go);
+}
+
+/* Whoever stops the queue holds the machine lock: no command is being carried out. */
+void net_ctrl_queue_stop(struct virtio_net *net)
+{
+	struct net_command *command = &net->command;
+
+	command->is_out = false;
+	command->is_busy = false;
+	command->vq = NULL;
+	event_loop_unpost(local_loop(net->datapath, command->index), &command->back);
+}
+
+void net_ctrl_queue_close(struct virtio_net *net)
+{
+	event_loop_unpost(net->dev.machine->main_loop, &net->command.go);
+}

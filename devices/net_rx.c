@@ -1,0 +1,414 @@
+/*
+ * Frames from the peer into the driver's buffers, without a copy: a frame is read straight into the
+ * chains that the driver offered, which for the time of the read are followed by 64 KiB of our own
+ * (the spill), so that no frame is lost because too little was offered.  The header is read apart,
+ * judged, and written by us.
+ *
+ * virtio-v1.4 5.1.6.3 "Setting Up Receive Buffers", 5.1.6.4 "Processing of Incoming Packets"
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "devices/net_impl.h"
+#include "vmm/base/error.h"
+#include "vmm/base/iov.h"
+
+enum {
+	SPILL_SIZE = NET_FRAME_MAX + 1,	/* what fills it was too long */
+	WANT_MIN = NET_HEADER_MAX + 1500 + NET_ETHERNET_TAGGED,
+	WANT_MAX = NET_HEADER_MAX + NET_FRAME_MAX,
+};
+
+static unsigned rx_index(const struct net_pair *pair)
+{
+	return 2 * pair->number;
+}
+
+/* --- the stash: chains that are popped and not used yet -------------------------------------- */
+
+/*
+ * Pop until there is room for 'want' bytes.  Readable buffers do not belong here, and what has no
+ * room for a header is of no use: both come back unused.
+ */
+static bool stash_fill(struct net_pair *pair, size_t want)
+{
+	struct net_rx *rx = &pair->rx;
+	unsigned max = pair->net->is_merging ? NET_STASH_MAX : 1;
+
+	while (rx->stash_room < want && rx->n_stash < max) {
+		struct chain *c = &rx->stash[rx->n_stash];
+
+		if (virtqueue_pop(rx->vq, c) != VQ_CHAIN)
+			break;
+		if (c->out_len > 0 || c->in_len <= pair->net->header_len) {
+			virtqueue_push(rx->vq, c->head, 0);
+			rx->pushed = true;
+			continue;
+		}
+		rx->n_stash++;
+		rx->stash_room += c->in_len;
+	}
+	return rx->n_stash > 0;
+}
+
+/* The driver keeps what was not used: the next turn pops it again. */
+static void stash_give_back(struct net_rx *rx)
+{
+	while (rx->n_stash > 0)
+		virtqueue_unpop(rx->vq, &rx->stash[--rx->n_stash]);
+	rx->stash_room = 0;
+}
+
+/* Copy to 'offset' of the stash as one stream. */
+static void stash_write(struct net_rx *rx, size_t offset, const uint8_t *bytes, size_t len)
+{
+	for (unsigned i = 0; i < rx->n_stash && len > 0; i++) {
+		const struct chain *c = &rx->stash[i];
+		size_t n = offset < c->in_len ? min_u64(c->in_len - offset, len) : 0;
+
+		if (n > 0)
+			iov_write(c->in, c->n_in, offset, bytes, n);
+		offset = n > 0 ? 0 : offset - c->in_len;
+		bytes += n;
+		len -= n;
+	}
+}
+
+/*
+ * Answer the chains that hold the first 'total' bytes, all but the last of them full.  The driver
+ * sees them together: they are published by one flush.
+ */
+static unsigned stash_push(struct net_rx *rx, size_t total)
+{
+	unsigned n = 0;
+
+	while (total > 0) {
+		const struct chain *c = &rx->stash[n++];
+		size_t used = min_u64(c->in_len, total);
+
+		virtqueue_push(rx->vq, c->head, (uint32_t)used);
+		rx->stash_room -= c->in_len;
+		total -= used;
+	}
+	rx->pushed = true;
+	rx->n_stash -= n;
+	memmove(rx->stash, rx->stash + n, rx->n_stash * sizeof(rx->stash[0]));
+	return n;
+}
+
+/* How many chains of the stash 'total' bytes take. */
+static unsigned stash_count(const struct net_rx *rx, size_t total)
+{
+	unsigned n = 0;
+
+	for (size_t held = 0; held < total; n++)
+		held += rx->stash[n].in_len;
+	return n;
+}
+
+/* --- one frame ------------------------------------------------------------------------------- */
+
+/* Where a frame is read to. */
+struct landing {
+	uint8_t header[NET_HEADER_MAX];
+	unsigned n;			/* of rx->iov */
+	size_t room;			/* that chains have for the frame; then comes the spill */
+};
+
+static void prepare_landing(struct net_pair *pair, struct landing *l)
+{
+	struct net_rx *rx = &pair->rx;
+	size_t skip = pair->net->header_len;
+
+	rx->iov[0] = (struct iovec){ l->header, skip };
+	l->n = 1;
+	l->room = 0;
+	for (unsigned i = 0; i < rx->n_stash; i++) {
+		const struct chain *c = &rx->stash[i];
+
+		for (unsigned k = 0; k < c->n_in && l->n < NET_IOV_MAX - 1; k++) {
+			struct iovec v = c->in[k];
+			size_t cut = min_u64(skip, v.iov_len);
+
+			skip -= cut;
+			if (v.iov_len == cut)
+				continue;
+			rx->iov[l->n++] = (struct iovec){ (char *)v.iov_base + cut,
+							  v.iov_len - cut };
+			l->room += v.iov_len - cut;
+		}
+	}
+	rx->iov[l->n++] = (struct iovec){ rx->spill, SPILL_SIZE };
+}
+
+/* What is offered to the next frame follows the size of those that come. */
+static void learn_size(struct net_rx *rx, size_t total)
+{
+	if (total > rx->want)
+		rx->want = min_u64(total, WANT_MAX);
+	else
+		rx->want -= (rx->want - max_u64(total, WANT_MIN)) / 8;
+}
+
+/* virtio-v1.4 5.1.4: a frame above the MTU is not for the driver, unless it is to be segmented. */
+static bool is_too_long(const struct virtio_net *net, const struct net_header *h, size_t len)
+{
+	return len > net->mtu_frame_max && (h->gso_type & ~NET_GSO_ECN) == NET_GSO_NONE;
+}
+
+/*
+ * The chains of the stash hold the frame, but for what is in the spill.  Returns false if there is
+ * no room for all of it; nothing is used then.
+ */
+static bool hand_over(struct net_pair *pair, struct net_header *header, size_t room, size_t len)
+{
+	struct virtio_net *net = pair->net;
+	struct net_rx *rx = &pair->rx;
+	size_t total = net->header_len + len;
+	uint8_t bytes[NET_HEADER_MAX];
+
+	stash_fill(pair, total);
+	if (rx->stash_room < total)
+		return false;
+	if (len > room)
+		stash_write(rx, net->header_len + room, rx->spill, len - room);
+	header->num_buffers = (uint16_t)stash_count(rx, total);
+	net_header_store(header, bytes, net->header_len);
+	stash_write(rx, 0, bytes, net->header_len);
+	stash_push(rx, total);
+	return true;
+}
+
+/* The verdict on a frame of 'len' bytes that was read. */
+static bool take_frame(struct net_pair *pair, const struct landing *l, size_t len)
+{
+	struct virtio_net *net = pair->net;
+	struct net_rx *rx = &pair->rx;
+	uint8_t head[NET_FRAME_HEAD];
+	struct net_header header;
+
+	net_header_load(&header, l->header, net->header_len);
+	if (!net_header_judge_received(&header, pair->guest, len) ||
+	    is_too_long(net, &header, len))
+		return false;
+	if (net->capture)
+		net_capture_frame(net->capture, rx->iov + 1, l->n - 1, 0, len);
+
+	struct net_frame frame = {
+		.head = head,
+		.head_len = (unsigned)iov_read(rx->iov + 1, l->n - 1, 0, head,
+					       min_u64(sizeof(head), len)),
+		.len = len,
+		.header = &header,
+		.iov = rx->iov + 1,
+		.n_iov = l->n - 1,
+	};
+	switch (net_ctrl_judge(pair, &frame)) {
+	case NET_FRAME_TAKE:
+		return hand_over(pair, &header, l->room, len);
+	case NET_FRAME_MOVED:
+		return true;
+	case NET_FRAME_DROP:
+		break;
+	}
+	return false;
+}
+
+enum step { STEP_FRAME, STEP_NOTHING, STEP_LOST };
+
+/* What 'receive' said; 'len' is set for a frame. */
+static enum step judge_result(struct net_pair *pair, ssize_t r, size_t *len)
+{
+	unsigned header_len = pair->net->header_len;
+
+	*len = 0;
+	if (r == 0)
+		return STEP_NOTHING;
+	if (r < 0 && r != -EMSGSIZE)
+		return STEP_LOST;
+	if (r > (ssize_t)header_len)
+		*len = (size_t)r - header_len;
+	return STEP_FRAME;
+}
+
+static enum step receive_frame(struct net_pair *pair, size_t *len)
+{
+	struct net_peer *peer = pair->net->peer;
+	struct net_rx *rx = &pair->rx;
+	struct landing l;
+
+	prepare_landing(pair, &l);
+	ssize_t r = peer->ops->receive(peer, pair->number, rx->iov, l.n);
+	enum step step = judge_result(pair, r, len);
+
+	if (step != STEP_FRAME)
+		return step;
+	learn_size(rx, pair->net->header_len + *len);
+	rx->count.frames++;
+	rx->count.bytes += *len;
+	if (!take_frame(pair, &l, *len))
+		rx->count.dropped++;
+	return STEP_FRAME;
+}
+
+/* Nobody is there to have it: the cable is out, or the ring is. */
+static enum step discard_frame(struct net_pair *pair, size_t *len)
+{
+	struct net_peer *peer = pair->net->peer;
+	uint8_t header[NET_HEADER_MAX], frame[64];
+	const struct iovec iov[] = {
+		{ header, pair->net->header_len }, { frame, sizeof(frame) }
+	};
+	ssize_t r = peer->ops->receive(peer, pair->number, iov, ARRAY_SIZE(iov));
+	enum step step = judge_result(pair, r, len);
+
+	if (step == STEP_FRAME)
+		pair->rx.count.dropped++;
+	return step;
+}
+
+/* --- a turn ---------------------------------------------------------------------------------- */
+
+static void look_at_peer(struct net_pair *pair, bool want)
+{
+	struct net_peer *peer = pair->net->peer;
+
+	if (peer->ops->want_readable)
+		peer->ops->want_readable(peer, pair->number, want);
+}
+
+/* The ring has no buffers: the peer is not looked at before the driver kicks. */
+static void starve(struct net_pair *pair)
+{
+	if (pair->rx.starved)
+		return;
+	pair->rx.starved = true;
+	look_at_peer(pair, false);
+	/* The driver must kick again: that is asked for after a look that finds the ring empty. */
+	local_queue_resume(pair->net->datapath, rx_index(pair));
+}
+
+static void feed(struct net_pair *pair)
+{
+	if (!pair->rx.starved)
+		return;
+	pair->rx.starved = false;
+	look_at_peer(pair, true);
+}
+
+static enum step run_step(struct net_pair *pair, size_t *len)
+{
+	struct net_rx *rx = &pair->rx;
+
+	*len = 0;
+	if (!rx->vq || !atomic_load_explicit(&pair->net->link_up, memory_order_relaxed)) {
+		feed(pair);
+		return discard_frame(pair, len);
+	}
+	if (!stash_fill(pair, rx->want)) {
+		starve(pair);
+		return STEP_NOTHING;
+	}
+	feed(pair);
+	return receive_frame(pair, len);
+}
+
+bool net_rx_run(struct net_pair *pair)
+{
+	struct net_rx *rx = &pair->rx;
+	size_t bytes = 0, len;
+	unsigned n = 0;
+
+	while (n < NET_FRAMES_PER_TURN && bytes < NET_BYTES_PER_TURN) {
+		enum step step = run_step(pair, &len);
+
+		if (step == STEP_LOST)
+			net_peer_lost(pair);
+		if (step != STEP_FRAME)
+			break;
+		bytes += len;
+		n++;
+	}
+	if (!rx->vq)
+		return n > 0;
+	stash_give_back(rx);
+	if (rx->pushed)
+		net_ctrl_flush(pair, rx->vq);
+	rx->pushed = false;
+	/* There may be more, and nobody says so again. */
+	if (n == NET_FRAMES_PER_TURN || bytes >= NET_BYTES_PER_TURN)
+		local_queue_resume(pair->net->datapath, rx_index(pair));
+	return n > 0;
+}
+
+bool net_rx_deliver(struct net_pair *pair, const struct net_header *header,
+		    const struct iovec *iov, unsigned n, size_t len)
+{
+	struct net_rx *rx = &pair->rx;
+	struct net_header copy = *header;
+	bool fits;
+
+	if (!rx->vq || len > NET_FRAME_MAX || iov_read(iov, n, 0, rx->spill, len) < len)
+		return false;
+	fits = stash_fill(pair, pair->net->header_len + len) && hand_over(pair, &copy, 0, len);
+	if (!fits)
+		rx->count.dropped++;
+	stash_give_back(rx);
+	if (rx->pushed)
+		net_ctrl_flush(pair, rx->vq);
+	rx->pushed = false;
+	return fits;
+}
+
+/* While the loop spins, the peer is looked at like the rings. */
+static bool rx_poll(struct event_poller *poller)
+{
+	struct net_pair *pair = container_of(poller, struct net_pair, rx.poller);
+
+	return !pair->rx.starved && net_rx_run(pair);
+}
+
+/* --- session --------------------------------------------------------------------------------- */
+
+int net_rx_open(struct net_pair *pair)
+{
+	struct net_rx *rx = &pair->rx;
+
+	rx->iov = calloc(NET_IOV_MAX, sizeof(*rx->iov));
+	rx->spill = malloc(SPILL_SIZE);
+	if (rx->iov && rx->spill)
+		return 0;
+	net_rx_close(pair);
+	return error_set(ENOMEM, "allocate room for received packets");
+}
+
+void net_rx_close(struct net_pair *pair)
+{
+	free(pair->rx.iov);
+	free(pair->rx.spill);
+	pair->rx.iov = NULL;
+	pair->rx.spill = NULL;
+}
+
+void net_rx_start(struct net_pair *pair, struct virtqueue *q)
+{
+	struct net_rx *rx = &pair->rx;
+
+	rx->vq = q;
+	rx->n_stash = 0;
+	rx->stash_room = 0;
+	rx->want = WANT_MIN;
+	rx->pushed = false;
+	feed(pair);
+	rx->poller = (struct event_poller){ .poll = rx_poll };
+	event_loop_add_poller(pair->loop, &rx->poller);
+}
+
+void net_rx_stop(struct net_pair *pair)
+{
+	event_loop_remove_poller(&pair->rx.poller);
+	pair->rx.vq = NULL;
+	/* Frames that come now are for nobody, and shall not be those that the next driver sees. */
+	feed(pair);
+}
