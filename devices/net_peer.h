@@ -23,7 +23,11 @@ struct net_peer_start {
 	unsigned header_len;		/* 10, 12 or 20 */
 	unsigned n_pairs;		/* queue pairs that may be used, up to n_pairs_max */
 	struct event_loop *const *loop;	/* n_pairs; borrowed: who owns pair i */
-	/* Owner loop: receive may find something again / send may be tried again. */
+	bool resume;			/* what waits in the host is for this driver */
+	/*
+	 * Owner loop: receive may find something again / send may be tried again.  NULL, both:
+	 * somebody else moves the frames (vhost_fd), and only the peer's end is of interest.
+	 */
 	void (*readable)(void *arg, unsigned pair);
 	void (*writable)(void *arg, unsigned pair);
 	/* Owner loop: the peer is gone, seen without a send or receive. */

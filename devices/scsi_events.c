@@ -1,12 +1,7 @@
 #include "devices/scsi_events.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/timerfd.h>
 
-#include "vmm/base/error.h"
-#include "vmm/base/fd.h"
 #include "vmm/base/iov.h"
 #include "vmm/base/le.h"
 
@@ -15,54 +10,44 @@ enum { MAX_CHAINS_PER_TURN = 16, NO_EVENT = 0 };
 #define EVENTS_MISSED (UINT32_C(1) << 31)
 
 /*
- * Use a buffer for what is to be said.  One that is too short to say it is used too, and the next
- * one has to do.  virtio-v1.4 5.6.6.3.1 "Driver Requirements: Device Operation: eventq"
+ * Put 'event' into a buffer of the driver; false if there is none.  One that is too short to say
+ * what was lost is used too, and the next one has to do.
  */
-static void tell(struct scsi_events *events)
+static bool deliver(struct scsi_events *events, const uint8_t event[SCSI_EVENT_SIZE])
 {
-	uint8_t event[SCSI_EVENT_SIZE] = { 0 };
 	struct chain c;
 
-	store_le32(event, NO_EVENT | EVENTS_MISSED);
-	for (unsigned n = 0; events->lost && n < MAX_CHAINS_PER_TURN; n++) {
+	for (unsigned n = 0; n < MAX_CHAINS_PER_TURN; n++) {
 		if (virtqueue_pop(events->q, &c) != VQ_CHAIN)
-			return;
-		size_t written = iov_write(c.in, c.n_in, 0, event, sizeof(event));
+			return false;
+		size_t written = iov_write(c.in, c.n_in, 0, event, SCSI_EVENT_SIZE);
 		virtqueue_push(events->q, c.head, (uint32_t)written);
-		events->lost = written < sizeof(uint32_t);
+		if (written == SCSI_EVENT_SIZE)
+			return true;
 	}
+	return false;
 }
 
-static void due(struct event_source *source, uint32_t epoll_events)
+void scsi_events_report(struct scsi_events *events, const uint8_t event[SCSI_EVENT_SIZE])
 {
-	struct scsi_events *events = container_of(source, struct scsi_events, timer);
+	uint8_t copy[SCSI_EVENT_SIZE];
 
-	(void)epoll_events;
-	if (!fd_drain(source->fd) || !events->q || !events->changed)
-		return;
-	if (events->changed(events->changed_arg))
+	if (!events->q) {
 		events->lost = true;
-	tell(events);
+		return;
+	}
+	memcpy(copy, event, sizeof(copy));
+	if (events->lost)
+		store_le32(copy, load_le32(copy) | EVENTS_MISSED);
+	events->lost = !deliver(events, copy);
 	virtqueue_flush(events->q);
-}
-
-static void set_timer(struct scsi_events *events, unsigned period_ms)
-{
-	const struct timespec period = {
-		.tv_sec = period_ms / 1000,
-		.tv_nsec = (long)(period_ms % 1000) * 1000000,
-	};
-	const struct itimerspec when = { .it_value = period, .it_interval = period };
-
-	/* Fails for values that are none, only. */
-	(void)!timerfd_settime(events->timer.fd, 0, &when, NULL);
 }
 
 static int events_start(void *model, const struct datapath_start *start)
 {
 	struct scsi_events *events = model;
 
-	events->is_hotplug = features_has(&start->features, VIRTIO_SCSI_F_HOTPLUG);
+	(void)start;
 	events->lost = false;
 	return events->may_start ? events->may_start(events->may_start_arg) : 0;
 }
@@ -73,14 +58,6 @@ static void events_queue_start(void *model, unsigned index, struct virtqueue *q)
 
 	(void)index;
 	events->q = q;
-	if (!events->is_hotplug || !events->changed)
-		return;
-	set_timer(events, SCSI_EVENT_PERIOD_MS);
-	if (event_loop_add(events->loop, &events->timer, EPOLLIN) < 0) {
-		log_guest(&events->log, LOG_WARNING, "SCSI hotplug is not noticed: %s",
-			  error_text());
-		error_clear();
-	}
 }
 
 static void events_queue_stop(void *model, unsigned index, struct virtqueue *q)
@@ -89,17 +66,21 @@ static void events_queue_stop(void *model, unsigned index, struct virtqueue *q)
 
 	(void)index;
 	(void)q;
-	set_timer(events, 0);
-	event_loop_remove(&events->timer);
 	events->q = NULL;
 }
 
-/* Buffers stay in the ring until there is something to say. */
+/* Buffers stay in the ring until there is something to say: at once, where something was lost. */
 static void events_handle(void *model, unsigned index, struct virtqueue *q)
 {
+	struct scsi_events *events = model;
+	uint8_t event[SCSI_EVENT_SIZE] = { 0 };
+
 	(void)index;
 	(void)q;
-	tell(model);
+	if (!events->lost)
+		return;
+	store_le32(event, NO_EVENT | EVENTS_MISSED);
+	events->lost = !deliver(events, event);
 }
 
 static const struct local_ops events_ops = {
@@ -109,21 +90,8 @@ static const struct local_ops events_ops = {
 	.queue_stop = events_queue_stop,
 };
 
-int scsi_events_init(struct scsi_events *events, const char *name, struct event_loop *loop)
+int scsi_events_init(struct scsi_events *events, struct event_loop *loop)
 {
-	*events = (struct scsi_events){
-		.loop = loop,
-		.timer = { .fd = FD_NONE, .fn = due },
-	};
-	/* Made with the device: in the sandbox, and at start, is late for it to fail. */
-	events->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (events->timer.fd < 0)
-		return error_set(errno, "create the timer of '%s'", name);
-	return local_create(&events->datapath, &events_ops, events, &events->loop, 1);
-}
-
-void scsi_events_fini(struct scsi_events *events)
-{
-	if (events->loop)
-		fd_close(&events->timer.fd);
+	*events = (struct scsi_events){ 0 };
+	return local_create(&events->datapath, &events_ops, events, &loop, 1);
 }

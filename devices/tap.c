@@ -258,14 +258,15 @@ static int tap_start(struct net_peer *peer, const struct net_peer_start *start)
 		struct tap_queue *q = &tap->queue[i];
 
 		q->loop = start->loop[i];
-		q->wants_readable = true;
+		q->wants_readable = start->readable != NULL;
 		q->wants_writable = false;
 		q->is_attached = false;
 		q->is_lost = false;
 	}
 	tap->is_running = true;
 	tap->n_running = start->n_pairs;
-	drop_stale(&tap->queue[0]);
+	if (!start->resume)
+		drop_stale(&tap->queue[0]);
 	r = watch_queue(&tap->queue[0]);
 	if (r < 0)
 		tap_stop(peer);

@@ -77,9 +77,9 @@ static void scsi_config_written(struct virtio_device *dev, unsigned offset, unsi
 		virtio_device_fail(dev, 0, "the kernel's target has no other sense_size and cdb_size");
 }
 
-static bool target_changed(void *arg)
+static void target_event(void *arg, const uint8_t event[VHOST_SCSI_EVENT_SIZE])
 {
-	return vhost_scsi_changed(arg);
+	scsi_events_report(arg, event);
 }
 
 static void scsi_destroy(struct virtio_device *dev)
@@ -87,7 +87,6 @@ static void scsi_destroy(struct virtio_device *dev)
 	struct virtio_scsi *scsi = container_of(dev, struct virtio_scsi, dev);
 
 	virtio_device_fini(dev);
-	scsi_events_fini(&scsi->events);
 	free(scsi);
 }
 
@@ -139,11 +138,13 @@ static int create_datapath(struct virtio_scsi *scsi, const struct virtio_scsi_co
 		.wwpn = config->wwpn,
 		.n_request_queues = config->n_queues,
 		.only_look = config->only_look,
+		.on_event = target_event,
+		.on_event_arg = &scsi->events,
 		.loop = config->loop,
 		.open = config->open,
 		.configfs = config->configfs,
 	};
-	int r = scsi_events_init(&scsi->events, config->name, config->loop);
+	int r = scsi_events_init(&scsi->events, config->loop);
 
 	if (r < 0)
 		return r;
@@ -151,8 +152,6 @@ static int create_datapath(struct virtio_scsi *scsi, const struct virtio_scsi_co
 	r = vhost_scsi_create(&scsi->datapath, &vc);
 	if (r < 0)
 		return r;
-	scsi->events.changed = target_changed;
-	scsi->events.changed_arg = scsi->datapath;
 	scsi->events.may_start = may_start;
 	scsi->events.may_start_arg = scsi;
 	return 0;

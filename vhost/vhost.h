@@ -6,12 +6,12 @@
  *   down   halt; per ring GET_VRING_BASE, then KICK, CALL and ERR are taken away
  *
  * It is always in that order, whatever the device is.  What differs from one device to another
- * (how it is run and halted, which bits it is told) is struct vhost_type.  A datapath of one or more
- * nodes is vhost_datapath.h.
+ * (how it is run and halted, which bits it is told) is struct vhost_type.  A datapath of one or
+ * more nodes is vhost_datapath.h.
  *
- * The kernel moves the buffers; nothing of ours is on the way, but for one thing: a call that has to
- * set an interrupt status bit, too (virtio-mmio), goes through an eventfd that the device's I/O loop
- * relays.  The same loop hears when the kernel finds a ring broken.
+ * The kernel moves the buffers; nothing of ours is on the way, but for one thing: a call that has
+ * to set an interrupt status bit, too (virtio-mmio), goes through an eventfd that the device's
+ * I/O loop relays.  The same loop hears when the kernel finds a ring broken.
  *
  * Control path, machine lock held, unless it says otherwise.
  */
@@ -28,10 +28,10 @@ enum { VHOST_MAX_RINGS = 66, VHOST_MAX_WORKERS = 4 };
 struct vhost;
 
 /*
- * How rings are connected.  A device runs each ring on its own (attach and detach: vhost-net), or all
- * of them at once (run and halt).  attach and run return 0 or -errno with an error chain; detach and
- * halt return only when the kernel touches no memory for the ring(s) any more, or -errno without a
- * chain if it cannot promise that.
+ * How rings are connected.  A device runs each ring on its own (attach and detach: vhost-net), or
+ * all of them at once (run and halt).  attach and run return 0 or -errno with an error chain;
+ * detach and halt return only when the kernel touches no memory for the ring(s) any more, or
+ * -errno without a chain if it cannot promise that.
  */
 struct vhost_type {
 	enum vhost_kind kind;
@@ -69,7 +69,7 @@ struct vhost {
 	pid_t worker[VHOST_MAX_WORKERS];
 	unsigned n_workers;
 
-	bool started, running;
+	bool started, running, paused;
 	bool packed;			/* this session's rings */
 	struct features told;		/* without VHOST_F_LOG_ALL */
 	struct vhost_terms terms;
@@ -90,7 +90,7 @@ struct vhost_config {
 	void *arg;
 	unsigned n_rings;
 	struct event_loop *loop;	/* I/O loop; keeps */
-	unsigned poll_us;		/* how long the kernel looks for more before it sleeps; 0: not */
+	unsigned poll_us;		/* it looks for more so long before it sleeps; 0: not */
 	bool only_look;			/* never started: the node gets no owner and no thread */
 	void (*fail)(void *arg, unsigned device_index, const char *reason);
 	void *fail_arg;
@@ -127,15 +127,21 @@ void vhost_stop_ring(struct vhost *v, unsigned ring);
 /* Have the ring take no more buffers; nothing of it is in flight then.  It is still up. */
 void vhost_quiesce_ring(struct vhost *v, unsigned ring);
 
+/*
+ * Have no ring take buffers / go on, with a kick each.  It stays so over starts and stops.  Returns
+ * 0 or -errno with an error chain.
+ */
+MUST_USE int vhost_pause(struct vhost *v, bool paused);
+
 /* Where the ring stood when it went down.  False if that is not known. */
 bool vhost_position(const struct vhost *v, unsigned ring, struct virtqueue_position *out);
 
 /*
- * Keep a dirty bitmap: a bit per 4096 bytes of guest memory from address 0 on, set by whatever vhost
- * writes, used rings included.  For a node that was started; what was noted can be read after a stop,
- * too.  'bitmap' is zeroed, and owned by the node, until vhost_log_stop or the next start; whoever
- * reads it takes bits by atomic exchange.  'fd' is an eventfd that is signalled with writes, or
- * FD_NONE.
+ * Keep a dirty bitmap: a bit per 4096 bytes of guest memory from address 0 on, set by whatever
+ * vhost writes, used rings included.  For a node that was started; what was noted can be read
+ * after a stop, too.  'bitmap' is zeroed, and owned by the node, until vhost_log_stop or the next
+ * start; whoever reads it takes bits by atomic exchange.  'fd' is an eventfd that is signalled
+ * with writes, or FD_NONE.
  *
  * Returns 0 or -errno with an error chain; it goes on without a bitmap then.
  */

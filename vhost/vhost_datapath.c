@@ -33,15 +33,12 @@ static unsigned rings_each(const struct vhost_datapath *p)
 	return first_node(p)->n_rings;
 }
 
-void vhost_datapath_fail(struct datapath *dp, unsigned queue, const char *reason)
-{
-	if (dp->fail)
-		dp->fail(dp->fail_arg, queue, VQ_FAULT_NONE, reason);
-}
-
 static void node_failed(void *arg, unsigned queue, const char *reason)
 {
-	vhost_datapath_fail(arg, queue, reason);
+	const struct datapath *dp = arg;
+
+	if (dp->fail)
+		dp->fail(dp->fail_arg, queue, VQ_FAULT_NONE, reason);
 }
 
 static struct features path_features(struct datapath *dp)
@@ -236,6 +233,16 @@ int vhost_datapath_create(struct datapath **out, const struct vhost_datapath_con
 	}
 	*out = &p->base;
 	return 0;
+}
+
+int vhost_datapath_pause(struct datapath *dp, bool paused)
+{
+	const struct vhost_datapath *p = from_base(dp);
+	int r = 0;
+
+	for (unsigned i = 0; i < p->n_nodes && r == 0; i++)
+		r = vhost_pause(p->node[i], paused);
+	return r;
 }
 
 unsigned vhost_datapath_nodes(const struct datapath *dp)

@@ -17,7 +17,6 @@ static const struct row {
 	uint8_t bit;
 	uint8_t served, told;
 } rows[] = {
-	{ VIRTIO_F_NOTIFY_ON_EMPTY, ALL, ALL },
 	{ VIRTIO_F_ANY_LAYOUT, ALL, VSOCK | SCSI },
 	{ VIRTIO_F_INDIRECT_DESC, ALL, ALL },
 	{ VIRTIO_F_EVENT_IDX, ALL, ALL },

@@ -1,15 +1,15 @@
 /*
- * Which feature bits kernel vhost serves for each type of device, and what it is told: an allow-list
- * per bit, for each bit has an owner of its own (N12, N13).  Pure.
+ * Which feature bits kernel vhost serves for each type of device, and what it is told: an
+ * allow-list per bit, for each bit has an owner of its own (N12, N13).  Pure.
  *
- *   served   in the list and in VHOST_GET_FEATURES.  A bit that a newer kernel starts to advertise is
- *            not served before it has a row here, and a test (N18).
+ *   served   in the list and in VHOST_GET_FEATURES.  A bit that a newer kernel starts to advertise
+ *            is not served before it has a row here, and a test (N18).
  *   told     accepted by the driver, served, and meant for vhost.  What others answer for (MAC,
- *            STATUS, CSUM, MQ ...: the model, the tap) is not, and three numbers mean something else
- *            to vhost than to a driver:
+ *            STATUS, CSUM, MQ ...: the model, the tap) is not, and three numbers mean something
+ *            else to vhost than to a driver:
  *              26  VHOST_F_LOG_ALL: only while a dirty bitmap is kept
- *              27  VIRTIO_F_ANY_LAYOUT for a legacy driver; "make up the header" for vhost-net.  The
- *                  tap has it, so that is never told.
+ *              27  VIRTIO_F_ANY_LAYOUT for a legacy driver; "make up the header" for vhost-net.
+ *                  The tap has it, so that is never told.
  *              33  VIRTIO_F_ACCESS_PLATFORM, "use the DMA API", for a driver; "translate, and ask
  *                  me for each address" for vhost.  Told only behind our IOMMU (N15).
  */

@@ -287,15 +287,6 @@ static int kernel_scsi_clear_endpoint(struct vhost_node *node, const char *wwpn,
 	return request_target(node, VHOST_SCSI_CLEAR_ENDPOINT, wwpn, tpgt);
 }
 
-static int kernel_scsi_get_events_missed(struct vhost_node *node, uint32_t *missed)
-{
-	__u32 value = 0;
-	int r = request(node, VHOST_SCSI_GET_EVENTS_MISSED, &value);
-
-	*missed = value;
-	return r;
-}
-
 static int kernel_scsi_set_events_missed(struct vhost_node *node, uint32_t missed)
 {
 	__u32 value = missed;
@@ -335,7 +326,6 @@ static const struct vhost_ops kernel_ops = {
 	.scsi_get_abi = kernel_scsi_get_abi,
 	.scsi_set_endpoint = kernel_scsi_set_endpoint,
 	.scsi_clear_endpoint = kernel_scsi_clear_endpoint,
-	.scsi_get_events_missed = kernel_scsi_get_events_missed,
 	.scsi_set_events_missed = kernel_scsi_set_events_missed,
 	.close = kernel_close,
 };
@@ -347,8 +337,7 @@ const unsigned long vhost_requests_running[] = {
 	VHOST_SET_VRING_CALL, VHOST_SET_VRING_ERR, VHOST_SET_VRING_BUSYLOOP_TIMEOUT,
 	/* Who is connected to the rings. */
 	VHOST_NET_SET_BACKEND, VHOST_VSOCK_SET_RUNNING, VHOST_SCSI_SET_ENDPOINT,
-	VHOST_SCSI_CLEAR_ENDPOINT, VHOST_SCSI_GET_EVENTS_MISSED,
-	VHOST_SCSI_SET_EVENTS_MISSED,
+	VHOST_SCSI_CLEAR_ENDPOINT, VHOST_SCSI_SET_EVENTS_MISSED,
 	/* The dirty bitmap. */
 	VHOST_SET_LOG_BASE, VHOST_SET_LOG_FD,
 };

@@ -1,4 +1,6 @@
-/* The dirty bitmap: what vhost has written to guest memory, for whoever copies that (a snapshot). */
+/*
+ * The dirty bitmap: what vhost has written to guest memory, for whoever copies that (a snapshot).
+ */
 #include <errno.h>
 #include <sys/mman.h>
 

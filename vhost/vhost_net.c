@@ -14,11 +14,9 @@ struct pair {
 	struct vhost_net *net;
 	unsigned index;
 	struct event_loop *loop;
-	struct event_source gone;	/* the tap, watched for its end only */
 };
 
 struct vhost_net {
-	struct datapath *datapath;
 	int (*tap_fd)(void *arg, unsigned pair);
 	int (*prepare)(void *arg, const struct datapath_start *start);
 	void (*release)(void *arg);
@@ -54,88 +52,19 @@ static const struct vhost_type net_type = {
 	.detach = net_detach,
 };
 
-/* --- a tap that goes ------------------------------------------------------------------------- */
-
-/* The kernel's vhost goes on with a tap that was deleted, and drops all frames: we say so. */
-static void tap_gone(struct event_source *source, uint32_t events)
-{
-	const struct pair *pair = container_of(source, struct pair, gone);
-
-	(void)events;
-	event_loop_remove(source);
-	vhost_datapath_fail(pair->net->datapath, pair->index * RINGS, "its tap was deleted");
-}
-
-struct watch_call {
-	struct pair *pair;
-	int r;
-	struct error_chain chain;
-};
-
-static void watch(void *arg)
-{
-	struct watch_call *call = arg;
-
-	/* No event is asked for: an error is told in any case, and a frame wakes nobody. */
-	call->r = event_loop_add(call->pair->loop, &call->pair->gone, 0);
-	if (call->r < 0)
-		error_save(&call->chain);
-}
-
-static void unwatch(void *arg)
-{
-	struct pair *pair = arg;
-
-	event_loop_remove(&pair->gone);
-}
-
-static void unwatch_all(struct vhost_net *net)
-{
-	for (unsigned i = 0; i < net->n_pairs; i++)
-		event_loop_call(net->pair[i].loop, unwatch, &net->pair[i]);
-}
-
-static int watch_all(struct vhost_net *net)
-{
-	for (unsigned i = 0; i < net->n_pairs; i++) {
-		struct watch_call call = { .pair = &net->pair[i] };
-		call.pair->gone.fd = net->tap_fd(net->arg, i);
-		if (call.pair->gone.fd == FD_NONE)
-			continue;
-		event_loop_call(call.pair->loop, watch, &call);
-		if (call.r == 0)
-			continue;
-		unwatch_all(net);
-		error_restore(&call.chain);
-		return error_add(call.r, "watch the tap");
-	}
-	return 0;
-}
-
 /* --- the datapath's hooks -------------------------------------------------------------------- */
 
 static int net_start(void *arg, const struct datapath_start *start)
 {
-	struct vhost_net *net = arg;
-	struct error_chain chain;
-	int r = net->prepare ? net->prepare(net->arg, start) : 0;
+	const struct vhost_net *net = arg;
 
-	if (r < 0)
-		return r;
-	r = watch_all(net);
-	if (r < 0 && net->release) {
-		error_save(&chain);
-		net->release(net->arg);
-		error_restore(&chain);
-	}
-	return r;
+	return net->prepare ? net->prepare(net->arg, start) : 0;
 }
 
 static void net_stop(void *arg)
 {
-	struct vhost_net *net = arg;
+	const struct vhost_net *net = arg;
 
-	unwatch_all(net);
 	if (net->release)
 		net->release(net->arg);
 }
@@ -188,7 +117,6 @@ static struct vhost_net *allocate(const struct vhost_net_config *config)
 			.net = net,
 			.index = i,
 			.loop = config->loop[i % config->n_loops],
-			.gone = { .fd = FD_NONE, .fn = tap_gone },
 		};
 	return net;
 }
@@ -214,17 +142,14 @@ int vhost_net_create(struct datapath **out, const struct vhost_net_config *confi
 		free(net);
 		return r;
 	}
-	r = vhost_datapath_create(&net->datapath, &(struct vhost_datapath_config){
+	r = vhost_datapath_create(out, &(struct vhost_datapath_config){
 		.name = config->path,
 		.node = node,
 		.n_nodes = n,
 		.hooks = &net_hooks,
 		.arg = net,
 	});
-	if (r < 0) {
+	if (r < 0)
 		free(net);
-		return r;
-	}
-	*out = net->datapath;
-	return 0;
+	return r;
 }

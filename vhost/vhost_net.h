@@ -1,11 +1,11 @@
 /*
- * vhost-net: a node per queue pair moves frames between rings and a tap.  Ring 0 of a node receives,
- * ring 1 sends.
+ * vhost-net: a node per queue pair moves frames between rings and a tap.  Ring 0 of a node
+ * receives, ring 1 sends.
  *
- * The header before each frame is the tap's work: it is set to the length that follows from what the
- * driver accepted (by whom owns the tap, in 'prepare'), and vhost hands it through.  That is why bit
- * 27, VHOST_NET_F_VIRTIO_NET_HDR there, is never told: vhost would make up a header of its own and
- * expect none from the tap.
+ * The header before each frame is the tap's work: it is set to the length that follows from what
+ * the driver accepted (by whom owns the tap, in 'prepare'), and vhost hands it through.  That is
+ * why bit 27, VHOST_NET_F_VIRTIO_NET_HDR there, is never told: vhost would make up a header of
+ * its own and expect none from the tap.
  */
 #ifndef VHOST_VHOST_NET_H
 #define VHOST_VHOST_NET_H
@@ -33,8 +33,8 @@ struct vhost_net_config {
 };
 
 /*
- * Open the nodes.  Returns 0 and an owned datapath of 2 * n_pairs queues; -ENOENT, -EACCES, -ENODEV,
- * -EBUSY and others with an error chain, and a hint for what helps.
+ * Open the nodes.  Returns 0 and an owned datapath of 2 * n_pairs queues; -ENOENT, -EACCES,
+ * -ENODEV, -EBUSY and others with an error chain, and a hint for what helps.
  */
 MUST_USE int vhost_net_create(struct datapath **out, const struct vhost_net_config *config);
 

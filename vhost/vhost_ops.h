@@ -55,7 +55,9 @@ struct vhost_iotlb_message {
 enum { VHOST_BACKEND_IOTLB_MSG_V2 = 1, VHOST_BACKEND_IOTLB_BATCH = 2, VHOST_BACKEND_ASID = 3 };
 
 struct vhost_ops {
-	/* What it offers, more than 64 bits where the kernel can say so (N19) / what it shall do. */
+	/*
+	 * What it offers, more than 64 bits where the kernel can say so (N19) / what it shall do.
+	 */
 	int (*get_features)(struct vhost_node *node, struct features *out);
 	int (*set_features)(struct vhost_node *node, const struct features *f);
 	int (*get_backend_features)(struct vhost_node *node, uint64_t *out);
@@ -94,8 +96,6 @@ struct vhost_ops {
 	int (*scsi_get_abi)(struct vhost_node *node, int *abi);
 	int (*scsi_set_endpoint)(struct vhost_node *node, const char *wwpn, uint16_t tpgt);
 	int (*scsi_clear_endpoint)(struct vhost_node *node, const char *wwpn, uint16_t tpgt);
-	/* Any thread, both. */
-	int (*scsi_get_events_missed)(struct vhost_node *node, uint32_t *missed);
 	int (*scsi_set_events_missed)(struct vhost_node *node, uint32_t missed);
 
 	/* It forgets everything, and touches nothing any more. */

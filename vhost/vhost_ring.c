@@ -6,6 +6,7 @@
 #include "vhost/vhost_impl.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
+#include "vmm/base/le.h"
 #include "vmm/base/log.h"
 
 /* --- what the loop does ---------------------------------------------------------------------- */
@@ -131,15 +132,26 @@ static uint32_t base_of(const struct vhost *v, const struct datapath_queue *dq)
 	return v->packed ? at.avail | (uint32_t)at.used << 16 : at.avail;
 }
 
-static struct virtqueue_position position_of(const struct vhost *v, uint32_t base)
+/*
+ * Where it stands.  A ring that was quiesced has nothing in flight, and a split one's two indexes
+ * are the same then.  Unless the kernel lost buffers: vhost-net forgets those that it could not
+ * send. Then nobody can go on as if they had been used.
+ */
+static bool find_position(struct vhost_ring *ring, uint32_t base)
 {
+	const struct vhost *v = ring->vhost;
 	uint16_t avail = (uint16_t)base;
 
-	/* A split ring that was quiesced has nothing in flight: both indexes are the same. */
-	return (struct virtqueue_position){
+	ring->position = (struct virtqueue_position){
 		.avail = avail,
 		.used = v->packed ? (uint16_t)(base >> 16) : avail,
 	};
+	if (v->packed)
+		return true;
+	/* virtio-v1.4 2.7.8 "The Virtqueue Used Ring": the index is behind the flags. */
+	const uint8_t *used = dma_map(v->dma, ring->addr.used_gpa, 4, DMA_TO_DEVICE);
+
+	return !used || load_le16(used + 2) == avail;
 }
 
 /* --- up and down ----------------------------------------------------------------------------- */
@@ -248,9 +260,8 @@ void vhost_ring_down(struct vhost_ring *ring)
 		return;
 	ring->up = false;
 	if (node) {
-		ring->has_position = node->ops->get_ring_base(node, ring->index, &base) == 0;
-		if (ring->has_position)
-			ring->position = position_of(ring->vhost, base);
+		ring->has_position = node->ops->get_ring_base(node, ring->index, &base) == 0 &&
+				     find_position(ring, base);
 		(void)node->ops->set_ring_kick(node, ring->index, FD_NONE);
 		(void)node->ops->set_ring_call(node, ring->index, FD_NONE);
 		(void)node->ops->set_ring_err(node, ring->index, FD_NONE);
@@ -264,7 +275,8 @@ int vhost_ring_init(struct vhost *v, unsigned index)
 	struct vhost_ring *ring = &v->ring[index];
 
 	*ring = (struct vhost_ring){
-		.vhost = v, .index = index, .kick_fd = FD_NONE, .err_fd = FD_NONE, .relay_fd = FD_NONE,
+		.vhost = v, .index = index,
+		.kick_fd = FD_NONE, .err_fd = FD_NONE, .relay_fd = FD_NONE,
 	};
 	int r = fd_create_event(&ring->err_fd);
 

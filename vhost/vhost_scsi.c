@@ -25,10 +25,9 @@ struct vhost_scsi {
 	struct datapath *event;
 	char wwpn[VHOST_SCSI_WWPN_SIZE];
 	char name[40];
-	struct event_loop *loop;
 	struct vhost *vhost;		/* owned by 'rings' */
-	/* Of the loop: the target is connected, so that it can be asked. */
-	bool is_connected;
+	struct vhost_scsi_events events;
+	bool has_events;		/* while it runs: the kernel has their ring */
 	unsigned n_queues;
 	struct datapath_queue queue[VHOST_MAX_RINGS];	/* as vhost shall see them */
 };
@@ -92,50 +91,47 @@ static int find_target(const char *configfs, const char *wwpn)
 	return -ENODEV;
 }
 
-struct connect_call {
-	struct vhost_scsi *s;
-	bool is_connected;
-};
-
-static void note_connected(void *arg)
+static int connect_target(struct vhost *v, const char *wwpn)
 {
-	const struct connect_call *call = arg;
+	int r = v->node->ops->scsi_set_endpoint(v->node, wwpn, TPGT);
 
-	call->s->is_connected = call->is_connected;
-}
-
-/* On the loop that asks: it is in the middle of no question then. */
-static void set_connected(struct vhost_scsi *s, bool is_connected)
-{
-	struct connect_call call = { s, is_connected };
-
-	event_loop_call(s->loop, note_connected, &call);
+	if (r == 0)
+		return 0;
+	error_set(r, "%s: VHOST_SCSI_SET_ENDPOINT '%s'", v->name, wwpn);
+	/* The kernel has one answer for a target that is not there and for one that is taken. */
+	if (r == -EEXIST || r == -ENODEV || r == -ENOENT)
+		hint_target(r, wwpn);
+	return r;
 }
 
 static int scsi_run(struct vhost *v)
 {
 	struct vhost_scsi *s = v->arg;
-	int r = v->node->ops->scsi_set_endpoint(v->node, s->wwpn, TPGT);
+	struct error_chain chain;
+	int r = 0;
 
-	if (r == 0) {
-		set_connected(s, true);
-		return 0;
+	s->has_events = features_has(&v->told, VIRTIO_SCSI_F_HOTPLUG);
+	if (s->has_events)
+		r = vhost_scsi_events_up(&s->events, v, VHOST_SCSI_EVENT_QUEUE);
+	if (r < 0)
+		return r;
+	r = connect_target(v, s->wwpn);
+	if (r < 0 && s->has_events) {
+		error_save(&chain);
+		vhost_scsi_events_down(&s->events, v, VHOST_SCSI_EVENT_QUEUE);
+		error_restore(&chain);
 	}
-	error_set(r, "%s: VHOST_SCSI_SET_ENDPOINT '%s'", v->name, s->wwpn);
-	/* The kernel has one answer for a target that is not there and for one that is taken. */
-	if (r == -EEXIST || r == -ENODEV || r == -ENOENT)
-		hint_target(r, s->wwpn);
 	return r;
 }
 
 static int scsi_halt(struct vhost *v)
 {
 	struct vhost_scsi *s = v->arg;
-
-	set_connected(s, false);
 	/* Waits for the requests that are in progress. */
 	int r = v->node->ops->scsi_clear_endpoint(v->node, s->wwpn, TPGT);
 
+	if (s->has_events)
+		vhost_scsi_events_down(&s->events, v, VHOST_SCSI_EVENT_QUEUE);
 	/* The administrator took the target away under us: nothing uses the rings any more. */
 	return r == -ENODEV ? 0 : r;
 }
@@ -146,21 +142,6 @@ static const struct vhost_type scsi_type = {
 	.halt = scsi_halt,
 	.runs_in_part = true,
 };
-
-bool vhost_scsi_changed(struct datapath *dp)
-{
-	struct vhost_scsi *s = from_base(dp);
-	uint32_t missed = 0;
-
-	if (!s->is_connected)
-		return false;
-	struct vhost_node *node = s->vhost->node;
-
-	if (node->ops->scsi_get_events_missed(node, &missed) < 0 || missed == 0)
-		return false;
-	/* What happens from here on is noted again, and the driver looks after it hears of this. */
-	return node->ops->scsi_set_events_missed(node, 0) == 0;
-}
 
 /* --- the datapath ---------------------------------------------------------------------------- */
 
@@ -305,6 +286,7 @@ static void scsi_destroy(struct datapath *dp)
 		s->rings->ops->destroy(s->rings);
 	if (s->event)
 		s->event->ops->destroy(s->event);
+	vhost_scsi_events_fini(&s->events);
 	free(s);
 }
 
@@ -380,13 +362,17 @@ int vhost_scsi_create(struct datapath **out, const struct vhost_scsi_config *con
 		return error_set(ENOMEM, "use %s", config->path);
 	}
 	s->event = config->event;
-	s->loop = config->loop;
+	s->events = (struct vhost_scsi_events)VHOST_SCSI_EVENTS_INIT;
+	s->events.event = config->on_event;
+	s->events.arg = config->on_event_arg;
 	s->n_queues = VHOST_SCSI_FIRST_REQUEST_QUEUE + config->n_request_queues;
 	snprintf(s->wwpn, sizeof(s->wwpn), "%s", config->wwpn);
 	snprintf(s->name, sizeof(s->name), "%s", config->path);
 	s->base.ops = &scsi_ops;
 	s->base.name = s->name;
-	r = open_rings(s, config);
+	r = vhost_scsi_events_init(&s->events, config->loop);
+	if (r == 0)
+		r = open_rings(s, config);
 	if (r == 0 && !config->only_look)
 		r = find_target(config->configfs ? config->configfs : "/sys/kernel/config",
 				s->wwpn);

@@ -1,8 +1,7 @@
 /*
  * vhost-scsi: a target of the kernel (LIO) serves the control queue (0) and the request queues (from
- * 2 on) of a SCSI host.  The event queue (1) is somebody else's, who is told when something about
- * the target's disks has changed: the kernel is given no ring for events, so that it can only note
- * that there was one.
+ * 2 on) of a SCSI host.  The event queue (1) is somebody else's: the kernel reports what happens to
+ * the target's disks on a ring of ours (vhost_scsi_events.h), and he hears of each event.
  *
  * Targets are made by an administrator in configfs and named by their WWPN.
  */
@@ -10,6 +9,7 @@
 #define VHOST_VHOST_SCSI_H
 
 #include "vhost/vhost_datapath.h"
+#include "vhost/vhost_scsi_events.h"
 
 enum {
 	VHOST_SCSI_CONTROL_QUEUE,
@@ -24,8 +24,11 @@ struct vhost_scsi_config {
 	const char *wwpn;		/* "naa." and 16 hexadecimal digits */
 	unsigned n_request_queues;
 	struct datapath *event;		/* of one queue; consumed, also on failure */
+	/* I/O loop, while the device runs and its driver takes such events (HOTPLUG). */
+	void (*on_event)(void *arg, const uint8_t event[VHOST_SCSI_EVENT_SIZE]);
+	void *on_event_arg;
 	bool only_look;			/* the target need not be there */
-	struct event_loop *loop;	/* I/O loop, of the event queue, too; keeps */
+	struct event_loop *loop;	/* I/O loop; keeps */
 	/* Instead of vhost_kernel_open / the mount point of configfs, for tests; or NULL. */
 	int (*open)(struct vhost_node **out, const char *path);
 	const char *configfs;
@@ -36,11 +39,5 @@ struct vhost_scsi_config {
  * nothing of it that could be used; -errno; with an error chain.
  */
 MUST_USE int vhost_scsi_create(struct datapath **out, const struct vhost_scsi_config *config);
-
-/*
- * Did something about the target's disks change since the last call, while the device ran?  Owner
- * loop of the event queue.
- */
-bool vhost_scsi_changed(struct datapath *dp);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * vhost-vsock: the kernel moves the packets of queues 0 and 1 (receive, transmit) of a socket device
- * to and from AF_VSOCK sockets of the host.  The event queue is the model's own part.
+ * vhost-vsock: the kernel moves the packets of queues 0 and 1 (receive, transmit) of a socket
+ * device to and from AF_VSOCK sockets of the host.  The event queue is the model's own part.
  *
  * The CID is taken when the datapath is made and held for its life by the open node, so that nobody
  * else can have it in between.
@@ -14,7 +14,7 @@ enum { VHOST_VSOCK_QUEUES = 2 };
 
 struct vhost_vsock_config {
 	const char *path;		/* "/dev/vhost-vsock" */
-	int fd;				/* open already (consumed), instead of the path; or FD_NONE */
+	int fd;				/* open already (consumed), or FD_NONE: the path is */
 	uint64_t cid;			/* 3 to 0xfffffffe; 0: the first that is free */
 	bool only_look;			/* the CID is not taken */
 	struct event_loop *loop;	/* I/O loop; keeps */

@@ -36,7 +36,7 @@ struct datapath_start {
 enum { DATAPATH_MAX_WORKERS = 64 };
 
 struct datapath_account {
-	bool says;			/* somebody else moves the buffers, and said what he serves: */
+	bool says;			/* another moves the buffers, and said what he serves: */
 	struct features said;		/* VHOST_GET_FEATURES */
 	int worker[DATAPATH_MAX_WORKERS];	/* thread ids of the host */
 	unsigned n_workers;

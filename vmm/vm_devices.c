@@ -188,6 +188,7 @@ static int add_scsi_model(struct vm *vm, const struct scsi_settings *scsi)
 	};
 	int r = virtio_scsi_create(&vm->model[vm->n_models], &config);
 
+	vm->blames_host = r < 0;
 	if (r < 0)
 		return r;
 	vm->n_models++;

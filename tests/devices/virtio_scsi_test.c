@@ -152,7 +152,7 @@ Test(virtio_scsi, hotplug_needs_the_kernels)
 	device_rig_start_all(&rig, QUEUES);
 }
 
-/* N7, N12, N15: the ladder up and down; ring 1 is nowhere in it. */
+/* N7, N12, N15: the ladder up and down; ring 1, for events, is our own. */
 Test(virtio_scsi, the_kernel_gets_all_queues_but_the_events)
 {
 	plug(FAKE_PCI, 1);
@@ -173,10 +173,18 @@ Test(virtio_scsi, the_kernel_gets_all_queues_but_the_events)
 			  "SET_VRING_ERR 2: fd\n"
 			  "SET_VRING_CALL 2: fd\n"
 			  "SET_VRING_KICK 2: fd\n"
+			  "SET_MEM_TABLE 3\n"
+			  "SET_VRING_NUM 1: 16\n"
+			  "SET_VRING_BASE 1: 0\n"
+			  "SET_VRING_ADDR 1\n"
+			  "SET_VRING_CALL 1: fd\n"
+			  "SET_VRING_KICK 1: fd\n"
 			  "SCSI_SET_ENDPOINT " WWPN " 1\n");
 	fake_driver_reset(&rig.driver);
 	fake_vhost_expect(&fake,
 			  "SCSI_CLEAR_ENDPOINT " WWPN " 1\n"
+			  "SET_VRING_KICK 1: none\n"
+			  "SET_VRING_CALL 1: none\n"
 			  "GET_VRING_BASE 0\n"
 			  "SET_VRING_KICK 0: none\n"
 			  "SET_VRING_CALL 0: none\n"
@@ -197,7 +205,6 @@ Test(virtio_scsi, queues_that_are_not_enabled_are_not_missed)
 	device_rig_start_some(&rig, fake_driver_offered(&rig.driver), 1u << CONTROL | 1u << REQUEST);
 	cr_assert(fake_vhost_saw(&fake, "SCSI_SET_ENDPOINT"));
 	cr_assert_not(fake_vhost_saw(&fake, "SET_VRING_KICK 3"));
-	cr_assert_not(fake_vhost_saw(&fake, "SET_VRING_KICK 1"));
 }
 
 /* --- sizes ----------------------------------------------------------------------------------- */
@@ -284,41 +291,116 @@ Test(virtio_scsi, a_legacy_driver_finds_the_same)
 
 /* --- events ---------------------------------------------------------------------------------- */
 
-/* Two of these and one that is too short: where the event went. */
-static uint32_t event_at(uint64_t gpa)
+enum { TRANSPORT_RESET = 1, REASON_RESCAN = 1, REASON_REMOVED = 2 };
+
+/* Where in this process the kernel finds guest physical address 'gpa' by its memory table. */
+static void *kernel_at(uint64_t gpa)
+{
+	for (unsigned i = 0; i < fake.memory.n; i++) {
+		const struct vhost_region *r = &fake.memory.region[i];
+		if (gpa >= r->gpa && gpa - r->gpa < r->size)
+			return (void *)(uintptr_t)(r->host + (gpa - r->gpa));
+	}
+	cr_assert_fail("%#llx", (unsigned long long)gpa);
+	return NULL;
+}
+
+/* What the kernel's target does when something happens to LUN 'lun': uses a buffer of ring 1. */
+static void target_reports(uint32_t event, uint8_t lun, uint32_t reason)
+{
+	const struct fake_vhost_ring *ring = &fake.ring[0][1];
+	uint8_t *avail = (uint8_t *)(uintptr_t)ring->addr.avail;
+	uint8_t *used = (uint8_t *)(uintptr_t)ring->addr.used;
+	uint8_t *desc = (uint8_t *)(uintptr_t)ring->addr.desc;
+	uint16_t at = load_le16(used + 2);
+
+	cr_assert_eq(ring->size, 16);
+	cr_assert_neq(load_le16(avail + 2), at, "no buffer");
+	uint16_t id = load_le16(avail + 4 + 2 * (at % 16));
+	uint8_t *e = kernel_at(load_le64(desc + 16 * id));
+	cr_assert_eq(load_le32(desc + 16 * id + 8), 16);
+	memset(e, 0, 16);
+	store_le32(e, event);
+	e[4] = 1;
+	e[5] = 1;
+	e[7] = lun;
+	store_le32(e + 12, reason);
+	store_le32(used + 4 + 8 * (at % 16), id);
+	store_le32(used + 8 + 8 * (at % 16), 16);
+	__atomic_store_n((uint16_t *)(void *)(used + 2), (uint16_t)(at + 1), __ATOMIC_RELEASE);
+	fd_signal(ring->call);
+}
+
+static uint32_t field_at(uint64_t gpa)
 {
 	return load_le32(device_rig_at(&rig, gpa, 4));
 }
 
+static void offer_event(uint64_t gpa, uint32_t len)
+{
+	device_rig_add(&rig, EVENT, &(struct fake_buf){ gpa, len, true }, 1);
+}
+
 /*
- * A driver that is told that it missed events looks for itself.
- * covers: SCSI-EVT-01 SCSI-EVT-02 SCSI-EVT-03
+ * The driver reads what the target said: which LUN, and what became of it.
+ * covers: SCSI-FEAT-02 SCSI-LEGACY-05
  */
-Test(virtio_scsi, a_change_of_the_target_is_told_as_lost_events)
+Test(virtio_scsi, events_of_the_target_reach_the_driver)
+{
+	plug(FAKE_PCI, 1);
+	uint64_t gpa = device_rig_alloc(&rig, 4096);
+
+	device_rig_start_all(&rig, QUEUES);
+	for (uint8_t i = 0; i < 40; i++) {
+		uint32_t reason = i % 2 ? REASON_REMOVED : REASON_RESCAN;
+		offer_event(gpa + i * 16u, 16);
+		cr_assert(i % 20 || device_rig_is_quiet(&rig, EVENT));
+		target_reports(TRANSPORT_RESET, i, reason);
+		cr_assert_eq(device_rig_wait(&rig, EVENT, NULL), 16);
+		cr_assert_eq(field_at(gpa + i * 16u), TRANSPORT_RESET);
+		cr_assert_eq(field_at(gpa + i * 16u + 4), 0x101u | (uint32_t)i << 24);
+		cr_assert_eq(field_at(gpa + i * 16u + 12), reason);
+	}
+}
+
+/*
+ * One for which there is no buffer is lost, and the next one says so.
+ * covers: SCSI-EVT-01 SCSI-EVT-02
+ */
+Test(virtio_scsi, an_event_without_a_buffer_is_told_as_lost)
 {
 	plug(FAKE_PCI, 1);
 	uint64_t gpa = device_rig_alloc(&rig, 64);
 
 	device_rig_start_all(&rig, QUEUES);
-	device_rig_add(&rig, EVENT, &(struct fake_buf){ gpa, 16, true }, 1);
+	target_reports(TRANSPORT_RESET, 3, REASON_REMOVED);
 	cr_assert(device_rig_is_quiet(&rig, EVENT));
-	atomic_store(&fake.events_missed, 1);
+	/* At once, for there may be no next one. */
+	offer_event(gpa, 16);
 	cr_assert_eq(device_rig_wait(&rig, EVENT, NULL), 16);
-	cr_assert_eq(event_at(gpa), EVENTS_MISSED);
-	for (unsigned i = 4; i < 16; i++)
-		cr_assert_eq(((uint8_t *)device_rig_at(&rig, gpa, 16))[i], 0);
-	cr_assert_eq(atomic_load(&fake.events_missed), 0);
-	/* Without a buffer it waits for one. */
-	atomic_store(&fake.events_missed, 1);
-	usleep(700 * 1000);
-	device_rig_add(&rig, EVENT, &(struct fake_buf){ gpa + 16, 16, true }, 1);
-	cr_assert_eq(device_rig_wait(&rig, EVENT, NULL), 16);
-	cr_assert_eq(event_at(gpa + 16), EVENTS_MISSED);
-	device_rig_add(&rig, EVENT, &(struct fake_buf){ gpa + 32, 16, true }, 1);
+	cr_assert_eq(field_at(gpa), EVENTS_MISSED);
+	/* That was said; from here on it is as usual. */
+	offer_event(gpa + 16, 16);
 	cr_assert(device_rig_is_quiet(&rig, EVENT));
+	target_reports(TRANSPORT_RESET, 4, REASON_RESCAN);
+	cr_assert_eq(device_rig_wait(&rig, EVENT, NULL), 16);
+	cr_assert_eq(field_at(gpa + 16), TRANSPORT_RESET);
 }
 
-/* covers: SCSI-EVT-03 */
+/* The kernel could not say everything, either: its bit is not taken away.  covers: SCSI-EVT-01 */
+Test(virtio_scsi, what_the_target_lost_is_told_too)
+{
+	plug(FAKE_PCI, 1);
+	uint64_t gpa = device_rig_alloc(&rig, 64);
+
+	device_rig_start_all(&rig, QUEUES);
+	offer_event(gpa, 16);
+	target_reports(EVENTS_MISSED | TRANSPORT_RESET, 3, REASON_RESCAN);
+	cr_assert_eq(device_rig_wait(&rig, EVENT, NULL), 16);
+	cr_assert_eq(field_at(gpa), EVENTS_MISSED | TRANSPORT_RESET);
+}
+
+/* Without HOTPLUG the kernel is not given a ring to report on.  covers: SCSI-EVT-03 SCSI-EVT-04 */
 Test(virtio_scsi, without_hotplug_there_is_no_event)
 {
 	plug(FAKE_PCI, 1);
@@ -327,9 +409,9 @@ Test(virtio_scsi, without_hotplug_there_is_no_event)
 
 	features_remove(&f, VIRTIO_SCSI_F_HOTPLUG);
 	device_rig_start(&rig, f, QUEUES);
-	device_rig_add(&rig, EVENT, &(struct fake_buf){ gpa, 16, true }, 1);
-	atomic_store(&fake.events_missed, 1);
-	usleep(700 * 1000);
+	offer_event(gpa, 16);
+	cr_assert_not(fake_vhost_saw(&fake, "SET_VRING_KICK 1"));
+	cr_assert_eq(fake.ring[0][1].call, FD_NONE);
 	cr_assert(device_rig_is_quiet(&rig, EVENT));
 }
 
@@ -338,25 +420,37 @@ Test(virtio_scsi, buffers_that_are_too_short_are_not_overrun)
 {
 	plug(FAKE_PCI, 1);
 	uint64_t gpa = device_rig_alloc(&rig, 64);
-	struct fake_buf bits[] = { { gpa, 3, true }, { gpa + 8, 1, true }, { gpa + 16, 5, true } };
+	struct fake_buf bits[] = { { gpa, 3, true }, { gpa + 8, 1, true }, { gpa + 16, 14, true } };
 
 	device_rig_start_all(&rig, QUEUES);
-	device_rig_add(&rig, EVENT, &(struct fake_buf){ gpa + 32, 3, true }, 1);
+	offer_event(gpa + 32, 3);
 	device_rig_add(&rig, EVENT, &(struct fake_buf){ gpa + 40, 8, false }, 1);
 	device_rig_add(&rig, EVENT, bits, ARRAY_SIZE(bits));
-	atomic_store(&fake.events_missed, 1);
-	/* The first ones have no room for the bit that matters; they do not count. */
+	target_reports(EVENTS_MISSED | TRANSPORT_RESET, 9, REASON_RESCAN);
+	/* The first ones have no room for all of it; they do not count. */
 	cr_assert_eq(device_rig_wait(&rig, EVENT, NULL), 3);
 	cr_assert_eq(device_rig_wait(&rig, EVENT, NULL), 0);
-	cr_assert_eq(device_rig_wait(&rig, EVENT, NULL), 9);
+	cr_assert_eq(device_rig_wait(&rig, EVENT, NULL), 16);
 	const uint8_t *p = device_rig_at(&rig, gpa, 64);
-	cr_assert_eq(p[2], 0);
+	cr_assert_eq(p[0], TRANSPORT_RESET);
 	cr_assert_eq(p[3], 0xcc);
 	cr_assert_eq(p[8], 0x80);
 	cr_assert_eq(p[9], 0xcc);
-	cr_assert_eq(p[21], 0xcc);
+	cr_assert_eq(p[28], 0xcc);
 	cr_assert_eq(p[35], 0xcc);
 	cr_assert_eq(p[40], 0xcc);
+}
+
+/* A driver that takes the queue away, or never had it, loses events and nothing else. */
+Test(virtio_scsi, events_without_a_queue_are_lost)
+{
+	plug(FAKE_PCI, 1);
+	device_rig_start_some(&rig, fake_driver_offered(&rig.driver), 1u << CONTROL | 1u << REQUEST);
+	for (unsigned i = 0; i < 30; i++) {
+		target_reports(TRANSPORT_RESET, 1, REASON_RESCAN);
+		usleep(2000);
+	}
+	cr_assert_not(fake_driver_status(&rig.driver) & VIRTIO_STATUS_NEEDS_RESET);
 }
 
 /* A ring that is broken by the driver stops the device, as any other queue's. */
@@ -364,8 +458,8 @@ Test(virtio_scsi, a_broken_event_ring_needs_a_reset)
 {
 	plug(FAKE_PCI, 1);
 	device_rig_start_all(&rig, QUEUES);
-	device_rig_add(&rig, EVENT, &(struct fake_buf){ GIB(64), 16, true }, 1);
-	atomic_store(&fake.events_missed, 1);
+	offer_event(GIB(64), 16);
+	target_reports(TRANSPORT_RESET, 1, REASON_RESCAN);
 	for (unsigned i = 0; i < 200 && !(fake_driver_status(&rig.driver) & VIRTIO_STATUS_NEEDS_RESET);
 	     i++) {
 		usleep(10000);

@@ -102,6 +102,7 @@ static int fake_set_owner(struct vhost_node *node)
 
 static int fake_set_memory(struct vhost_node *node, const struct vhost_memory_table *table)
 {
+	from_node(node)->fake->memory = *table;
 	return note(node, "SET_MEM_TABLE %u", table->n);
 }
 
@@ -237,17 +238,9 @@ static int fake_scsi_clear_endpoint(struct vhost_node *node, const char *wwpn, u
 	return note(node, "SCSI_CLEAR_ENDPOINT %s %u", wwpn, tpgt);
 }
 
-/* Asked several times a second, by the I/O loop: not written down. */
-static int fake_scsi_get_events_missed(struct vhost_node *node, uint32_t *missed)
-{
-	*missed = atomic_load(&from_node(node)->fake->events_missed);
-	return 0;
-}
-
 static int fake_scsi_set_events_missed(struct vhost_node *node, uint32_t missed)
 {
-	atomic_store(&from_node(node)->fake->events_missed, missed);
-	return 0;
+	return note(node, "SCSI_SET_EVENTS_MISSED %u", missed);
 }
 
 static void fake_close(struct vhost_node *node)
@@ -288,7 +281,6 @@ static const struct vhost_ops fake_ops = {
 	.scsi_get_abi = fake_scsi_get_abi,
 	.scsi_set_endpoint = fake_scsi_set_endpoint,
 	.scsi_clear_endpoint = fake_scsi_clear_endpoint,
-	.scsi_get_events_missed = fake_scsi_get_events_missed,
 	.scsi_set_events_missed = fake_scsi_set_events_missed,
 	.close = fake_close,
 };

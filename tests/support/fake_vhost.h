@@ -6,8 +6,6 @@
 #ifndef TESTS_FAKE_VHOST_H
 #define TESTS_FAKE_VHOST_H
 
-#include <stdatomic.h>
-
 #include "vhost/vhost_ops.h"
 
 enum { FAKE_VHOST_RINGS = 4, FAKE_VHOST_LINES = 256, FAKE_VHOST_NODES = 8 };
@@ -31,7 +29,7 @@ struct fake_vhost {
 	int open_fails;			/* -errno; 0: opens */
 	bool cannot_poll;		/* -ENOTTY */
 	int scsi_abi;			/* 1 */
-	_Atomic uint32_t events_missed;	/* scsi */
+	struct vhost_memory_table memory;	/* as it was set last */
 
 	unsigned n_requests;
 	char line[FAKE_VHOST_LINES][96];

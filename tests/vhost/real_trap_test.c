@@ -1,8 +1,8 @@
 /*
- * The trap of N15, by hand, with nothing of ours in between: what VIRTIO_F_ACCESS_PLATFORM does to a
- * vhost that is told it.  A host's own idea of the bit is "ring addresses are I/O virtual addresses,
- * and I ask you for each"; a VMM that passes on what the guest accepted meets it as an error much
- * later than the call that caused it.
+ * The trap of N15, by hand, with nothing of ours in between: what VIRTIO_F_ACCESS_PLATFORM does
+ * to a vhost that is told it.  A host's own idea of the bit is "ring addresses are I/O virtual
+ * addresses, and I ask you for each"; a VMM that passes on what the guest accepted meets it as an
+ * error much later than the call that caused it.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -36,7 +36,9 @@ enum {
 static const uint64_t masked = BIT(VERSION_1) | BIT(29) | BIT(INDIRECT_DESC);
 static const uint64_t leaked = BIT(VERSION_1) | BIT(29) | BIT(INDIRECT_DESC) | BIT(ACCESS_PLATFORM);
 
-/* A driver and a VMM in one: two rings in 'memory', which begins at guest address 0 or at 'iova'. */
+/*
+ * A driver and a VMM in one: two rings in 'memory', which begins at guest address 0 or at 'iova'.
+ */
 struct bench {
 	int fd;
 	int kick[N_QUEUES], call[N_QUEUES];
@@ -216,7 +218,10 @@ Test(real_trap, n15_leaked_it_asks_for_a_translation)
 	bench_close(&b);
 }
 
-/* N16: told it, with rings at I/O virtual addresses and their translation given beforehand, it works. */
+/*
+ * N16: told it, with rings at I/O virtual addresses and their translation given beforehand, it
+ * works.
+ */
 Test(real_trap, n16_with_translations_it_works)
 {
 	const uint64_t iova = UINT64_C(0xfee00000) + MEMORY_SIZE;

@@ -7,6 +7,7 @@
 #include "vhost/vhost_vsock.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
+#include "vmm/base/le.h"
 
 static struct vhost_rig rig;
 
@@ -158,6 +159,7 @@ Test(vhost_vsock, runs_only_while_both_rings_are_there)
 	cr_assert_eq(rig.dp->ops->start_queue(rig.dp, &rig.start, 0), 0);
 	cr_assert(rig.fake.running);
 	rig.fake.ring[0][1].base = 9;
+	store_le16(fake_machine_driver_at(rig.machine, rig.ring[1].device + 2, 2), 9);
 	rig.dp->ops->stop_queue(rig.dp, 1);
 	cr_assert_not(rig.fake.running);
 	cr_assert(rig.dp->ops->position(rig.dp, 1, &at));
