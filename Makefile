@@ -10,8 +10,8 @@ MAKEFLAGS += --no-builtin-rules
 
 srcdir := $(patsubst %/,%,$(dir $(realpath $(lastword $(MAKEFILE_LIST)))))
 # These bring their own configuration, so that they work before ./configure was run.
-UNCONFIGURED := deps help kernel run check check-unit check-guest check-payload check-fuzz conformance \
-	bench fuzz dist clean distclean
+UNCONFIGURED := deps help kernel run check check-unit check-guest check-payload check-fuzz check-vhost \
+	conformance bench fuzz dist clean distclean
 ifneq ($(wildcard config.mak),)
 include config.mak
 else ifneq ($(filter-out $(UNCONFIGURED),$(or $(MAKECMDGOALS),all)),)
@@ -61,10 +61,10 @@ ALL_CFLAGS = $(BASE_CFLAGS) -I$(srcdir) -include config.h -MMD -MP $(EXTRA_CFLAG
 ALL_LDFLAGS = $(BASE_LDFLAGS) $(LDFLAGS)
 obj/virtio/%.o obj/vhost/%.o: EXTRA_CFLAGS = -Wconversion
 
-.PHONY: all check check-unit check-guest check-payload check-fuzz conformance bench fuzz lint install \
+.PHONY: all check check-unit check-guest check-payload check-fuzz check-vhost conformance bench fuzz lint install \
 	uninstall dist distcheck clean distclean help deps kernel run configured payloads
 .PHONY: run-configured check-configured check-unit-configured check-guest-configured \
-	check-payload-configured check-fuzz-configured conformance-configured fuzz-configured \
+	check-payload-configured check-fuzz-configured check-vhost-configured conformance-configured fuzz-configured \
 	bench-configured
 
 all: vireo obj/vireo.1 ## build the program (default)
@@ -131,7 +131,7 @@ run-configured: vireo
 	@$(srcdir)/images/run-demo ./vireo
 
 # Each part prints TAP or Criterion's TAP; tests/check adds up and prints the line that counts.
-check: configured ## every test: unit, budget, fuzz, payload, guest
+check: configured ## every test: unit, budget, fuzz, payload, vhost, guest
 	@$(MAKE) --no-print-directory check-configured
 check-unit: configured ## unit tests only (Criterion)
 	@$(MAKE) --no-print-directory check-unit-configured
@@ -139,6 +139,8 @@ check-payload: configured ## bare-metal payloads on the host's KVM
 	@$(MAKE) --no-print-directory check-payload-configured
 check-fuzz: configured ## replay the corpus of each fuzz target, and fuzz each for a few seconds
 	@$(MAKE) --no-print-directory check-fuzz-configured
+check-vhost: configured ## tests against the vhost of a real kernel, in the nested test bed
+	@$(MAKE) --no-print-directory check-vhost-configured
 check-guest: configured ## every Linux guest, in the nested test bed where needed (check runs a third)
 	@$(MAKE) --no-print-directory check-guest-configured
 
@@ -150,13 +152,15 @@ FUZZ_IF_ANY = $(if $(filter yes,$(HAVE_FUZZ)),$(FUZZ_PROGRAMS))
 # Some guests need a kernel of our own.  Where it cannot be built they are skipped, and say so.
 check-configured: vireo obj/vireo.1 $(UNIT_TESTS) obj/bench/blk_path $(FUZZ_IF_ANY) payloads
 	@$(srcdir)/images/build-kernel >/dev/null || echo "make check: goes on without a kernel of our own"
-	@$(srcdir)/tests/check unit cli path fuzz payload guest
+	@$(srcdir)/tests/check unit cli path fuzz payload vhost guest
 check-unit-configured: vireo $(UNIT_TESTS)
 	@$(srcdir)/tests/check unit cli
 check-payload-configured: vireo payloads
 	@$(srcdir)/tests/check payload
 check-fuzz-configured: $(FUZZ_IF_ANY)
 	@$(srcdir)/tests/check fuzz
+check-vhost-configured: vireo $(UNIT_TESTS)
+	@$(srcdir)/tests/check vhost
 check-guest-configured: vireo payloads kernel
 	@$(srcdir)/tests/check guest-all
 

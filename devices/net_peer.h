@@ -18,6 +18,13 @@
 struct net_peer;
 struct sock_filter;
 
+/* A frame that is sent together with others. */
+struct net_peer_frame {
+	const struct iovec *iov;	/* header first; as it is until send_many returns */
+	unsigned n;
+};
+enum { NET_PEER_BATCH = 32 };
+
 /* What start is told: all of it follows from the features that the driver accepted. */
 struct net_peer_start {
 	unsigned header_len;		/* 10, 12 or 20 */
@@ -59,6 +66,13 @@ struct net_peer_ops {
 	 * that was deleted).
 	 */
 	int (*send)(struct net_peer *peer, unsigned pair, const struct iovec *iov, unsigned n);
+	/*
+	 * Owner loop.  Optional: send 'n' frames (up to NET_PEER_BATCH) in their order, each as
+	 * 'send' does.  Returns how many of them it said 0 for; fewer than 'n': -EAGAIN for the
+	 * next; or -errno: the peer is gone.
+	 */
+	int (*send_many)(struct net_peer *peer, unsigned pair, const struct net_peer_frame *frame,
+			 unsigned n);
 	/*
 	 * Owner loop.  Receive one frame, header first, into 'iov'.  Returns its length with the
 	 * header; 0: nothing is there, 'readable' will be called; -EMSGSIZE: it did not fit and is
@@ -115,13 +129,16 @@ struct net_user_config {
 	unsigned n_forwards;
 	bool restrict_guest, ipv6;
 	uint16_t mtu;			/* 0: 1500 */
-	struct event_loop *loop;	/* I/O loop on which all of it runs; keeps */
+	bool only_look;			/* at what it could do: nothing is loaded or bound */
 };
 
 /*
  * A network without any privilege: DHCP, DNS and a router that only this process knows.  One pair.
- * Forwards are bound at once.  Returns 0 and an owned peer; -ENOTSUP when built without libslirp;
- * -EINVAL (a forward), -EADDRINUSE, ... with an error chain.
+ * Forwards are bound at once; from start on all of it runs on the loop of pair 0, which must be the
+ * same for all user networks of a process (libslirp has variables that they share).
+ *
+ * Returns 0 and an owned peer; -ENOTSUP when built without libslirp, -ENOENT when it is not
+ * installed; -EINVAL (a forward, the MTU), -EADDRINUSE, ... with an error chain.
  */
 MUST_USE int net_user_create(struct net_peer **out, const struct net_user_config *config);
 

@@ -96,16 +96,30 @@ struct virtio_vsock_config {
 
 MUST_USE int virtio_vsock_create(struct virtio_device **out,
 				 const struct virtio_vsock_config *config);
+/*
+ * All connections are lost (the rings went to another datapath, a VM was restored): the driver is
+ * told by TRANSPORT_RESET.  Machine lock held.
+ */
+void virtio_vsock_transport_reset(struct virtio_device *dev);
+
+struct vhost_node;
 
 struct virtio_scsi_config {
 	const char *name;
-	const char *wwpn;
-	unsigned n_queues;
+	const char *wwpn;		/* "naa." and 16 hexadecimal digits */
+	unsigned n_queues;		/* of requests, 1 to 64 */
 	const char *vhost_path;
 	bool only_look;
 	struct event_loop *loop;
+	/* Stand-ins of a test, or NULL: for the kernel's vhost, and where configfs is mounted. */
+	int (*open)(struct vhost_node **out, const char *path);
+	const char *configfs;
 };
 
+/*
+ * A SCSI host whose disks are a target of the kernel.  Errors: -ENODEV if there is no such target;
+ * what opening the vhost node says.
+ */
 MUST_USE int virtio_scsi_create(struct virtio_device **out,
 				const struct virtio_scsi_config *config);
 

@@ -5,6 +5,8 @@
 #ifndef VHOST_VHOST_PROBE_H
 #define VHOST_VHOST_PROBE_H
 
+#include "virtio/features.h"
+#include "virtio/virtio_ids.h"
 #include "vmm/base/util.h"
 
 enum vhost_verdict {
@@ -24,7 +26,27 @@ struct vhost_probe {
 	uint64_t backend_features;
 };
 
+/* What a failed open(2) says. */
+enum vhost_verdict vhost_verdict_of(int err);
+
+/* The command that most likely helps: "sudo modprobe vhost_net".  Written to 'buf' and returned. */
+const char *vhost_advice(char buf[160], enum vhost_verdict verdict, const char *path);
+
+/* The error chain for a node that did not open, a sentence and a hint per verdict; returns -err. */
+int vhost_open_failed(int err, const char *path);
+
 /* Open 'path', ask, close.  Always fills 'out'; no error chain.  Any thread. */
 void vhost_probe(struct vhost_probe *out, const char *path);
+
+enum { VHOST_BITS_SIZE = 320 };
+
+/*
+ * The set bits as "15 VIRTIO_NET_F_MRG_RXBUF, 26 VHOST_F_LOG_ALL, ...", as VHOST_GET_FEATURES of a
+ * vhost for this type of device means them (there 27 of a network is not ANY_LAYOUT); cut off
+ * where 'buf' ends.  / The same for VHOST_GET_BACKEND_FEATURES.  Pure.  Return 'buf'.
+ */
+const char *vhost_feature_bits(char buf[VHOST_BITS_SIZE], uint64_t features,
+			       enum virtio_device_id device);
+const char *vhost_backend_bits(char buf[VHOST_BITS_SIZE], uint64_t features);
 
 #endif

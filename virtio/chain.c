@@ -76,6 +76,8 @@ struct builder {
 
 static struct builder begin(struct virtqueue *q, uint16_t head)
 {
+	if (q->pieces)
+		pieces_begin(q, head);
 	return (struct builder){
 		.q = q,
 		.head = head,
@@ -83,9 +85,15 @@ static struct builder begin(struct virtqueue *q, uint16_t head)
 	};
 }
 
-static void finish(const struct builder *b, struct chain *c)
+static enum vq_fault finish(const struct builder *b, enum vq_fault fault, struct chain *c)
 {
 	unsigned n_out = b->n - b->n_in;
+
+	if (fault != VQ_FAULT_NONE) {
+		if (b->q->pieces)
+			pieces_end(b->q, b->head);
+		return fault;
+	}
 
 	*c = (struct chain){
 		.head = b->head,
@@ -96,17 +104,58 @@ static void finish(const struct builder *b, struct chain *c)
 		.out_len = b->len - b->in_len,
 		.in_len = b->in_len,
 	};
+	return VQ_FAULT_NONE;
 }
 
 /*
- * The chain outgrew the dense storage of its head.  No queue of CHAIN_SHORT or less gets here: no
- * chain has more segments than its queue has descriptors.
+ * The chain outgrew the dense storage of its head.  No queue whose 'iov_max' is CHAIN_SHORT or less
+ * gets here: no chain has more segments than its queue has descriptors, unless they are in pieces.
  */
 static struct iovec *move_to_long(const struct virtqueue *q, uint16_t head)
 {
-	struct iovec *iov = q->long_iov + (size_t)head * q->size;
+	struct iovec *iov = q->long_iov + (size_t)head * q->iov_max;
 
 	return memcpy(iov, q->short_iov + (size_t)head * CHAIN_SHORT, CHAIN_SHORT * sizeof(*iov));
+}
+
+static inline void add_iovec(struct builder *b, void *host, uint64_t len, bool write)
+{
+	if (b->n == CHAIN_SHORT)
+		b->iov = move_to_long(b->q, b->head);
+	b->iov[b->n++] = (struct iovec){ .iov_base = host, .iov_len = len };
+	b->len += len;
+	if (write) {
+		b->n_in++;
+		b->in_len += len;
+	}
+}
+
+/* Behind an IOMMU a segment may be several pieces; those that follow each other are one iovec. */
+static __attribute__((noinline, cold)) enum vq_fault add_pieces(struct builder *b, uint64_t addr,
+								uint64_t len, bool write)
+{
+	struct iovec next, *last = NULL;
+
+	if (len - 1 > UINT64_MAX - addr)
+		return VQ_FAULT_ADDRESS;
+	for (; len > 0; len -= next.iov_len, addr += next.iov_len) {
+		next.iov_len = len;
+		enum vq_fault fault = pieces_next(b->q, b->head, addr, &next, write);
+
+		if (fault != VQ_FAULT_NONE)
+			return fault;
+		if (last && (uint8_t *)last->iov_base + last->iov_len == next.iov_base) {
+			last->iov_len += next.iov_len;
+			b->len += next.iov_len;
+			b->in_len += write ? next.iov_len : 0;
+			continue;
+		}
+		if (b->n == b->q->iov_max)
+			return VQ_FAULT_PIECES;
+		add_iovec(b, next.iov_base, next.iov_len, write);
+		last = &b->iov[b->n - 1];
+	}
+	return VQ_FAULT_NONE;
 }
 
 static inline enum vq_fault add_segment(struct builder *b, struct descriptor d, bool write)
@@ -122,16 +171,8 @@ static inline enum vq_fault add_segment(struct builder *b, struct descriptor d, 
 		return VQ_FAULT_LENGTH;
 	void *host = dma_map(b->q->dma, d.addr, len, write ? DMA_FROM_DEVICE : DMA_TO_DEVICE);
 	if (!host)
-		return VQ_FAULT_ADDRESS;
-
-	if (b->n == CHAIN_SHORT)
-		b->iov = move_to_long(b->q, b->head);
-	b->iov[b->n++] = (struct iovec){ .iov_base = host, .iov_len = len };
-	b->len += len;
-	if (write) {
-		b->n_in++;
-		b->in_len += len;
-	}
+		return b->q->pieces ? add_pieces(b, d.addr, len, write) : VQ_FAULT_ADDRESS;
+	add_iovec(b, host, len, write);
 	return VQ_FAULT_NONE;
 }
 
@@ -147,9 +188,17 @@ static bool may_be_table(const struct virtqueue *q, struct descriptor d, unsigne
 	       len / DESC_SIZE <= q->size;
 }
 
+/* What it holds; NULL: it is not in memory. */
+static inline const uint8_t *open_table(struct virtqueue *q, struct descriptor d)
+{
+	const uint8_t *table = dma_map(q->dma, d.addr, desc_len(d), DMA_TO_DEVICE);
+
+	return table || !q->pieces ? table : pieces_copy_table(q, d.addr, desc_len(d));
+}
+
 static enum vq_fault walk_split(struct builder *b)
 {
-	const struct virtqueue *q = b->q;
+	struct virtqueue *q = b->q;
 	const uint8_t *table = q->split.desc;
 	uint32_t size = q->size, index = b->head;
 	bool inside = false;
@@ -168,7 +217,7 @@ static enum vq_fault walk_split(struct builder *b)
 			if (inside || !may_be_table(q, d, flags))
 				return VQ_FAULT_INDIRECT;
 			size = desc_len(d) / DESC_SIZE;
-			table = dma_map(q->dma, d.addr, desc_len(d), DMA_TO_DEVICE);
+			table = open_table(q, d);
 			if (!table)
 				return VQ_FAULT_ADDRESS;
 			inside = true;
@@ -191,11 +240,8 @@ static enum vq_fault walk_split(struct builder *b)
 enum vq_fault chain_load_split(struct virtqueue *q, uint16_t head, struct chain *c)
 {
 	struct builder b = begin(q, head);
-	enum vq_fault fault = walk_split(&b);
 
-	if (fault == VQ_FAULT_NONE)
-		finish(&b, c);
-	return fault;
+	return finish(&b, walk_split(&b), c);
 }
 
 /*
@@ -205,7 +251,7 @@ enum vq_fault chain_load_split(struct virtqueue *q, uint16_t head, struct chain 
  */
 static enum vq_fault walk_packed(struct builder *b, struct descriptor d)
 {
-	const struct virtqueue *q = b->q;
+	struct virtqueue *q = b->q;
 	const struct packed_ring *p = &q->packed;
 	const uint8_t *table = p->desc;
 	uint32_t room = (uint32_t)q->size - p->slots_out, size = q->size, at = p->avail_slot;
@@ -222,7 +268,7 @@ static enum vq_fault walk_packed(struct builder *b, struct descriptor d)
 		if (!may_be_table(q, d, packed_flags(d)))
 			return VQ_FAULT_INDIRECT;
 		size = desc_len(d) / DESC_SIZE;
-		table = dma_map(q->dma, d.addr, desc_len(d), DMA_TO_DEVICE);
+		table = open_table(q, d);
 		if (!table)
 			return VQ_FAULT_ADDRESS;
 		at = 0;
@@ -279,10 +325,7 @@ enum vq_fault chain_load_packed(struct virtqueue *q, uint16_t head, uint64_t hal
 	atomic_signal_fence(memory_order_seq_cst);
 	enum vq_fault fault = walk_packed(&b, d);
 
-	if (fault != VQ_FAULT_NONE)
-		return fault;
 	q->head[head].id = b.id;
 	q->head[head].slots = (uint16_t)b.slots;
-	finish(&b, c);
-	return VQ_FAULT_NONE;
+	return finish(&b, fault, c);
 }

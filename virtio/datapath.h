@@ -32,6 +32,16 @@ struct datapath_start {
 	unsigned n_queues;
 };
 
+/* What a datapath tells of itself for reports. */
+enum { DATAPATH_MAX_WORKERS = 64 };
+
+struct datapath_account {
+	bool says;			/* another moves the buffers, and said what he serves: */
+	struct features said;		/* VHOST_GET_FEATURES */
+	int worker[DATAPATH_MAX_WORKERS];	/* thread ids of the host */
+	unsigned n_workers;
+};
+
 struct datapath_ops {
 	/* Which ring and header bits it can serve; the device offers no others (N13). */
 	struct features (*features)(struct datapath *dp);
@@ -42,6 +52,11 @@ struct datapath_ops {
 	 */
 	struct features (*tell)(struct datapath *dp, struct features accepted,
 				const struct dma *dma);
+	/*
+	 * Optional: why 'bit', which the driver took, was not told at the last start: a constant
+	 * of 63 characters at most.  NULL: it was, or nothing was started yet.
+	 */
+	const char *(*untold)(struct datapath *dp, unsigned bit);
 	/*
 	 * Take the rings over.  Returns 0, or -errno with an error chain: nothing has started
 	 * then.  Machine lock held.
@@ -81,6 +96,8 @@ struct datapath_ops {
 	void (*suspend)(struct datapath *dp);
 	bool (*is_quiet)(struct datapath *dp);
 	void (*resume)(struct datapath *dp);
+	/* Optional: fill in 'out', which is zeroed. */
+	void (*account)(struct datapath *dp, struct datapath_account *out);
 	void (*destroy)(struct datapath *dp);
 };
 

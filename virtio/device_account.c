@@ -2,6 +2,19 @@
 
 #include <stdio.h>
 
+static void take_part(struct device_account *out, unsigned i, const struct virtio_part *part)
+{
+	struct datapath *dp = part->datapath;
+
+	out->part[i].first_queue = part->first_queue;
+	out->part[i].n_queues = part->n_queues;
+	snprintf(out->part[i].datapath, sizeof(out->part[i].datapath), "%s", dp->name);
+	if (part->other)
+		snprintf(out->part[i].other, sizeof(out->part[i].other), "%s", part->other->name);
+	if (dp->ops->account)
+		dp->ops->account(dp, &out->part[i].more);
+}
+
 void device_account_take(struct device_account *out, struct virtio_device *dev,
 			 enum virtio_transport_kind transport)
 {
@@ -23,10 +36,8 @@ void device_account_take(struct device_account *out, struct virtio_device *dev,
 	};
 	snprintf(out->name, sizeof(out->name), "%s", dev->name);
 	negotiation_describe_refusal(n, out->refusal, sizeof(out->refusal));
-	for (unsigned i = 0; i < dev->n_parts; i++) {
-		out->part[i].first_queue = dev->part[i].first_queue;
-		out->part[i].n_queues = dev->part[i].n_queues;
-	}
+	for (unsigned i = 0; i < dev->n_parts; i++)
+		take_part(out, i, &dev->part[i]);
 	for (unsigned bit = 0; bit < FEATURES_BITS; bit++)
 		out->n_bits += feature_account_take(&out->bit[out->n_bits], dev, bit);
 }

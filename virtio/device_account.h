@@ -23,6 +23,9 @@ struct device_account {
 
 	struct {
 		unsigned first_queue, n_queues;
+		char datapath[40];	/* who moves its buffers */
+		char other[40];		/* who could, too; or "" */
+		struct datapath_account more;
 	} part[VIRTIO_MAX_PARTS];
 	unsigned n_parts;
 	struct feature_account bit[FEATURES_BITS];

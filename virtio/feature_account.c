@@ -81,8 +81,12 @@ bool feature_account_take(struct feature_account *out, const struct virtio_devic
 	a.legacy_driver = n->sealed ? n->legacy : n->last_legacy;
 	/* Between FEATURES_OK and the start what the parts know is of the session before. */
 	a.started = n->n_sealed > 0 && !(n->sealed && dev->state == VIRTIO_STOPPED);
-	for (unsigned i = 0; i < dev->n_parts; i++)
+	for (unsigned i = 0; i < dev->n_parts; i++) {
+		struct datapath *dp = dev->part[i].datapath;
 		a.told[i] = a.started && features_has(&dev->part[i].told, bit);
+		if (a.started && !a.told[i] && !a.untold && dp->ops->untold)
+			a.untold = dp->ops->untold(dp, bit);
+	}
 	*out = a;
 	return true;
 }
@@ -118,6 +122,8 @@ static const char *not_told(const struct feature_account *a, char buf[64])
 	buf[0] = '\0';
 	if (!a->started)
 		snprintf(buf, 64, "the back end has not started yet");
+	else if (a->untold)
+		snprintf(buf, 64, "%s", a->untold);
 	for (unsigned i = 0; a->started && i < a->n_parts && !buf[0]; i++)
 		if (!a->told[i])
 			snprintf(buf, 64, "part %u need not know", i);

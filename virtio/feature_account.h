@@ -29,6 +29,7 @@ struct feature_account {
 	bool legacy_driver;			/* LEFT, TAKEN: of a legacy driver */
 	bool started;				/* the session reached the back end */
 	bool told[VIRTIO_MAX_PARTS];
+	const char *untold;			/* a reason of a part's own, or NULL */
 	unsigned n_parts;
 };
 

@@ -90,13 +90,13 @@ static int packed_init(struct virtqueue *q, const struct virtqueue_config *confi
 	if (size == 0 || size > (uint64_t)VIRTIO_QUEUE_SIZE_LIMIT)
 		return error_set(EINVAL, "queue size %u is not within 1 and %d", config->size,
 				 VIRTIO_QUEUE_SIZE_LIMIT);
-	r = virtqueue_map_area(&desc, "descriptor ring", config, config->desc, DESC_SIZE * size,
+	r = virtqueue_map_area(q, &desc, "descriptor ring", config->desc, DESC_SIZE * size,
 			       DESC_SIZE, DMA_BOTH);
 	if (r == 0)
-		r = virtqueue_map_area(&driver, "driver event area", config, config->driver, 4, 4,
+		r = virtqueue_map_area(q, &driver, "driver event area", config->driver, 4, 4,
 				       DMA_TO_DEVICE);
 	if (r == 0)
-		r = virtqueue_map_area(&device, "device event area", config, config->device, 4, 4,
+		r = virtqueue_map_area(q, &device, "device event area", config->device, 4, 4,
 				       DMA_FROM_DEVICE);
 	if (r < 0)
 		return r;
@@ -195,7 +195,7 @@ static void packed_push(struct virtqueue *q, uint16_t head, uint32_t written)
  * Did the 'n' slots that end before used_slot hold what the driver named?  Anything that has no
  * meaning counts as a wish for every notification.
  */
-static bool packed_wants_call(const struct virtqueue *q, unsigned n)
+static inline bool wants_call(const struct virtqueue *q, unsigned n)
 {
 	const struct packed_ring *p = &q->packed;
 	uint32_t wish = le32toh(atomic_load(p->driver_event));
@@ -210,6 +210,11 @@ static bool packed_wants_call(const struct virtqueue *q, unsigned n)
 	int named = (int)slot - (wrap == used_wrap(p) ? 0 : (int)q->size);
 
 	return named < (int)p->used_slot && named >= (int)p->used_slot - (int)n;
+}
+
+static bool packed_wants_call(const struct virtqueue *q, unsigned n)
+{
+	return wants_call(q, n);
 }
 
 static void packed_flush(struct virtqueue *q)
@@ -231,7 +236,7 @@ static void packed_flush(struct virtqueue *q)
 	p->slots_out = (uint16_t)(p->slots_out - n);
 	if (q->hold)
 		virtqueue_hold_call(q, n);
-	else if (packed_wants_call(q, n))
+	else if (wants_call(q, n))
 		virtqueue_signal(q);
 }
 

@@ -27,13 +27,13 @@ static int split_init(struct virtqueue *q, const struct virtqueue_config *config
 		return error_set(EINVAL, "queue size %u is not a power of two up to %d",
 				 config->size, VIRTIO_QUEUE_SIZE_LIMIT);
 	/* Both rings end with the other side's event index, whether it is used or not. */
-	r = virtqueue_map_area(&desc, "descriptor table", config, config->desc, DESC_SIZE * size,
+	r = virtqueue_map_area(q, &desc, "descriptor table", config->desc, DESC_SIZE * size,
 			       DESC_SIZE, DMA_TO_DEVICE);
 	if (r == 0)
-		r = virtqueue_map_area(&avail, "available ring", config, config->driver,
+		r = virtqueue_map_area(q, &avail, "available ring", config->driver,
 				       6 + 2 * size, 2, DMA_TO_DEVICE);
 	if (r == 0)
-		r = virtqueue_map_area(&used, "used ring", config, config->device, 6 + 8 * size, 4,
+		r = virtqueue_map_area(q, &used, "used ring", config->device, 6 + 8 * size, 4,
 				       DMA_FROM_DEVICE);
 	if (r < 0)
 		return r;

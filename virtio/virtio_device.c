@@ -47,7 +47,7 @@ static int judge_config(const struct virtio_device_config *config)
 }
 
 /* The offer changed: a device without a transport yet is looked at as a modern one. */
-static void offer(struct virtio_device *dev)
+void virtio_device_make_offer(struct virtio_device *dev)
 {
 	unsigned modern = dev->offer.interfaces & FEATURE_MODERN;
 	unsigned legacy = dev->offer.interfaces & FEATURE_LEGACY;
@@ -79,7 +79,7 @@ int virtio_device_init(struct virtio_device *dev, const struct virtio_device_ops
 	};
 	features_add(&required, VIRTIO_F_VERSION_1);
 	negotiation_init(&dev->negotiation, config->id, FEATURES_EMPTY, required);
-	offer(dev);
+	virtio_device_make_offer(dev);
 
 	r = judge_config(config);
 	if (r < 0)
@@ -103,8 +103,12 @@ void virtio_device_fini(struct virtio_device *dev)
 	assert(!virtio_device_has_rings(dev));
 	if (dev->machine)
 		event_loop_unpost(dev->machine->main_loop, &dev->fail_post);
-	for (unsigned i = 0; i < dev->n_parts; i++)
+	for (unsigned i = 0; i < dev->n_parts; i++) {
+		struct datapath *other = dev->part[i].other;
 		dev->part[i].datapath->ops->destroy(dev->part[i].datapath);
+		if (other)
+			other->ops->destroy(other);
+	}
 	dev->n_parts = 0;
 	for (unsigned i = 0; i < dev->n_queues; i++) {
 		fd_close(&dev->queue[i].kick_fd);
@@ -133,7 +137,7 @@ void virtio_device_add_part(struct virtio_device *dev, struct datapath *datapath
 	datapath->fail_arg = dev;
 	/* N13: a ring or header bit is offered only if every part serves it. */
 	dev->offer.backend = features_and(dev->offer.backend, datapath->ops->features(datapath));
-	offer(dev);
+	virtio_device_make_offer(dev);
 }
 
 void virtio_device_want_features(struct virtio_device *dev, struct features on,
@@ -141,7 +145,7 @@ void virtio_device_want_features(struct virtio_device *dev, struct features on,
 {
 	dev->offer.on = on;
 	dev->offer.off = off;
-	offer(dev);
+	virtio_device_make_offer(dev);
 }
 
 void virtio_device_add_shm(struct virtio_device *dev, const struct virtio_shm *shm)
@@ -157,8 +161,10 @@ int virtio_device_settle_features(struct virtio_device *dev, unsigned interfaces
 {
 	dev->offer.interfaces = interfaces;
 	dev->offer.transport = transport;
-	offer(dev);
-	return feature_offer_check(&dev->offer);
+	virtio_device_make_offer(dev);
+	int r = feature_offer_check(&dev->offer);
+
+	return r < 0 ? virtio_device_choose(dev) : 0;
 }
 
 struct features virtio_device_offered(const struct virtio_device *dev)

@@ -59,6 +59,7 @@ struct virtio_queue {
 /* A range of queues and who runs it (real offload is partial). */
 struct virtio_part {
 	struct datapath *datapath;	/* owned by the device */
+	struct datapath *other;		/* likewise: may take over; or NULL */
 	unsigned first_queue, n_queues;
 	struct features told;		/* what it was told at the last start */
 };
@@ -112,12 +113,16 @@ struct virtio_device {
 
 	struct virtio_transport *transport;
 	struct machine *machine;	/* set by the transport */
+	bool offer_is_old;		/* parts changed hands: a new one after the reset */
+	bool recovered;			/* in this session another datapath has come in */
+	const struct dma *dma;		/* what it sees of memory; NULL: all of it, as it is */
 
 	/* virtio_device_fail: the first of a session claims, the post carries it out. */
 	struct event_post fail_post;
 	atomic_bool fail_claimed;
 	_Atomic(const char *) fail_reason;	/* NULL: nothing to carry out */
 	_Atomic unsigned fail_queue, fail_fault;
+	atomic_bool fail_of_datapath;	/* another one may do better */
 	struct log_limit log;		/* for what the driver can repeat */
 };
 
@@ -150,6 +155,25 @@ void virtio_device_fini(struct virtio_device *dev);
 /* Give 'n_queues' queues from 'first' to 'datapath' (consumed).  Before the transport is made. */
 void virtio_device_add_part(struct virtio_device *dev, struct datapath *datapath, unsigned first,
 			    unsigned n_queues);
+
+/*
+ * A second datapath (consumed) for the queues of part number 'part', which waits for its turn.
+ * What is offered follows the one that moves the buffers; where the configuration demands what
+ * that one does not serve, and the other does, they change places when the features are settled.
+ */
+void virtio_device_add_datapath(struct virtio_device *dev, unsigned part, struct datapath *other);
+
+/*
+ * Have the other datapath of 'part' move the buffers from now on, and the one that does wait.
+ * Rings that run go on where they stand: nothing is lost, and the driver does not notice.
+ *
+ * Returns 0; with an error chain, and as it was: -ENOTSUP: there is no other; -EOPNOTSUPP or
+ * -EINVAL: it does not serve a bit that the driver took or the configuration demands; -EBUSY: the
+ * device is about to stop, or the host has buffers in progress for longer than 100 ms; another
+ * -errno: it did not start.  Only if then the first does not start again either, or a ring's
+ * position is lost (-EIO), the device needs reset.
+ */
+MUST_USE int virtio_device_switch(struct virtio_device *dev, unsigned part);
 
 /* What the configuration demands and forbids.  Before the transport is made. */
 void virtio_device_want_features(struct virtio_device *dev, struct features on,

@@ -46,6 +46,27 @@ void virtio_device_cancel(struct virtio_device *dev, unsigned first, unsigned n)
 bool virtio_device_prepare_stop(struct virtio_device *dev, unsigned first, unsigned n);
 bool virtio_device_can_stop(const struct virtio_device *dev, unsigned first, unsigned n);
 
+/* What 'part' is started with, and what its back end is told; rings begin afresh. */
+struct datapath_start virtio_device_describe_part(struct virtio_device *dev,
+						  struct virtio_part *part);
+/* What the back end of 'dp' is told of what the driver took (N12). */
+struct features virtio_device_tell(const struct virtio_device *dev, struct datapath *dp);
+
+/* The offer follows 'dev->offer' / and that follows the datapaths, when no driver is there. */
+void virtio_device_make_offer(struct virtio_device *dev);
+void virtio_device_follow_datapaths(struct virtio_device *dev);
+
+/*
+ * A datapath failed: can the other one of the part go on?  True if it does.  Main thread.
+ */
+bool virtio_device_recover(struct virtio_device *dev, unsigned queue, const char *reason);
+
+/*
+ * The offer lacks what the configuration demands: does another datapath have it?  Returns 0, or
+ * -errno with the error chain that was there.
+ */
+MUST_USE int virtio_device_choose(struct virtio_device *dev);
+
 /* Registers of 'q' as after a reset, and nothing left of its last session. */
 void virtio_queue_reset(struct virtio_queue *q);
 

@@ -71,6 +71,8 @@ static enum driver_mistake mistake_of(enum vq_fault fault)
 	case VQ_FAULT_INDIRECT: return MISTAKE_RING_INDIRECT;
 	case VQ_FAULT_NOT_AVAILABLE: return MISTAKE_RING_NOT_AVAILABLE;
 	case VQ_FAULT_LENGTH: return MISTAKE_RING_LENGTH;
+	/* Nothing that a driver must not do. */
+	case VQ_FAULT_PIECES:
 	case VQ_FAULT_NONE: break;
 	}
 	return DRIVER_MISTAKE_KINDS;
@@ -91,9 +93,12 @@ void virtio_device_catch_up(struct virtio_device *dev)
 {
 	/* NULL: a reset came first, and the failure was of the session that it ended. */
 	const char *reason = take_failure(dev);
+	unsigned queue = atomic_load(&dev->fail_queue);
 
-	if (reason)
-		virtio_device_needs_reset(dev, atomic_load(&dev->fail_queue), reason);
+	if (!reason)
+		return;
+	if (!atomic_load(&dev->fail_of_datapath) || !virtio_device_recover(dev, queue, reason))
+		virtio_device_needs_reset(dev, queue, reason);
 }
 
 void virtio_device_fail_posted(struct event_post *post)
@@ -106,39 +111,46 @@ void virtio_device_fail_posted(struct event_post *post)
 }
 
 static void fail(struct virtio_device *dev, unsigned queue, enum vq_fault fault,
-		 const char *reason)
+		 const char *reason, bool of_datapath)
 {
 	/* The first failure says what is wrong; later ones are its consequences. */
 	if (atomic_exchange(&dev->fail_claimed, true))
 		return;
 	atomic_store(&dev->fail_queue, queue);
 	atomic_store(&dev->fail_fault, (unsigned)fault);
+	atomic_store(&dev->fail_of_datapath, of_datapath);
 	atomic_store(&dev->fail_reason, reason);
 	event_loop_post(dev->machine->main_loop, &dev->fail_post);
 }
 
 void virtio_device_fail(struct virtio_device *dev, unsigned queue, const char *reason)
 {
-	fail(dev, queue, VQ_FAULT_NONE, reason);
+	fail(dev, queue, VQ_FAULT_NONE, reason, false);
 }
 
 void virtio_device_datapath_failed(void *arg, unsigned queue, enum vq_fault fault,
 				   const char *reason)
 {
-	fail(arg, queue, fault, reason);
+	/* What the driver did wrong stays wrong, whoever looks. */
+	fail(arg, queue, fault, reason, fault == VQ_FAULT_NONE);
 }
 
 /* --- start ----------------------------------------------------------------------------------- */
 
-/* What the part's back end is told of what the driver took (N12). */
-static struct features tell(const struct virtio_device *dev, struct datapath *dp)
+static const struct dma *device_dma(const struct virtio_device *dev)
+{
+	return dev->dma ? dev->dma : &dev->machine->dma;
+}
+
+struct features virtio_device_tell(const struct virtio_device *dev, struct datapath *dp)
 {
 	struct features accepted = dev->negotiation.accepted;
 
-	return dp->ops->tell ? dp->ops->tell(dp, accepted, &dev->machine->dma) : accepted;
+	return dp->ops->tell ? dp->ops->tell(dp, accepted, device_dma(dev)) : accepted;
 }
 
-static struct datapath_start describe_part(struct virtio_device *dev, struct virtio_part *part)
+struct datapath_start virtio_device_describe_part(struct virtio_device *dev,
+						  struct virtio_part *part)
 {
 	for (unsigned i = 0; i < part->n_queues; i++) {
 		unsigned index = part->first_queue + i;
@@ -154,10 +166,10 @@ static struct datapath_start describe_part(struct virtio_device *dev, struct vir
 			.call = dev->transport->ops->queue_call(dev->transport, index),
 		};
 	}
-	part->told = tell(dev, part->datapath);
+	part->told = virtio_device_tell(dev, part->datapath);
 	return (struct datapath_start){
 		.features = dev->negotiation.accepted,
-		.dma = &dev->machine->dma,
+		.dma = device_dma(dev),
 		.queue = dev->start_queue + part->first_queue,
 		.n_queues = part->n_queues,
 	};
@@ -165,7 +177,7 @@ static struct datapath_start describe_part(struct virtio_device *dev, struct vir
 
 static int start_part(struct virtio_device *dev, struct virtio_part *part)
 {
-	const struct datapath_start start = describe_part(dev, part);
+	const struct datapath_start start = virtio_device_describe_part(dev, part);
 
 	return part->datapath->ops->start(part->datapath, &start);
 }
@@ -213,7 +225,7 @@ void virtio_device_start_queue(struct virtio_device *dev, unsigned index)
 		struct virtio_part *part = &dev->part[i];
 		if (index < part->first_queue || index - part->first_queue >= part->n_queues)
 			continue;
-		const struct datapath_start start = describe_part(dev, part);
+		const struct datapath_start start = virtio_device_describe_part(dev, part);
 		r = part->datapath->ops->start_queue(part->datapath, &start,
 						     index - part->first_queue);
 	}
@@ -290,6 +302,7 @@ void virtio_device_reset(struct virtio_device *dev)
 		stop_parts(dev, dev->n_parts);
 	dev->state = VIRTIO_STOPPED;
 	dev->start_waits = false;
+	dev->recovered = false;
 	/* Nobody can report a failure any more; one that is under way is of the past. */
 	take_failure(dev);
 	atomic_store(&dev->fail_claimed, false);
@@ -306,6 +319,7 @@ void virtio_device_reset(struct virtio_device *dev)
 					   (dev->config_initial[i] & mask));
 	}
 	negotiation_reset_done(&dev->negotiation);
+	virtio_device_follow_datapaths(dev);
 	if (dev->ops->reset)
 		dev->ops->reset(dev);
 }

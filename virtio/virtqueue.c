@@ -15,7 +15,7 @@
 
 static size_t long_iov_bytes(const struct virtqueue *q)
 {
-	return (size_t)q->size * q->size * sizeof(struct iovec);
+	return (size_t)q->size * q->iov_max * sizeof(struct iovec);
 }
 
 /*
@@ -38,7 +38,7 @@ static int allocate(struct virtqueue *q, bool in_order)
 		return error_set(ENOMEM, "allocate a queue of %u", q->size);
 	for (unsigned i = 0; free_head && i < q->size; i++)
 		free_head[q->packed.n_free++] = (uint16_t)(q->size - 1u - i);
-	if (q->size > CHAIN_SHORT) {
+	if (q->iov_max > CHAIN_SHORT) {
 		void *p = mmap(NULL, long_iov_bytes(q), PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (p == MAP_FAILED)
@@ -46,19 +46,24 @@ static int allocate(struct virtqueue *q, bool in_order)
 					 long_iov_bytes(q), q->size);
 		q->long_iov = p;
 	}
-	return 0;
+	return dma_is_translated(q->dma) ? pieces_create(q) : 0;
 }
 
-int virtqueue_map_area(void **out, const char *name, const struct virtqueue_config *config,
-		       uint64_t addr, uint64_t len, uint64_t align, enum dma_dir dir)
+int virtqueue_map_area(struct virtqueue *q, void **out, const char *name, uint64_t addr,
+		       uint64_t len, uint64_t align, enum dma_dir dir)
 {
 	if (addr % align != 0)
 		return error_set(EINVAL, "%s at 0x%llx is not aligned to %llu", name,
 				 (unsigned long long)addr, (unsigned long long)align);
-	*out = dma_map(config->dma, addr, len, dir);
+	*out = dma_hold(q->dma, addr, len, dir, &q->area[q->n_areas]);
+	if (!*out && dma_is_translated(q->dma))
+		return error_set(EINVAL, "%s at 0x%llx, %llu bytes, is not mapped by its IOMMU, or "
+				 "not to one piece of memory", name, (unsigned long long)addr,
+				 (unsigned long long)len);
 	if (!*out)
 		return error_set(EINVAL, "%s at 0x%llx, %llu bytes, is not in memory", name,
 				 (unsigned long long)addr, (unsigned long long)len);
+	q->n_areas++;
 	return 0;
 }
 
@@ -77,6 +82,9 @@ int virtqueue_create(struct virtqueue **out, const struct virtqueue_config *conf
 	q->event_idx = features_has(&config->features, VIRTIO_F_EVENT_IDX);
 	q->indirect = features_has(&config->features, VIRTIO_F_INDIRECT_DESC);
 	q->dma = config->dma;
+	q->iov_max = q->size;
+	if (dma_is_translated(q->dma) && q->iov_max < PIECES_MAX)
+		q->iov_max = PIECES_MAX;
 	q->call = config->call;
 	q->broken = config->broken;
 	q->broken_arg = config->broken_arg;
@@ -96,6 +104,9 @@ void virtqueue_destroy(struct virtqueue *q)
 {
 	if (!q)
 		return;
+	pieces_destroy(q);
+	for (unsigned i = 0; i < q->n_areas; i++)
+		dma_release(&q->area[i]);
 	if (q->long_iov)
 		munmap(q->long_iov, long_iov_bytes(q));
 	if (q->packed_layout)
@@ -118,6 +129,8 @@ void virtqueue_unpop(struct virtqueue *q, const struct chain *c)
 {
 	assert(q->head[c->head].state == HEAD_OUT);
 	q->head[c->head].state = HEAD_FREE;
+	if (q->pieces)
+		pieces_end(q, c->head);
 	if (q->order.head)
 		head_order_take_back(q, c->head);
 	q->ring->untake(q, c->head);
@@ -191,6 +204,7 @@ const char *vq_fault_text(enum vq_fault fault)
 	case VQ_FAULT_INDIRECT: return "an indirect descriptor breaks the rules";
 	case VQ_FAULT_NOT_AVAILABLE: return "a list goes on where nothing is available";
 	case VQ_FAULT_LENGTH: return "a chain is longer than 4 GiB";
+	case VQ_FAULT_PIECES: return "a chain lies in too many pieces of memory";
 	}
 	return "unknown fault";
 }

@@ -38,10 +38,11 @@ enum vq_fault {
 	VQ_FAULT_HEAD_IN_FLIGHT,	/* the same head made available twice */
 	VQ_FAULT_NEXT,			/* next index >= table size */
 	VQ_FAULT_LOOP,			/* longer than the queue */
-	VQ_FAULT_ADDRESS,		/* buffer not in RAM */
+	VQ_FAULT_ADDRESS,		/* buffer not in RAM, or not mapped by the IOMMU */
 	VQ_FAULT_ORDER,			/* device-readable after device-writable */
 	VQ_FAULT_INDIRECT,		/* nested, bad length, not negotiated, NEXT beside it */
 	VQ_FAULT_LENGTH,		/* more than 2^32 - 1 bytes in all */
+	VQ_FAULT_PIECES,		/* behind an IOMMU: too many pieces of memory */
 	VQ_FAULT_NOT_AVAILABLE,		/* packed: a list goes on into a slot that is not */
 };
 

@@ -1,6 +1,7 @@
 /*
  * The inside of a virtqueue, shared by virtqueue.c (the verbs), split.c and packed.c (the rings),
- * in_order.c and chain.c (the descriptors).  Nobody else includes it.
+ * in_order.c, chain.c (the descriptors) and pieces.c (those of devices behind an IOMMU).  Nobody
+ * else includes it.
  */
 #ifndef VIRTIO_VIRTQUEUE_IMPL_H
 #define VIRTIO_VIRTQUEUE_IMPL_H
@@ -14,6 +15,9 @@
 
 /* Chains of up to CHAIN_SHORT segments use the dense storage; most chains are shorter. */
 enum { CHAIN_SHORT = 8 };
+
+/* Behind an IOMMU: of so many pieces of memory a chain may consist, which suits preadv(2). */
+enum { PIECES_MAX = 1024 };
 
 /* virtio-v1.4 2.8.13 "The Virtqueue Descriptor Format" (packed); split has the first three */
 enum {
@@ -38,6 +42,8 @@ struct virtqueue_head {
 	uint32_t written;		/* what the push said, while HEAD_DONE */
 	uint16_t id;			/* packed: the driver's name of the buffer */
 	uint16_t slots;			/* packed: how many descriptors of the ring it took */
+	uint16_t n_pins;		/* behind an IOMMU, as the next one */
+	uint8_t era;
 	uint8_t state;
 };
 
@@ -120,9 +126,13 @@ struct virtqueue {
 
 	struct virtqueue_head *head;	/* 'size' entries */
 	struct iovec *short_iov;	/* CHAIN_SHORT entries for each head */
-	struct iovec *long_iov;		/* 'size' entries for each head, untouched until needed */
+	struct iovec *long_iov;		/* 'iov_max' for each head, untouched until needed */
+	unsigned iov_max;
 	struct head_order order;
 	const struct dma *dma;
+	struct dma_hold area[3];	/* the ring's areas */
+	unsigned n_areas;
+	struct virtqueue_pieces *pieces;	/* NULL: the device is behind no IOMMU */
 
 	struct virtqueue_call call;
 	struct virtqueue_hold *hold;	/* NULL: calls are not put off */
@@ -134,11 +144,25 @@ struct virtqueue {
 static_assert(offsetof(struct virtqueue, face) == 0, "what virtqueue_face() goes by");
 
 /*
- * Map one area of a ring; 'name' is for the error chain.  Returns 0 or -EINVAL with an error chain.
+ * Map one area of the ring of 'q'; 'name' is for the error chain.  Returns 0 or -EINVAL with an
+ * error chain.
  */
-MUST_USE int virtqueue_map_area(void **out, const char *name,
-				const struct virtqueue_config *config, uint64_t addr,
+MUST_USE int virtqueue_map_area(struct virtqueue *q, void **out, const char *name, uint64_t addr,
 				uint64_t len, uint64_t align, enum dma_dir dir);
+
+/*
+ * For queues of devices behind an IOMMU (pieces.c).  pieces_next() maps the beginning of a range of
+ * 'iov->iov_len' bytes and has it kept until pieces_end(), which belongs to each pieces_begin().
+ * pieces_copy_table() returns a copy of an indirect table (at most 'size' entries), good until the
+ * next one, or NULL.
+ */
+MUST_USE int pieces_create(struct virtqueue *q);
+void pieces_destroy(struct virtqueue *q);
+void pieces_begin(struct virtqueue *q, uint16_t head);
+void pieces_end(struct virtqueue *q, uint16_t head);
+enum vq_fault pieces_next(struct virtqueue *q, uint16_t head, uint64_t addr, struct iovec *iov,
+			  bool write);
+const uint8_t *pieces_copy_table(struct virtqueue *q, uint64_t addr, uint32_t len);
 
 /* Remember that 'head' was popped / that the last one popped was not, after all. */
 void head_order_add(struct virtqueue *q, uint16_t head);
@@ -172,6 +196,8 @@ static inline bool head_push(struct virtqueue *q, uint16_t head, uint32_t *writt
 	assert(head < q->size && h->state == HEAD_OUT);
 	h->state = HEAD_FREE;
 	q->in_flight--;
+	if (q->pieces)
+		pieces_end(q, head);
 	if (q->face.fault != VQ_FAULT_NONE)
 		return false;
 	/* Never claim more than there was: a driver would take stale memory for data. */

@@ -247,6 +247,27 @@ static void validate_disk(const struct disk_settings *disk, struct mistakes *mis
 			     disk->queue_size);
 }
 
+/* What an administrator calls a target; the kernel compares the text. */
+static bool is_wwpn(const char *text)
+{
+	static const char hex[] = "0123456789abcdefABCDEF";
+
+	return strlen(text) == strlen("naa.") + 16 && !strncmp(text, "naa.", 4) &&
+	       strspn(text + 4, hex) == 16;
+}
+
+static void validate_scsi(const struct scsi_settings *scsi, struct mistakes *mistakes)
+{
+	const char *name = scsi->name ? scsi->name : "";
+
+	if (!scsi->wwpn)
+		mistakes_add(mistakes, "scsi '%s': which target? Give 'wwpn=naa.0123456789abcdef'",
+			     name);
+	else if (!is_wwpn(scsi->wwpn))
+		mistakes_add(mistakes, "scsi '%s': '%.80s' is not 'naa.' and 16 hexadecimal digits",
+			     name, scsi->wwpn);
+}
+
 static void validate_cpus(const struct vm_config *config, struct mistakes *mistakes)
 {
 	unsigned per_socket = (config->threads ? config->threads : 1) *
@@ -294,6 +315,8 @@ void config_validate(struct vm_config *config, struct mistakes *mistakes)
 	for (unsigned i = 0; i < config->n_disks; i++)
 		validate_disk(&config->disk[i], mistakes);
 	config_validate_nets(config, mistakes);
+	for (unsigned i = 0; i < config->n_scsis; i++)
+		validate_scsi(&config->scsi[i], mistakes);
 	validate_balloon(config, mistakes);
 	if (config->mmio_discovery != MMIO_DISCOVERY_ACPI && config_count_mmio(config) == 0)
 		mistakes_add(mistakes, "vm.mmio_discovery=%s needs '--transport mmio'",

@@ -168,33 +168,39 @@ static int check_facilities(const struct report *report)
 
 /* --- vhost ----------------------------------------------------------------------------------- */
 
-static void check_vhost(const struct report *report, const char *path, const char *module)
+static void say_more(const struct report *report, const char *what, const char *detail)
+{
+	if (!report->quiet)
+		printf("%-24s %s: %s\n", "", what, detail);
+}
+
+static void say_vhost(const struct report *report, const char *path, unsigned device,
+		      const struct vhost_probe *probe)
+{
+	char detail[80], bits[VHOST_BITS_SIZE];
+
+	snprintf(detail, sizeof(detail), "offers features %#llx",
+		 (unsigned long long)probe->features);
+	say(report, "ok", path, detail);
+	say_more(report, "bits",
+		 vhost_feature_bits(bits, probe->features, (enum virtio_device_id)device));
+	if (probe->has_backend_features)
+		say_more(report, "backend bits",
+			 vhost_backend_bits(bits, probe->backend_features));
+}
+
+/* 'device': enum virtio_device_id, or 0 where the type of device is not known. */
+static void check_vhost(const struct report *report, const char *path, unsigned device)
 {
 	struct vhost_probe probe;
-	char detail[80], fix[160];
+	char fix[160];
 
 	vhost_probe(&probe, path);
-	switch (probe.verdict) {
-	case VHOST_WORKS:
-		snprintf(detail, sizeof(detail), "offers features %#llx",
-			 (unsigned long long)probe.features);
-		say(report, "ok", path, detail);
+	if (probe.verdict == VHOST_WORKS) {
+		say_vhost(report, path, device, &probe);
 		return;
-	case VHOST_NO_NODE:
-	case VHOST_NO_DRIVER:
-		snprintf(fix, sizeof(fix), "sudo modprobe %s", module);
-		break;
-	case VHOST_NOT_PERMITTED:
-		snprintf(fix, sizeof(fix), "sudo setfacl -m u:$USER:rw %s", path);
-		break;
-	case VHOST_BUSY:
-		snprintf(fix, sizeof(fix), "end the process that uses it (sudo fuser -v %s)", path);
-		break;
-	case VHOST_BROKEN:
-		snprintf(fix, sizeof(fix), "sudo modprobe -r %s; sudo modprobe %s", module, module);
-		break;
 	}
-	say_error(report, path, probe.err, fix);
+	say_error(report, path, probe.err, vhost_advice(fix, probe.verdict, path));
 }
 
 /* vDPA devices are made one by one ('vdpa dev add'): as many nodes as there are. */
@@ -207,7 +213,7 @@ static void check_vdpa(const struct report *report)
 		return;
 	}
 	for (size_t i = 0; i < found.gl_pathc; i++)
-		check_vhost(report, found.gl_pathv[i], "vhost_vdpa");
+		check_vhost(report, found.gl_pathv[i], 0);
 	globfree(&found);
 }
 
@@ -256,9 +262,9 @@ static int doctor_main(int argc, char **argv)
 	}
 	kvm = check_kvm(&report, kvm_path, &speed);
 	needed = check_facilities(&report);
-	check_vhost(&report, "/dev/vhost-net", "vhost_net");
-	check_vhost(&report, "/dev/vhost-vsock", "vhost_vsock");
-	check_vhost(&report, "/dev/vhost-scsi", "vhost_scsi");
+	check_vhost(&report, "/dev/vhost-net", VIRTIO_ID_NET);
+	check_vhost(&report, "/dev/vhost-vsock", VIRTIO_ID_VSOCK);
+	check_vhost(&report, "/dev/vhost-scsi", VIRTIO_ID_SCSI);
 	check_vdpa(&report);
 	return conclude(kvm, needed, &speed);
 }

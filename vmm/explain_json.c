@@ -141,6 +141,22 @@ static void put_session(struct writer *w, json_t *o, const struct device_account
 	put(w, o, "mistakes", mistakes(w, &d->mistakes));
 }
 
+static void put_datapath(struct writer *w, json_t *part, const struct device_account *d, unsigned i)
+{
+	const struct datapath_account *more = &d->part[i].more;
+	json_t *bits = json_array(), *threads = json_array();
+
+	put(w, part, "datapath", text(d->part[i].datapath));
+	put(w, part, "other", d->part[i].other[0] ? text(d->part[i].other) : json_null());
+	for (unsigned bit = 0; bit < FEATURES_BITS; bit++)
+		if (features_has(&more->said, bit))
+			append(w, bits, json_integer(bit));
+	for (unsigned k = 0; k < more->n_workers; k++)
+		append(w, threads, json_integer(more->worker[k]));
+	put(w, part, "its_features", bits);
+	put(w, part, "host_threads", threads);
+}
+
 static json_t *device_object(struct writer *w, const struct device_account *d)
 {
 	json_t *o = json_object(), *parts = json_array(), *features = json_array();
@@ -156,6 +172,7 @@ static json_t *device_object(struct writer *w, const struct device_account *d)
 		json_t *part = json_object();
 		put(w, part, "first_queue", json_integer(d->part[i].first_queue));
 		put(w, part, "queues", json_integer(d->part[i].n_queues));
+		put_datapath(w, part, d, i);
 		append(w, parts, part);
 	}
 	put(w, o, "parts", parts);

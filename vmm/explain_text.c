@@ -139,6 +139,40 @@ static void put_mistakes(FILE *out, const struct driver_mistakes *mistakes)
 				driver_mistake_section((enum driver_mistake)i));
 }
 
+/* The bits of a word by number: what another said is best compared with his own documents. */
+static void put_numbers(FILE *out, struct features f)
+{
+	for (unsigned bit = 0; bit < FEATURES_BITS; bit++)
+		if (features_has(&f, bit))
+			fprintf(out, " %u", bit);
+}
+
+/* Who moves the buffers; of what this process does alone there is nothing to tell. */
+static void put_part(FILE *out, const struct device_account *d, unsigned i)
+{
+	const struct datapath_account *more = &d->part[i].more;
+	const char *other = d->part[i].other;
+
+	if (d->n_parts > 1)
+		fprintf(out, "  part %u of the back end: %u queues from queue %u on\n", i,
+			d->part[i].n_queues, d->part[i].first_queue);
+	if (!more->says && !other[0])
+		return;
+	fprintf(out, "  buffers are moved: %s%s%s%s\n", d->part[i].datapath,
+		other[0] ? " (or, if that must be: " : "", other, other[0] ? ")" : "");
+	if (!more->says)
+		return;
+	fputs("  its features, by number:", out);
+	put_numbers(out, more->said);
+	fputc('\n', out);
+	if (more->n_workers > 0)
+		fputs("  threads of the host that serve it:", out);
+	for (unsigned k = 0; k < more->n_workers; k++)
+		fprintf(out, " %d", more->worker[k]);
+	if (more->n_workers > 0)
+		fputc('\n', out);
+}
+
 static void put_device(FILE *out, const struct device_account *d)
 {
 	fprintf(out, "\n%s: virtio %s (type %d) over %s\n", d->name, device_type_name(d->id),
@@ -147,9 +181,8 @@ static void put_device(FILE *out, const struct device_account *d)
 		put_status(out, d->status);
 		put_driver(out, d);
 	}
-	for (unsigned i = 0; d->n_parts > 1 && i < d->n_parts; i++)
-		fprintf(out, "  part %u of the back end: %u queues from queue %u on\n", i,
-			d->part[i].n_queues, d->part[i].first_queue);
+	for (unsigned i = 0; i < d->n_parts; i++)
+		put_part(out, d, i);
 	fprintf(out, "  bit %-20s %-9s has ask offer  %swhy not\n", "feature", "owner",
 		d->runs ? "taken told " : "");
 	for (unsigned i = 0; i < d->n_bits; i++)

@@ -20,6 +20,7 @@ int sandbox_forbid_privileges(void)
 #include <unistd.h>
 
 #include "vmm/base/log.h"
+#include "vhost/vhost_kernel.h"
 #include "vmm/machine/kvm_requests.h"
 #include "vmm/outcome.h"
 #include "vmm/sandbox_rules.h"
@@ -103,7 +104,12 @@ static int catch_violations(void)
 
 static int add_rule(scmp_filter_ctx filter, const struct sandbox_rule *rule)
 {
-	uint32_t action = rule->refusal ? SCMP_ACT_ERRNO((uint16_t)rule->refusal) : SCMP_ACT_ALLOW;
+	uint32_t action = SCMP_ACT_ALLOW;
+
+	if (rule->refusal == SANDBOX_PRETEND)
+		action = SCMP_ACT_ERRNO(0);
+	else if (rule->refusal)
+		action = SCMP_ACT_ERRNO((uint16_t)rule->refusal);
 
 	return seccomp_rule_add_array(filter, action, rule->call, rule->n, rule->when);
 }
@@ -127,6 +133,8 @@ static int add_rules(scmp_filter_ctx filter, unsigned needs)
 
 	if (r == 0 && needs & SANDBOX_TAP)
 		r = add_requests(filter, net_tap_requests, net_tap_requests_len);
+	if (r == 0 && needs & SANDBOX_VHOST)
+		r = add_requests(filter, vhost_requests_running, vhost_requests_running_len);
 	for (unsigned i = 0; r == 0 && i < sandbox_rules_len; i++)
 		if (!sandbox_rules[i].need || sandbox_rules[i].need & needs)
 			r = add_rule(filter, &sandbox_rules[i]);

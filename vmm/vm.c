@@ -265,7 +265,7 @@ static int create(struct vm **out, struct vm *vm, const struct step *step, size_
 	for (size_t i = 0; r == 0 && i < n_steps; i++) {
 		r = step[i].make(vm);
 		if (r < 0)
-			*blame = step[i].blame;
+			*blame = vm->blames_host ? BLAME_HOST : step[i].blame;
 	}
 	if (r < 0) {
 		vm_destroy(vm);

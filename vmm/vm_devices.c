@@ -108,8 +108,7 @@ static int add_tap(struct vm *vm, const struct net_settings *net, struct net_pee
 	return net_tap_create(out, &config);
 }
 
-static int add_user_net(struct vm *vm, const struct net_settings *net, struct event_loop *loop,
-			struct net_peer **out)
+static int add_user_net(struct vm *vm, const struct net_settings *net, struct net_peer **out)
 {
 	const struct net_user_config config = {
 		.name = net->name,
@@ -118,7 +117,7 @@ static int add_user_net(struct vm *vm, const struct net_settings *net, struct ev
 		.restrict_guest = net->restrict_guest,
 		.ipv6 = net->ipv6,
 		.mtu = (uint16_t)net->mtu,
-		.loop = loop,
+		.only_look = vm->only_look,
 	};
 
 	vm->sandbox_needs |= SANDBOX_NET_USER;
@@ -142,12 +141,15 @@ static int add_net_model(struct vm *vm, const struct net_settings *net, unsigned
 	struct net_peer *peer;
 	int r;
 
+	/* All user networks share a loop: see net_user_create. */
+	if (net->backend == NET_USER)
+		number = 0;
 	for (unsigned i = 0; i < n; i++)
 		loop[i] = vm->io_loop[(number + i) % n];
 	if (net->backend == NET_TAP)
 		r = add_tap(vm, net, &peer);
 	else
-		r = add_user_net(vm, net, loop[0], &peer);
+		r = add_user_net(vm, net, &peer);
 	if (r < 0)
 		return r;
 	struct virtio_net_config config = {
@@ -174,6 +176,26 @@ static int add_net_model(struct vm *vm, const struct net_settings *net, unsigned
 	return r;
 }
 
+static int add_scsi_model(struct vm *vm, const struct scsi_settings *scsi)
+{
+	struct virtio_scsi_config config = {
+		.name = scsi->name,
+		.wwpn = scsi->wwpn,
+		.n_queues = scsi->queues,
+		.vhost_path = scsi->vhost_path,
+		.only_look = vm->only_look,
+		.loop = vm->io_loop[0],
+	};
+	int r = virtio_scsi_create(&vm->model[vm->n_models], &config);
+
+	vm->blames_host = r < 0;
+	if (r < 0)
+		return r;
+	vm->n_models++;
+	vm->sandbox_needs |= SANDBOX_VHOST;
+	return 0;
+}
+
 /* Disks come first, in the user's order: they get their letters and slots by it. */
 int vm_create_models(struct vm *vm)
 {
@@ -195,5 +217,7 @@ int vm_create_models(struct vm *vm)
 		r = add_rng_model(vm);
 	if (r == 0 && c->balloon.given)
 		r = add_balloon_model(vm);
+	for (unsigned i = 0; r == 0 && i < c->n_scsis; i++)
+		r = add_scsi_model(vm, &c->scsi[i]);
 	return r;
 }

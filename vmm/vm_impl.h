@@ -15,6 +15,7 @@ struct vm {
 	const struct vm_config *config;
 	bool only_look;			/* there is no machine and no kernel */
 	unsigned sandbox_needs;		/* SANDBOX_..., of the devices that were made */
+	bool blames_host;		/* what failed was a facility of the host, not a file */
 	struct vm_host host;
 	char *cmdline;
 	struct boot *boot;

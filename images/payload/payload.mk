@@ -16,7 +16,7 @@ payload_c := $(patsubst $(srcdir)/%.c,obj/%.elf,$(wildcard $(srcdir)/$(payload_d
 payload_s := $(patsubst $(srcdir)/%.S,obj/%.elf,$(wildcard $(srcdir)/$(payload_dir)/*.S))
 
 .PHONY: payloads
-payloads: $(payload_c) $(payload_s)  ## build the bare-metal guests of the payload tests
+payloads: $(payload_c) $(payload_s) obj/payload/tap_peer  ## build the bare-metal guests of the payload tests
 
 $(payload_lib): obj/$(payload_dir)/lib/%.o: $(srcdir)/$(payload_dir)/lib/% $(payload_deps)
 	@mkdir -p $(@D)
@@ -34,5 +34,11 @@ $(payload_s): obj/%.elf: $(srcdir)/%.S $(payload_deps)
 	$(if $(V),,@echo "  PAYLOAD $*";) \
 		$(CC) $(PAYLOAD_CFLAGS) -I$(srcdir) $(PAYLOAD_LDFLAGS) \
 		-Wl,-T,$(srcdir)/$(payload_dir)/payload.lds -o $@ $<
+
+# The host's side of the payloads' network cable.
+obj/payload/tap_peer: $(srcdir)/tests/payload/tap_peer.c config.mak
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  CC      tests/payload/tap_peer";) \
+		$(CC) -std=c17 -O2 -g -Wall -Wextra -Wshadow $(PAYLOAD_WERROR) -o $@ $<
 
 -include $(payload_lib:.o=.d) $(addsuffix .d,$(payload_c))

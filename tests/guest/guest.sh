@@ -56,6 +56,38 @@ pack() {
 	(cd overlay && find . -mindepth 1 | cpio --quiet -o -H newc) >>initrd
 }
 
+# take_modules MODULE... : the guest's script loads them, with what they need, by '. /load'.  Nothing to do
+# where they are built in.
+take_modules() {
+	local dir=${kernel_dir[$kind]} module
+	mkdir -p overlay/late
+	: >overlay/load
+	[ "$kind" != own ] || return 0
+	for module; do
+		modprobe --dirname "$dir" --set-version "$(basename "$dir"/lib/modules/*)" --show-depends "$module" ||
+			skip "the kernel has no $module"
+	done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' >order
+	while read -r module; do
+		cp "$module" overlay/late/
+		# Some are in the initrd already, and loaded.
+		echo "insmod /late/$(basename "$module") 2>/dev/null || true" >>overlay/load
+	done <order
+}
+
+# take_programs NAME... : those of this machine, with their libraries; the guest has them in its path
+take_programs() {
+	local name file
+	for name; do
+		file=$(command -v "$name") || skip "this machine has no $name"
+		mkdir -p overlay/sbin
+		cp -L "$file" overlay/sbin/
+		ldd "$file" | grep -oE '/[^ ]+' | while read -r file; do
+			mkdir -p "overlay${file%/*}"
+			cp -L "$file" "overlay$file"
+		done
+	done
+}
+
 # Or in pieces, for a test that looks at Vireo while it runs: 'launch' as 'boot', but in the background and
 # with the guest's console input at 'say'; 'await' a line of its output; 'land' when it ends by itself.
 launch() {

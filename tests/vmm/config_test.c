@@ -3,6 +3,7 @@
 
 #include "virtio/transport.h"
 #include "vmm/config.h"
+#include "vmm/option.h"
 
 static struct vm_config config;
 static struct mistakes mistakes;
@@ -90,6 +91,48 @@ Test(config, a_disk_needs_a_file)
 {
 	add_disk(NULL, "root");
 	cr_expect_str_eq(only_mistake(), "disk 'root': which file? Give 'path=FILE'");
+}
+
+static struct scsi_settings *add_scsi(const char *wwpn)
+{
+	for (unsigned i = 0; i < option_sections_len; i++) {
+		if (strcmp(option_sections[i].name, "scsis"))
+			continue;
+		struct scsi_settings *scsi = config_add(&config, &option_sections[i]);
+		cr_assert(scsi);
+		scsi->wwpn = wwpn ? strdup(wwpn) : NULL;
+		return scsi;
+	}
+	cr_assert_fail();
+	return NULL;
+}
+
+Test(config, a_scsi_host_needs_a_target)
+{
+	add_scsi(NULL);
+	cr_expect_str_eq(only_mistake(),
+			 "scsi 'scsi0': which target? Give 'wwpn=naa.0123456789abcdef'");
+}
+
+Test(config, a_target_is_called_naa_and_16_digits)
+{
+	static const char *const bad[] = {
+		"", "naa.", "naa.500140501234567", "naa.50014050123456789", "5001405012345678",
+		"iqn.5001405012345678", "naa.500140501234567g", "naa.5001405012345678\n",
+		"../../../../etc/passwd",
+	};
+
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		add_scsi(bad[i]);
+		cr_expect(strstr(only_mistake(), "is not 'naa.' and 16 hexadecimal digits"), "%s",
+			  bad[i]);
+		teardown();
+		setup();
+	}
+	memset(&mistakes, 0, sizeof(mistakes));
+	add_scsi("naa.500140501234abCD");
+	config_validate(&config, &mistakes);
+	cr_expect_eq(mistakes.n, 0);
 }
 
 Test(config, readonly_and_ephemeral_exclude_each_other)

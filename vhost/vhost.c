@@ -1,0 +1,378 @@
+#include "vhost/vhost.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "vhost/vhost_impl.h"
+#include "vhost/vhost_memory.h"
+#include "vhost/vhost_worker.h"
+#include "vmm/base/error.h"
+#include "vmm/base/fd.h"
+#include "vmm/base/log.h"
+
+bool vhost_translates(const struct vhost *v, const struct dma *dma)
+{
+	/* No struct dma has anything but memory behind it yet. */
+	(void)v;
+	(void)dma;
+	return false;
+}
+
+struct features vhost_served(const struct vhost *v)
+{
+	return vhost_features_served(v->type->kind, v->kernel);
+}
+
+static struct vhost_terms terms_of(const struct vhost *v, const struct dma *dma)
+{
+	return (struct vhost_terms){ .translates = vhost_translates(v, dma) };
+}
+
+struct features vhost_tell(const struct vhost *v, struct features accepted, const struct dma *dma)
+{
+	return vhost_features_told(v->type->kind, v->kernel, accepted, terms_of(v, dma));
+}
+
+const char *vhost_untold(const struct vhost *v, unsigned bit, const struct dma *dma)
+{
+	return vhost_features_untold(v->type->kind, v->kernel, bit, terms_of(v, dma));
+}
+
+void vhost_abandon(struct vhost *v)
+{
+	if (!v->node)
+		return;
+	log_error("%s: it cannot be stopped: closed for good", v->name);
+	v->node->ops->close(v->node);
+	v->node = NULL;
+}
+
+/* --- running --------------------------------------------------------------------------------- */
+
+static void halt(struct vhost *v)
+{
+	if (v->running && v->node && v->type->halt(v) < 0)
+		vhost_abandon(v);
+	v->running = false;
+}
+
+static void detach(struct vhost_ring *ring)
+{
+	struct vhost *v = ring->vhost;
+
+	if (ring->attached && v->node && v->type->detach(v, ring->index) < 0)
+		vhost_abandon(v);
+	ring->attached = false;
+}
+
+void vhost_quiesce_ring(struct vhost *v, unsigned ring)
+{
+	if (ring >= v->n_rings)
+		return;
+	if (v->type->attach)
+		detach(&v->ring[ring]);
+	else
+		halt(v);
+}
+
+static int attach(struct vhost_ring *ring)
+{
+	int r = ring->up ? ring->vhost->type->attach(ring->vhost, ring->index) : 0;
+
+	if (r == 0)
+		ring->attached = ring->up;
+	return r;
+}
+
+static bool all_up(const struct vhost *v)
+{
+	for (unsigned i = 0; i < v->n_rings; i++)
+		if (!v->ring[i].up)
+			return false;
+	return true;
+}
+
+static bool any_up(const struct vhost *v)
+{
+	for (unsigned i = 0; i < v->n_rings; i++)
+		if (v->ring[i].up)
+			return true;
+	return false;
+}
+
+/* Have what is up run, as far as the type can. */
+static int run(struct vhost *v)
+{
+	int r = 0;
+
+	if (v->type->attach) {
+		for (unsigned i = 0; i < v->n_rings && r == 0; i++)
+			if (!v->ring[i].attached)
+				r = attach(&v->ring[i]);
+		return r;
+	}
+	/* All at once: it waits for the last ring, or for none. */
+	if (!(v->type->runs_in_part ? any_up(v) : all_up(v)))
+		return 0;
+	r = v->running ? 0 : v->type->run(v);
+	if (r == 0)
+		v->running = true;
+	return r;
+}
+
+/* What came while nobody looked came without a kick that the kernel would have seen. */
+static void kick(const struct vhost *v)
+{
+	for (unsigned i = 0; i < v->n_rings; i++)
+		if (v->ring[i].up)
+			fd_signal(v->ring[i].kick_fd);
+}
+
+static void take_down(struct vhost *v)
+{
+	/* All are quiet before the first is asked where it stands. */
+	for (unsigned i = 0; i < v->n_rings; i++)
+		vhost_quiesce_ring(v, i);
+	for (unsigned i = 0; i < v->n_rings; i++)
+		vhost_ring_down(&v->ring[i]);
+	v->started = false;
+	v->terms.logs = false;
+}
+
+/* --- the ladder ------------------------------------------------------------------------------ */
+
+/* N14: what driver and vhost must agree on is never dropped. */
+static int judge_features(const struct vhost *v, struct features accepted, unsigned device)
+{
+	struct features left = features_minus(accepted, vhost_served(v));
+	char buf[24];
+
+	for (unsigned bit = 0; bit < FEATURES_BITS; bit++) {
+		const struct feature_info *info = feature_info((enum feature_bit)bit, device);
+		if (features_has(&left, bit) && info && info->owner == FEATURE_RING)
+			return error_set(EOPNOTSUPP, "%s does not serve %s", v->name,
+					 feature_name(buf, bit, device));
+	}
+	return 0;
+}
+
+static unsigned device_of(enum vhost_kind kind)
+{
+	switch (kind) {
+	case VHOST_KIND_NET: return 1;
+	case VHOST_KIND_SCSI: return 8;
+	case VHOST_KIND_VSOCK: return 19;
+	}
+	return 0;
+}
+
+static int tell(struct vhost *v)
+{
+	/*
+	 * N15: this bit leaked means that the kernel takes ring addresses for I/O virtual ones, and
+	 * waits for translations that never come.
+	 */
+	assert(vhost_features_are_safe(v->type->kind, v->told, v->terms));
+	int r = v->node->ops->set_features(v->node, &v->told);
+
+	return r < 0 ? error_set(r, "%s: VHOST_SET_FEATURES %#llx", v->name,
+				 (unsigned long long)v->told.word[0]) : 0;
+}
+
+static int give_memory(struct vhost *v)
+{
+	struct vhost_memory_table table = vhost_memory_describe(v->dma->memory);
+	int r = v->node->ops->set_memory(v->node, &table);
+
+	return r < 0 ? error_set(r, "%s: VHOST_SET_MEM_TABLE of %u regions", v->name, table.n) : 0;
+}
+
+/* What concerns the node as a whole. */
+static int prepare(struct vhost *v, const struct datapath_start *start)
+{
+	int r = judge_features(v, start->features, device_of(v->type->kind));
+
+	if (r < 0)
+		return r;
+	v->dma = start->dma;
+	v->terms = terms_of(v, start->dma);
+	v->told = vhost_tell(v, start->features, start->dma);
+	v->packed = features_has(&start->features, VIRTIO_F_RING_PACKED);
+	r = tell(v);
+	return r == 0 ? give_memory(v) : r;
+}
+
+int vhost_start(struct vhost *v, const struct datapath_start *start)
+{
+	struct error_chain chain;
+	int r;
+
+	if (!v->node)
+		return error_set(EIO, "%s failed before: nothing but a new VM brings it back",
+				 v->name);
+	vhost_log_stop(v);
+	r = prepare(v, start);
+	for (unsigned i = 0; i < v->n_rings && i < start->n_queues && r == 0; i++)
+		if (start->queue[i].enabled)
+			r = vhost_ring_up(&v->ring[i], &start->queue[i], start->dma);
+	if (r == 0)
+		r = run(v);
+	if (r < 0) {
+		error_save(&chain);
+		take_down(v);
+		error_restore(&chain);
+		return r;
+	}
+	v->started = true;
+	kick(v);
+	return 0;
+}
+
+void vhost_stop(struct vhost *v)
+{
+	if (v->started)
+		take_down(v);
+}
+
+int vhost_start_ring(struct vhost *v, const struct datapath_start *start, unsigned ring)
+{
+	struct error_chain chain;
+
+	if (!v->started || ring >= v->n_rings || ring >= start->n_queues || v->ring[ring].up)
+		return 0;
+	if (!v->node)
+		return error_set(EIO, "%s failed before", v->name);
+	/* All run at once: a ring that joins them finds them halted. */
+	halt(v);
+	int r = vhost_ring_up(&v->ring[ring], &start->queue[ring], start->dma);
+
+	if (r == 0)
+		r = run(v);
+	if (r < 0) {
+		error_save(&chain);
+		vhost_quiesce_ring(v, ring);
+		vhost_ring_down(&v->ring[ring]);
+		error_restore(&chain);
+		return r;
+	}
+	kick(v);
+	return 0;
+}
+
+void vhost_stop_ring(struct vhost *v, unsigned ring)
+{
+	if (ring >= v->n_rings || !v->ring[ring].up)
+		return;
+	vhost_quiesce_ring(v, ring);
+	vhost_ring_down(&v->ring[ring]);
+	/* The others go on, if they can without it. */
+	if (v->type->runs_in_part && v->started && v->node && run(v) < 0) {
+		log_error("%s: it does not go on: %s", v->name, error_text());
+		error_clear();
+		if (v->fail)
+			v->fail(v->fail_arg, v->ring[ring].device_index,
+				"vhost does not go on without the ring");
+	}
+}
+
+bool vhost_position(const struct vhost *v, unsigned ring, struct virtqueue_position *out)
+{
+	if (ring >= v->n_rings || v->ring[ring].up || !v->ring[ring].has_position)
+		return false;
+	*out = v->ring[ring].position;
+	return true;
+}
+
+/* --- for life -------------------------------------------------------------------------------- */
+
+/* The node becomes ours; its thread is the one that was not there before. */
+static int own(struct vhost *v)
+{
+	struct vhost_workers before, now;
+
+	vhost_workers_list(&before);
+	int r = v->node->ops->set_owner(v->node);
+
+	if (r < 0) {
+		error_set(r, "%s: VHOST_SET_OWNER", v->name);
+		if (r == -EBUSY)
+			error_hint("another process uses the same open node");
+		return r;
+	}
+	vhost_workers_list(&now);
+	v->n_workers = vhost_workers_new(&before, &now, v->worker, VHOST_MAX_WORKERS);
+	return 0;
+}
+
+/* Of what we do not know (N16), or a kernel does not have, there is nothing. */
+static int agree_on_backend(struct vhost *v)
+{
+	uint64_t offered = 0;
+
+	if (v->node->ops->get_backend_features(v->node, &offered) < 0)
+		return 0;
+	v->backend = vhost_backend_features_known(offered);
+	if (v->backend == 0)
+		return 0;
+	int r = v->node->ops->set_backend_features(v->node, v->backend);
+
+	return r < 0 ? error_set(r, "%s: VHOST_SET_BACKEND_FEATURES", v->name) : 0;
+}
+
+static int open_node(struct vhost *v, bool only_look)
+{
+	int r = v->node->ops->get_features(v->node, &v->kernel);
+
+	if (r < 0)
+		return error_set(r, "%s: VHOST_GET_FEATURES", v->name);
+	if (only_look)
+		return 0;
+	r = own(v);
+	return r == 0 ? agree_on_backend(v) : r;
+}
+
+int vhost_create(struct vhost **out, const struct vhost_config *config)
+{
+	struct vhost *v = calloc(1, sizeof(*v));
+	int r = 0;
+
+	*out = NULL;
+	assert(config->n_rings <= VHOST_MAX_RINGS);
+	if (!v) {
+		config->node->ops->close(config->node);
+		return error_set(ENOMEM, "use %s", config->name);
+	}
+	v->node = config->node;
+	v->type = config->type;
+	v->arg = config->arg;
+	snprintf(v->name, sizeof(v->name), "%s", config->name);
+	v->loop = config->loop;
+	v->poll_us = config->poll_us;
+	v->fail = config->fail;
+	v->fail_arg = config->fail_arg;
+	for (; v->n_rings < config->n_rings && r == 0; v->n_rings++)
+		r = vhost_ring_init(v, v->n_rings);
+	if (r == 0)
+		r = open_node(v, config->only_look);
+	if (r < 0) {
+		vhost_destroy(v);
+		return error_add(r, "use %s", config->name);
+	}
+	*out = v;
+	return 0;
+}
+
+void vhost_destroy(struct vhost *v)
+{
+	if (!v)
+		return;
+	vhost_stop(v);
+	vhost_log_stop(v);
+	for (unsigned i = 0; i < v->n_rings; i++)
+		vhost_ring_fini(&v->ring[i]);
+	if (v->node)
+		v->node->ops->close(v->node);
+	free(v);
+}

@@ -1,0 +1,385 @@
+#include "vhost/vhost_scsi.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "vhost/vhost_kernel.h"
+#include "vmm/base/error.h"
+#include "vmm/base/fd.h"
+
+enum {
+	ABI_KNOWN = 1,
+	TPGT = 1,		/* not looked at by the kernel: all groups of the target are used */
+	PATH_SIZE = 512,
+	MAX_TPGS = 256,
+};
+
+struct vhost_scsi {
+	struct datapath base;
+	struct datapath *rings;		/* vhost's; ring 1 of it is never up */
+	struct datapath *event;
+	char wwpn[VHOST_SCSI_WWPN_SIZE];
+	char name[40];
+	struct vhost *vhost;		/* owned by 'rings' */
+	struct vhost_scsi_events events;
+	bool has_events;		/* while it runs: the kernel has their ring */
+	unsigned n_queues;
+	struct datapath_queue queue[VHOST_MAX_RINGS];	/* as vhost shall see them */
+};
+
+static struct vhost_scsi *from_base(const struct datapath *dp)
+{
+	return container_of(dp, struct vhost_scsi, base);
+}
+
+/* --- the target ------------------------------------------------------------------------------ */
+
+static int hint_target(int r, const char *wwpn)
+{
+	error_hint("make a target (as root: targetcli /vhost create %s, then create a LUN below its "
+		   "tpg1), or end the VM that uses it", wwpn);
+	return r;
+}
+
+/* Does the group have an initiator's nexus?  The kernel uses no other. */
+static bool has_nexus(const char *dir, unsigned tpgt)
+{
+	char path[PATH_SIZE], text[8];
+	int fd;
+
+	if (snprintf(path, sizeof(path), "%s/tpgt_%u/nexus", dir, tpgt) >= PATH_SIZE)
+		return false;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	/* Without one the file cannot be read. */
+	ssize_t n = read(fd, text, sizeof(text));
+
+	fd_close(&fd);
+	return n > 1;
+}
+
+/*
+ * Better before the guest runs than at DRIVER_OK.  Where configfs cannot be seen (a container),
+ * the kernel is the first to say so.
+ */
+static int find_target(const char *configfs, const char *wwpn)
+{
+	char dir[PATH_SIZE];
+	struct stat st;
+
+	snprintf(dir, sizeof(dir), "%s/target", configfs);
+	if (stat(dir, &st) < 0)
+		return 0;
+	snprintf(dir, sizeof(dir), "%s/target/vhost/%s", configfs, wwpn);
+	if (stat(dir, &st) < 0 && errno == ENOENT)
+		return hint_target(error_set(ENODEV, "no vhost-scsi target is called '%s'", wwpn),
+				   wwpn);
+	for (unsigned tpgt = 0; tpgt < MAX_TPGS; tpgt++)
+		if (has_nexus(dir, tpgt))
+			return 0;
+	/* It may be that only root can look. */
+	if (access(dir, R_OK | X_OK) < 0)
+		return 0;
+	error_set(ENODEV, "target '%s' has no port group with a nexus", wwpn);
+	error_hint("as root: echo naa.6001405000000001 > %s/tpgt_1/nexus", dir);
+	return -ENODEV;
+}
+
+static int connect_target(struct vhost *v, const char *wwpn)
+{
+	int r = v->node->ops->scsi_set_endpoint(v->node, wwpn, TPGT);
+
+	if (r == 0)
+		return 0;
+	error_set(r, "%s: VHOST_SCSI_SET_ENDPOINT '%s'", v->name, wwpn);
+	/* The kernel has one answer for a target that is not there and for one that is taken. */
+	if (r == -EEXIST || r == -ENODEV || r == -ENOENT)
+		hint_target(r, wwpn);
+	return r;
+}
+
+static int scsi_run(struct vhost *v)
+{
+	struct vhost_scsi *s = v->arg;
+	struct error_chain chain;
+	int r = 0;
+
+	s->has_events = features_has(&v->told, VIRTIO_SCSI_F_HOTPLUG);
+	if (s->has_events)
+		r = vhost_scsi_events_up(&s->events, v, VHOST_SCSI_EVENT_QUEUE);
+	if (r < 0)
+		return r;
+	r = connect_target(v, s->wwpn);
+	if (r < 0 && s->has_events) {
+		error_save(&chain);
+		vhost_scsi_events_down(&s->events, v, VHOST_SCSI_EVENT_QUEUE);
+		error_restore(&chain);
+	}
+	return r;
+}
+
+static int scsi_halt(struct vhost *v)
+{
+	struct vhost_scsi *s = v->arg;
+	/* Waits for the requests that are in progress. */
+	int r = v->node->ops->scsi_clear_endpoint(v->node, s->wwpn, TPGT);
+
+	if (s->has_events)
+		vhost_scsi_events_down(&s->events, v, VHOST_SCSI_EVENT_QUEUE);
+	/* The administrator took the target away under us: nothing uses the rings any more. */
+	return r == -ENODEV ? 0 : r;
+}
+
+static const struct vhost_type scsi_type = {
+	.kind = VHOST_KIND_SCSI,
+	.run = scsi_run,
+	.halt = scsi_halt,
+	.runs_in_part = true,
+};
+
+/* --- the datapath ---------------------------------------------------------------------------- */
+
+static struct features scsi_features(struct datapath *dp)
+{
+	const struct vhost_scsi *s = from_base(dp);
+
+	return features_and(s->rings->ops->features(s->rings),
+			    s->event->ops->features(s->event));
+}
+
+static struct features scsi_tell(struct datapath *dp, struct features accepted,
+				 const struct dma *dma)
+{
+	const struct vhost_scsi *s = from_base(dp);
+
+	return s->rings->ops->tell(s->rings, accepted, dma);
+}
+
+static const char *scsi_untold(struct datapath *dp, unsigned bit)
+{
+	const struct vhost_scsi *s = from_base(dp);
+
+	return s->rings->ops->untold(s->rings, bit);
+}
+
+static void scsi_account(struct datapath *dp, struct datapath_account *out)
+{
+	const struct vhost_scsi *s = from_base(dp);
+
+	s->rings->ops->account(s->rings, out);
+}
+
+/* What the event queue's datapath, and vhost, is told of a start. */
+static struct datapath_start event_start(const struct datapath_start *start)
+{
+	struct datapath_start s = *start;
+
+	s.queue = &start->queue[VHOST_SCSI_EVENT_QUEUE];
+	s.n_queues = 1;
+	return s;
+}
+
+static struct datapath_start rings_start(struct vhost_scsi *s, const struct datapath_start *start)
+{
+	struct datapath_start r = *start;
+
+	assert(start->n_queues == s->n_queues);
+	memcpy(s->queue, start->queue, s->n_queues * sizeof(s->queue[0]));
+	s->queue[VHOST_SCSI_EVENT_QUEUE].enabled = false;
+	r.queue = s->queue;
+	return r;
+}
+
+static int scsi_start(struct datapath *dp, const struct datapath_start *start)
+{
+	struct vhost_scsi *s = from_base(dp);
+	const struct datapath_start event = event_start(start);
+	const struct datapath_start rings = rings_start(s, start);
+	struct error_chain chain;
+	int r;
+
+	s->rings->fail = s->event->fail = dp->fail;
+	s->rings->fail_arg = s->event->fail_arg = dp->fail_arg;
+	r = s->event->ops->start(s->event, &event);
+	if (r < 0)
+		return r;
+	r = s->rings->ops->start(s->rings, &rings);
+	if (r < 0) {
+		error_save(&chain);
+		s->event->ops->stop(s->event);
+		error_restore(&chain);
+	}
+	return r;
+}
+
+static void scsi_stop(struct datapath *dp)
+{
+	const struct vhost_scsi *s = from_base(dp);
+
+	s->rings->ops->stop(s->rings);
+	s->event->ops->stop(s->event);
+}
+
+/* Who has 'queue', and as which one. */
+static struct datapath *owner_of(const struct vhost_scsi *s, unsigned *queue)
+{
+	if (*queue != VHOST_SCSI_EVENT_QUEUE)
+		return s->rings;
+	*queue = 0;
+	return s->event;
+}
+
+static void scsi_prepare_stop(struct datapath *dp, unsigned queue)
+{
+	struct datapath *owner = owner_of(from_base(dp), &queue);
+
+	if (owner->ops->prepare_stop)
+		owner->ops->prepare_stop(owner, queue);
+}
+
+static bool scsi_can_stop(struct datapath *dp, unsigned queue)
+{
+	struct datapath *owner = owner_of(from_base(dp), &queue);
+
+	return !owner->ops->can_stop || owner->ops->can_stop(owner, queue);
+}
+
+static int scsi_start_queue(struct datapath *dp, const struct datapath_start *start,
+			    unsigned queue)
+{
+	struct vhost_scsi *s = from_base(dp);
+
+	if (queue == VHOST_SCSI_EVENT_QUEUE) {
+		const struct datapath_start event = event_start(start);
+		return s->event->ops->start_queue(s->event, &event, 0);
+	}
+	const struct datapath_start rings = rings_start(s, start);
+
+	return s->rings->ops->start_queue(s->rings, &rings, queue);
+}
+
+static void scsi_stop_queue(struct datapath *dp, unsigned queue)
+{
+	struct datapath *owner = owner_of(from_base(dp), &queue);
+
+	owner->ops->stop_queue(owner, queue);
+}
+
+static bool scsi_position(struct datapath *dp, unsigned queue, struct virtqueue_position *out)
+{
+	struct datapath *owner = owner_of(from_base(dp), &queue);
+
+	return owner->ops->position && owner->ops->position(owner, queue, out);
+}
+
+static void scsi_destroy(struct datapath *dp)
+{
+	struct vhost_scsi *s = from_base(dp);
+
+	if (s->rings)
+		s->rings->ops->destroy(s->rings);
+	if (s->event)
+		s->event->ops->destroy(s->event);
+	vhost_scsi_events_fini(&s->events);
+	free(s);
+}
+
+static const struct datapath_ops scsi_ops = {
+	.features = scsi_features,
+	.tell = scsi_tell,
+	.untold = scsi_untold,
+	.start = scsi_start,
+	.stop = scsi_stop,
+	.prepare_stop = scsi_prepare_stop,
+	.can_stop = scsi_can_stop,
+	.start_queue = scsi_start_queue,
+	.stop_queue = scsi_stop_queue,
+	.position = scsi_position,
+	.account = scsi_account,
+	.destroy = scsi_destroy,
+};
+
+/* --- making it ------------------------------------------------------------------------------- */
+
+static int judge_abi(struct vhost_node *node, const char *path)
+{
+	int abi = 0;
+	int r = node->ops->scsi_get_abi(node, &abi);
+
+	if (r < 0)
+		return error_set(r, "%s: VHOST_SCSI_GET_ABI_VERSION", path);
+	if (abi > ABI_KNOWN)
+		return error_set(ENOTSUP, "%s speaks version %d of its interface, not %d", path,
+				 abi, ABI_KNOWN);
+	return 0;
+}
+
+static int open_rings(struct vhost_scsi *s, const struct vhost_scsi_config *config)
+{
+	struct vhost_config vc = {
+		.name = config->path,
+		.type = &scsi_type,
+		.arg = s,
+		.n_rings = s->n_queues,
+		.loop = config->loop,
+		.only_look = config->only_look,
+	};
+	int r = config->open ? config->open(&vc.node, config->path) :
+			       vhost_kernel_open(&vc.node, config->path);
+
+	if (r < 0)
+		return r;
+	r = judge_abi(vc.node, config->path);
+	if (r < 0) {
+		vc.node->ops->close(vc.node);
+		return r;
+	}
+	r = vhost_create(&s->vhost, &vc);
+	if (r < 0)
+		return r;
+	return vhost_datapath_create(&s->rings, &(struct vhost_datapath_config){
+		.name = config->path,
+		.node = &s->vhost,
+		.n_nodes = 1,
+	});
+}
+
+int vhost_scsi_create(struct datapath **out, const struct vhost_scsi_config *config)
+{
+	struct vhost_scsi *s = calloc(1, sizeof(*s));
+	int r = 0;
+
+	*out = NULL;
+	assert(config->n_request_queues <= VHOST_SCSI_MAX_REQUEST_QUEUES);
+	if (!s) {
+		config->event->ops->destroy(config->event);
+		return error_set(ENOMEM, "use %s", config->path);
+	}
+	s->event = config->event;
+	s->events = (struct vhost_scsi_events)VHOST_SCSI_EVENTS_INIT;
+	s->events.event = config->on_event;
+	s->events.arg = config->on_event_arg;
+	s->n_queues = VHOST_SCSI_FIRST_REQUEST_QUEUE + config->n_request_queues;
+	snprintf(s->wwpn, sizeof(s->wwpn), "%s", config->wwpn);
+	snprintf(s->name, sizeof(s->name), "%s", config->path);
+	s->base.ops = &scsi_ops;
+	s->base.name = s->name;
+	r = vhost_scsi_events_init(&s->events, config->loop);
+	if (r == 0)
+		r = open_rings(s, config);
+	if (r == 0 && !config->only_look)
+		r = find_target(config->configfs ? config->configfs : "/sys/kernel/config",
+				s->wwpn);
+	if (r < 0) {
+		scsi_destroy(&s->base);
+		return error_add(r, "use SCSI target '%s'", config->wwpn);
+	}
+	*out = &s->base;
+	return 0;
+}
