@@ -228,11 +228,12 @@ static void set_params(void *arg)
 	struct net_pair *pair = call->pair;
 	struct net_coalesce *c = coalesce_of(pair, call->is_tx);
 
+	error_clear();
 	call->r = 0;
 	if (c->q)
 		call->r = net_coalesce_set(c, pair->loop, call->params);
 	else if (!call->is_default)
-		call->r = error_set(ENOENT, "the queue does not run");
+		call->r = -ENOENT;
 	if (call->r < 0)
 		error_save(&call->chain);
 	else if (call->is_default)
@@ -244,13 +245,17 @@ static void get_params(void *arg)
 	struct coalesce_call *call = arg;
 	const struct net_coalesce *c = coalesce_of(call->pair, call->is_tx);
 
+	error_clear();
 	call->r = c->q ? 0 : -ENOENT;
 	call->params = c->params;
+	error_save(&call->chain);
 }
 
 static bool call_pair(struct coalesce_call *call, void (*fn)(void *arg))
 {
 	event_loop_call(call->pair->loop, fn, call);
+	if (call->r < 0)
+		error_restore(&call->chain);
 	return call->r == 0;
 }
 
@@ -399,6 +404,20 @@ static bool run_command(struct run *run)
 	return command->run(run);
 }
 
+/* What the host refused is of interest to who runs it; what the driver did wrong, to its author. */
+static void report_refusal(struct virtio_net *net, const struct chain *c)
+{
+	uint8_t header[COMMAND_HEADER_LEN] = { 0 };
+	int err = error_errno();
+
+	iov_read(c->out, c->n_out, 0, header, sizeof(header));
+	log_guest(&net->dev.log, err ? LOG_WARNING : LOG_DEBUG,
+		  "%s: command %u of class %u, %zu bytes, is refused%s%s%s%s", net->dev.name,
+		  header[1], header[0], c->out_len, err ? ": " : "", error_text(),
+		  err ? ": " : "", err ? error_name(err) : "");
+	error_clear();
+}
+
 /*
  * virtio-v1.4 5.1.6.5 "Control Virtqueue".  A command without room for the answer is not carried
  * out: nobody could know that it was.
@@ -410,9 +429,10 @@ uint32_t net_ctrl_handle(struct virtio_net *net, const struct chain *c)
 
 	if (c->in_len < sizeof(ack))
 		return 0;
-	ack = run_command(&run) ? CTRL_OK : CTRL_ERR;
-	/* The driver hears of it by the answer. */
 	error_clear();
+	ack = run_command(&run) ? CTRL_OK : CTRL_ERR;
+	if (ack != CTRL_OK)
+		report_refusal(net, c);
 	iov_write(c->in, c->n_in, 0, &ack, sizeof(ack));
 	iov_write(c->in, c->n_in, sizeof(ack), run.result, run.result_len);
 	return (uint32_t)(sizeof(ack) + run.result_len);
