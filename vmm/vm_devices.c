@@ -174,9 +174,13 @@ static int add_net_model(struct vm *vm, const struct net_settings *net, unsigned
 	};
 	config_net_mac(net, config.mac);
 	r = virtio_net_create(&vm->model[vm->n_models], &config);
-	if (r == 0)
-		vm->n_models++;
-	return r;
+	vm->blames_host = r < 0 && net->vhost == VHOST_REQUIRE;
+	if (r < 0)
+		return r;
+	vm->n_models++;
+	if (net->backend == NET_TAP && net->vhost != VHOST_OFF)
+		vm->sandbox_needs |= SANDBOX_VHOST;
+	return 0;
 }
 
 static int add_vsock_model(struct vm *vm)
@@ -194,6 +198,7 @@ static int add_vsock_model(struct vm *vm)
 	};
 	int r = virtio_vsock_create(&vm->model[vm->n_models], &config);
 
+	vm->blames_host = r < 0 && vsock->vhost == VHOST_REQUIRE;
 	if (r < 0)
 		return r;
 	if (virtio_vsock_is_offloaded(vm->model[vm->n_models]))

@@ -411,3 +411,34 @@ Test(virtio_net, a_queue_can_be_reset_alone)
 	fake_peer_give(net.peer, 0, &none, frame, sizeof(frame));
 	cr_assert_eq(device_rig_wait(&net.rig, 0, NULL), 12 + sizeof(frame));
 }
+
+/* Nothing is taken from either ring while suspended, and nothing is lost over it. */
+Test(virtio_net, a_suspended_device_holds_frames_back)
+{
+	const struct net_header none = { 0 };
+	struct fake_driver *d = &net.rig.driver;
+	struct features f = { { UINT64_MAX, UINT64_MAX } };
+	uint8_t frame[64], got[64];
+	struct net_header h;
+
+	net_rig_fill(frame, sizeof(frame), 3);
+	create((struct net_rig_options){ .transport = FAKE_MMIO, .suspend = true });
+	features_remove(&f, VIRTIO_F_EVENT_IDX);
+	features_remove(&f, VIRTIO_F_RING_PACKED);
+	features_remove(&f, VIRTIO_F_IN_ORDER);
+	net_rig_start(&net, f, 2);
+	uint64_t gpa = net_rig_offer(&net, 0, 2048);
+	cr_assert_eq(net_rig_send(&net, 1, &none, frame, sizeof(frame)), 0);
+	cr_assert_eq(fake_peer_take(net.peer, 0, &h, got, sizeof(got)), 64);
+	fake_driver_set_status(d, fake_driver_status(d) | VIRTIO_STATUS_SUSPEND);
+	for (unsigned i = 0; i < 1000 && !(fake_driver_status(d) & VIRTIO_STATUS_SUSPEND); i++)
+		usleep(1000);
+	cr_assert(fake_driver_status(d) & VIRTIO_STATUS_SUSPEND);
+	fake_peer_give(net.peer, 0, &none, frame, sizeof(frame));
+	cr_assert(device_rig_is_quiet(&net.rig, 0));
+	cr_assert_not(net.peer->wants_readable[0]);
+	fake_driver_set_status(d, 0xf);
+	cr_assert_eq(device_rig_wait(&net.rig, 0, NULL), 12 + 64);
+	cr_assert_arr_eq(device_rig_at(&net.rig, gpa + 12, 64), frame, 64);
+	cr_assert_eq(net_rig_send(&net, 1, &none, frame, sizeof(frame)), 0);
+}

@@ -50,6 +50,12 @@ void net_rig_create(struct net_rig *net, const struct net_rig_options *options)
 	};
 	memcpy(config.mac, net_rig_mac, sizeof(config.mac));
 	cr_assert_eq(virtio_net_create(&net->dev, &config), 0);
+	if (options->suspend) {
+		struct features on = FEATURES_EMPTY;
+
+		features_add(&on, VIRTIO_F_SUSPEND);
+		virtio_device_want_features(net->dev, on, FEATURES_EMPTY);
+	}
 	device_rig_plug(&net->rig, net->dev, options->transport);
 	net->scratch = device_rig_alloc(&net->rig, SCRATCH);
 }

@@ -15,6 +15,7 @@ struct net_rig_options {
 	unsigned n_pairs;
 	uint16_t mtu;
 	bool link_down, no_offloads;
+	bool suspend;			/* demand SUSPEND, which is off by default */
 	/* vhost: with a peer that can; nodes are opened so. */
 	int (*vhost_open)(struct vhost_node **out, const char *path);
 	enum virtio_offload vhost;
