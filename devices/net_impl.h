@@ -53,6 +53,8 @@ struct net_counters {
 struct net_rx {
 	struct virtqueue *vq;		/* NULL while it does not run */
 	bool starved;			/* the driver must add buffers first */
+	/* While there is no ring: frames wait for it (it changes hands), or are dropped. */
+	bool holds;
 	bool pushed;			/* since the last flush */
 	size_t want;			/* room to offer: what the last large frame took */
 	struct iovec *iov;		/* NET_IOV_MAX; of 'open' queues */
@@ -134,6 +136,7 @@ int net_rx_open(struct net_pair *pair);		/* control path; 0 or -ENOMEM with a ch
 void net_rx_close(struct net_pair *pair);	/* control path */
 void net_rx_start(struct net_pair *pair, struct virtqueue *q);
 void net_rx_stop(struct net_pair *pair);
+void net_rx_cancel(struct net_pair *pair);
 /* Move frames from the peer to the ring.  Returns whether there were any. */
 bool net_rx_run(struct net_pair *pair);
 

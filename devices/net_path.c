@@ -144,6 +144,7 @@ static int start_peer(struct virtio_net *net, bool resume)
 	for (unsigned i = 0; i < net->n_pairs; i++) {
 		loop[i] = net->pair[i].loop;
 		net->pair[i].rx.starved = false;
+		net->pair[i].rx.holds = resume;
 	}
 	r = net->peer->ops->start(net->peer, &start);
 	if (r < 0)
@@ -305,7 +306,16 @@ static void net_queue_close(void *model, unsigned index)
 	}
 }
 
+static void net_cancel(void *model, unsigned index)
+{
+	struct virtio_net *net = model;
+
+	if (net_role_of(net, index) == NET_ROLE_RX)
+		net_rx_cancel(pair_of(net, index));
+}
+
 const struct local_ops net_local_ops = {
+	.cancel = net_cancel,
 	.start = net_start,
 	.queue_open = net_queue_open,
 	.queue_start = net_queue_start,

@@ -302,6 +302,10 @@ static enum step run_step(struct net_pair *pair, size_t *len)
 	struct net_rx *rx = &pair->rx;
 
 	*len = 0;
+	if (!rx->vq && rx->holds) {
+		starve(pair);
+		return STEP_NOTHING;
+	}
 	if (!rx->vq || !atomic_load_explicit(&pair->net->link_up, memory_order_relaxed)) {
 		feed(pair);
 		return discard_frame(pair, len);
@@ -312,6 +316,12 @@ static enum step run_step(struct net_pair *pair, size_t *len)
 	}
 	feed(pair);
 	return receive_frame(pair, len);
+}
+
+/* The driver ends the ring: what comes from now on is not for whoever comes next. */
+void net_rx_cancel(struct net_pair *pair)
+{
+	pair->rx.holds = false;
 }
 
 bool net_rx_run(struct net_pair *pair)
@@ -401,6 +411,7 @@ void net_rx_start(struct net_pair *pair, struct virtqueue *q)
 	struct net_rx *rx = &pair->rx;
 
 	rx->vq = q;
+	rx->holds = true;
 	rx->n_stash = 0;
 	rx->stash_room = 0;
 	rx->want = WANT_MIN;
@@ -414,6 +425,9 @@ void net_rx_stop(struct net_pair *pair)
 {
 	event_loop_remove_poller(&pair->rx.poller);
 	pair->rx.vq = NULL;
-	/* Frames that come now are for nobody, and shall not be those that the next driver sees. */
+	/*
+	 * Frames that come now are for nobody, and shall not be those that the next driver sees;
+	 * unless it is the same one, at another datapath.
+	 */
 	feed(pair);
 }
