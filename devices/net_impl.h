@@ -65,9 +65,12 @@ struct net_rx {
 	struct net_counters count;
 };
 
+struct net_tx_slot;
+
 struct net_tx {
 	struct virtqueue *vq;
-	struct iovec *iov;		/* NET_IOV_MAX */
+	struct iovec *iov;		/* NET_IOV_MAX + 1 */
+	struct net_tx_slot *slot;	/* NET_PEER_BATCH */
 	uint8_t *bounce;		/* NET_FRAME_MAX; a frame in more pieces than that */
 	struct net_counters count;
 };

@@ -108,10 +108,8 @@ static int start_frames(struct net_vhost *p, const struct datapath_start *start)
 	const struct datapath_start s = only(p, start, true);
 
 	if (r == 0)
-		r = p->frames->ops->start(p->frames, &s);
-	if (r == 0 && !atomic_load(&p->net->link_up))
-		net_vhost_set_link(&p->base, false);
-	return r;
+		r = vhost_datapath_pause(p->frames, !atomic_load(&p->net->link_up));
+	return r == 0 ? p->frames->ops->start(p->frames, &s) : r;
 }
 
 static int path_start(struct datapath *dp, const struct datapath_start *start)

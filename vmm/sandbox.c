@@ -104,7 +104,12 @@ static int catch_violations(void)
 
 static int add_rule(scmp_filter_ctx filter, const struct sandbox_rule *rule)
 {
-	uint32_t action = rule->refusal ? SCMP_ACT_ERRNO((uint16_t)rule->refusal) : SCMP_ACT_ALLOW;
+	uint32_t action = SCMP_ACT_ALLOW;
+
+	if (rule->refusal == SANDBOX_PRETEND)
+		action = SCMP_ACT_ERRNO(0);
+	else if (rule->refusal)
+		action = SCMP_ACT_ERRNO((uint16_t)rule->refusal);
 
 	return seccomp_rule_add_array(filter, action, rule->call, rule->n, rule->when);
 }

@@ -1,14 +1,16 @@
 /*
  * What a running VM asks of the kernel, each with its reason.  What is not here: opening
- * anything by name, sockets, starting programs, executable memory, signals to others.  ioctl
+ * anything by name, sockets (but for devices that are about them), starting programs, executable memory, signals to others.  ioctl
  * requests to KVM are listed in vmm/machine/kvm_requests.c, those to a tap in devices/tap.c.
  */
 #include "vmm/sandbox_rules.h"
 
 #if HAVE_SECCOMP
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/io_uring.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -22,6 +24,8 @@
 #define WITHOUT(index, bits) { index, SCMP_CMP_MASKED_EQ, bits, 0 }
 #define COUNT(...) (sizeof((struct scmp_arg_cmp[]){ __VA_ARGS__ }) / sizeof(struct scmp_arg_cmp))
 #define WHEN(...) .n = COUNT(__VA_ARGS__), .when = { __VA_ARGS__ }
+
+#define USER_NET .need = SANDBOX_NET_USER
 
 /* Exactly what pthread_create(3) asks for: a thread, never a process. */
 #define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | \
@@ -45,6 +49,8 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(fallocate) },		/* disks: discard, write zeroes; memory: reset, balloon */
 	{ CALL(lseek) },		/* disk overlay: which parts hold data */
 	{ CALL(io_uring_enter) },	/* disks */
+	{ CALL(io_uring_register), .need = SANDBOX_TAP, WHEN(ARG(1, IORING_UNREGISTER_FILES)) },
+					/* a tap's ring ends */
 	{ CALL(getrandom) },		/* virtio-rng */
 
 	/* Waiting and telling. */
@@ -107,6 +113,35 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(getpgrp) },		/* is the terminal ours? */
 	{ CALL(exit) },			/* a thread's end */
 	{ CALL(exit_group) },		/* the end */
+
+	/*
+	 * The user-mode network: sockets of IP, with what libslirp does to them.  It looks whether
+	 * /etc/resolv.conf has changed, and takes a change for a reason to open it: it learns of
+	 * none, and goes on with what it knows (devices/user_net_create.c).
+	 */
+	{ CALL(socket), WHEN(ARG(0, AF_INET)), USER_NET },	/* for each of the guest's */
+	{ CALL(socket), WHEN(ARG(0, AF_INET6)), USER_NET },	/* likewise */
+	{ CALL(bind), USER_NET },		/* a UDP socket before it is used */
+	{ CALL(connect), USER_NET },		/* where the guest wants to go */
+	{ CALL(listen), USER_NET },		/* for protocols that call back */
+	{ CALL(accept), USER_NET },		/* forwards */
+	{ CALL(accept4), USER_NET },		/* likewise, in newer versions */
+	{ CALL(sendto), USER_NET },		/* what the guest says */
+	{ CALL(recvfrom), USER_NET },		/* what it is told */
+	{ CALL(recvmsg), USER_NET },		/* errors of UDP, as ICMP to the guest */
+	{ CALL(getsockopt), USER_NET },		/* has it connected? */
+	{ CALL(setsockopt), USER_NET },		/* no delay, reuse, errors of UDP */
+	{ CALL(getsockname), USER_NET },	/* the port that it got */
+	{ CALL(getpeername), USER_NET },	/* who connected */
+	{ CALL(shutdown), USER_NET },		/* one direction has ended */
+	{ CALL(fcntl), WHEN(ARG(1, F_GETFL)), USER_NET },	/* not to block */
+	{ CALL(fcntl), WHEN(ARG(1, F_SETFL)), USER_NET },
+	{ CALL(fcntl), WHEN(ARG(1, F_GETFD)), USER_NET },	/* not for children */
+	{ CALL(fcntl), WHEN(ARG(1, F_SETFD)), USER_NET },
+	{ CALL(ioctl), WHEN(ARG(1, FIONREAD)), USER_NET },	/* how long is the datagram? */
+	{ CALL(openat), USER_NET, .refusal = EACCES },		/* resolv.conf */
+	{ CALL(newfstatat), USER_NET, .refusal = SANDBOX_PRETEND },	/* has it changed? */
+	{ CALL(stat), USER_NET, .refusal = SANDBOX_PRETEND },	/* likewise, by older C libraries */
 
 	/* Signals: vCPU kicks, stop and continue, dying as asked; and tgkill of our own pid. */
 	{ CALL(rt_sigaction) },

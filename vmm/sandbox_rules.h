@@ -11,8 +11,11 @@
 /*
  * A call that is allowed, where the VM has what needs it (SANDBOX_...; 0: always); with 'n'
  * conditions on its arguments that must all hold.
- * 'refusal' is not 0: it is answered with this error number instead.
+ * 'refusal' is not 0: it is answered with this error number instead, or with SANDBOX_PRETEND: as if
+ * it had been done.
  */
+enum { SANDBOX_PRETEND = -1 };
+
 struct sandbox_rule {
 	int call;
 	unsigned need;

@@ -106,6 +106,8 @@ static int add_tap(struct vm *vm, const struct net_settings *net, struct net_pee
 	};
 
 	vm->sandbox_needs |= SANDBOX_TAP;
+	if (net->vhost != VHOST_OFF)
+		vm->sandbox_needs |= SANDBOX_VHOST;
 	return net_tap_create(out, &config);
 }
 
@@ -252,5 +254,7 @@ int vm_create_models(struct vm *vm)
 		r = add_vsock_model(vm);
 	for (unsigned i = 0; r == 0 && i < c->n_scsis; i++)
 		r = add_scsi_model(vm, &c->scsi[i]);
+	if (r == 0)
+		r = vm_create_iommu(vm);
 	return r;
 }

@@ -249,6 +249,33 @@ Test(config, discovery_by_command_line_needs_a_device_to_discover)
 	cr_expect_eq(mistakes.n, 0);
 }
 
+Test(config, an_iommu_and_legacy_drivers_exclude_each_other)
+{
+	add_disk("a", NULL)->device.iommu = true;
+	config.transport = VIRTIO_PCI_LEGACY;
+	cr_expect_str_eq(only_mistake(), "'iommu' and a legacy-only transport exclude each other: "
+					 "legacy drivers know of no IOMMU");
+	/* Others may be what they are. */
+	config.transport = VIRTIO_PCI;
+	add_disk("b", NULL)->device.transport = VIRTIO_PCI_LEGACY;
+	memset(&mistakes, 0, sizeof(mistakes));
+	config_validate(&config, &mistakes);
+	cr_expect_eq(mistakes.n, 0);
+	config.disk[0].device.transport = VIRTIO_PCI_TRANSITIONAL;
+	config_validate(&config, &mistakes);
+	cr_expect_eq(mistakes.n, 0);
+	config.transport = VIRTIO_PCI_TRANSITIONAL;
+	cr_expect_not_null(strstr(only_mistake(), "the IOMMU has no legacy interface"));
+}
+
+Test(config, an_iommu_is_found_by_acpi)
+{
+	add_disk("a", NULL)->device.iommu = true;
+	config.transport = VIRTIO_MMIO;
+	config.mmio_discovery = MMIO_DISCOVERY_DTB;
+	cr_expect_not_null(strstr(only_mistake(), "'iommu' needs vm.mmio_discovery=acpi"));
+}
+
 static void set(char **text, const char *value)
 {
 	free(*text);

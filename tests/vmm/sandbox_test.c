@@ -1,11 +1,16 @@
 /* Each test enters the sandbox in a child process of its own: there is no way back out of it. */
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -75,6 +80,8 @@ static void *open_on_a_thread(void *arg)
 }
 
 /* The child: enter, then do it, on this thread or on one that was there before. */
+static unsigned needs;
+
 static void enter_and_do(enum seccomp_mode mode, void (*fn)(void))
 {
 	pthread_barrier_t barrier;
@@ -85,7 +92,7 @@ static void enter_and_do(enum seccomp_mode mode, void (*fn)(void))
 		pthread_create(&thread, NULL, open_on_a_thread, &barrier);
 		pthread_barrier_wait(&barrier);
 	}
-	if (sandbox_forbid_privileges() < 0 || sandbox_enter(mode, 0) < 0) {
+	if (sandbox_forbid_privileges() < 0 || sandbox_enter(mode, needs) < 0) {
 		error_print(stderr);
 		_exit(99);
 	}
@@ -158,6 +165,61 @@ Test(sandbox, what_a_vm_does_is_allowed)
 
 	need_filter();
 	cr_expect_eq(in_sandbox(SECCOMP_ON, what_a_vm_does, said), SURVIVED, "%s", said);
+}
+
+/* As libslirp does; ends with a number of the step that failed. */
+static void what_the_user_network_does(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct stat before = { .st_size = 77 };
+	socklen_t len = sizeof(address);
+	char text[INET_ADDRSTRLEN], port[8];
+	int value = 1, fd = socket(AF_INET, SOCK_STREAM, 0), other;
+
+	if (fd < 0 || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 ||
+	    fcntl(fd, F_SETFD, fcntl(fd, F_GETFD) | FD_CLOEXEC) < 0)
+		_exit(1);
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &value, sizeof(value)) < 0 ||
+	    bind(fd, (struct sockaddr *)&address, len) < 0 || listen(fd, 1) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&address, &len) < 0)
+		_exit(2);
+	other = socket(AF_INET, SOCK_STREAM, 0);
+	if (connect(other, (struct sockaddr *)&address, len) < 0 || accept(fd, NULL, NULL) < 0 ||
+	    send(other, "x", 1, 0) != 1 || ioctl(other, FIONREAD, &value) < 0 ||
+	    shutdown(other, SHUT_WR) < 0 || getpeername(other, (struct sockaddr *)&address, &len) < 0)
+		_exit(3);
+	if (getnameinfo((struct sockaddr *)&address, len, text, sizeof(text), port, sizeof(port),
+			NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+		_exit(4);
+	if (socket(AF_INET6, SOCK_DGRAM, 0) < 0 && errno != EAFNOSUPPORT)
+		_exit(5);
+	/* It must hear that nothing changed, and see no contents. */
+	if (stat("/etc/resolv.conf", &before) != 0 || before.st_size != 77)
+		_exit(6);
+	if (open("/etc/resolv.conf", O_RDONLY) >= 0 || errno != EACCES)
+		_exit(8);
+}
+
+static void make_a_unix_socket(void)
+{
+	if (socket(AF_UNIX, SOCK_STREAM, 0) >= 0)
+		return;
+}
+
+Test(sandbox, a_user_network_may_use_sockets_of_ip_and_open_nothing)
+{
+	char said[512];
+	int status;
+
+	need_filter();
+	needs = SANDBOX_NET_USER;
+	status = in_sandbox(SECCOMP_ON, what_the_user_network_does, said);
+	cr_expect_eq(status, SURVIVED, "%d: %s", status, said);
+	cr_expect_eq(in_sandbox(SECCOMP_ON, make_a_unix_socket, said), 125, "%s", said);
+	cr_expect_eq(in_sandbox(SECCOMP_ON, run_a_program, said), 125, "%s", said);
+	needs = 0;
+	cr_expect_eq(in_sandbox(SECCOMP_ON, what_the_user_network_does, said), 125, "%s", said);
 }
 
 Test(sandbox, threads_that_were_there_before_are_in_it_too)
