@@ -74,7 +74,7 @@ static void scsi_config_written(struct virtio_device *dev, unsigned offset, unsi
 	(void)offset;
 	(void)len;
 	if (dev->state == VIRTIO_STARTED && !sizes_fit(dev))
-		virtio_device_fail(dev, 0, "the kernel's target has no other sense_size and cdb_size");
+		virtio_device_fail(dev, 0, "the kernel's target has other sizes of sense and CDB");
 }
 
 static void target_event(void *arg, const uint8_t event[VHOST_SCSI_EVENT_SIZE])

@@ -39,7 +39,7 @@ struct vhost_type {
 	int (*detach)(struct vhost *v, unsigned ring);
 	int (*run)(struct vhost *v);
 	int (*halt)(struct vhost *v);
-	bool runs_in_part;		/* 'run' does not wait for rings that are down (vhost-scsi) */
+	bool runs_in_part;		/* 'run' does not wait for rings that are down */
 };
 
 struct vhost_ring {

@@ -41,8 +41,8 @@ static struct vhost_scsi *from_base(const struct datapath *dp)
 
 static int hint_target(int r, const char *wwpn)
 {
-	error_hint("make a target (as root: targetcli /vhost create %s, then create a LUN below its "
-		   "tpg1), or end the VM that uses it", wwpn);
+	error_hint("make a target (as root: targetcli /vhost create %s, then create a LUN below "
+		   "its tpg1), or end the VM that uses it", wwpn);
 	return r;
 }
 

@@ -1,7 +1,8 @@
 /*
- * vhost-scsi: a target of the kernel (LIO) serves the control queue (0) and the request queues (from
- * 2 on) of a SCSI host.  The event queue (1) is somebody else's: the kernel reports what happens to
- * the target's disks on a ring of ours (vhost_scsi_events.h), and he hears of each event.
+ * vhost-scsi: a target of the kernel (LIO) serves the control queue (0) and the request queues
+ * (from 2 on) of a SCSI host.  The event queue (1) is somebody else's: the kernel reports what
+ * happens to the target's disks on a ring of ours (vhost_scsi_events.h), and he hears of each
+ * event.
  *
  * Targets are made by an administrator in configfs and named by their WWPN.
  */
@@ -35,8 +36,8 @@ struct vhost_scsi_config {
 };
 
 /*
- * Returns 0 and an owned datapath for all queues of the device; -ENODEV: there is no such target, or
- * nothing of it that could be used; -errno; with an error chain.
+ * Returns 0 and an owned datapath for all queues of the device; -ENODEV: there is no such target,
+ * or nothing of it that could be used; -errno; with an error chain.
  */
 MUST_USE int vhost_scsi_create(struct datapath **out, const struct vhost_scsi_config *config);
 

@@ -81,7 +81,8 @@ static void on_call(struct event_source *source, uint32_t events)
 			fd_signal(e->call_fd);
 			break;
 		}
-		unsigned id = load_le32(at(e, USED_AT + 4 + 8 * (unsigned)(e->used_idx++ % SIZE))) % SIZE;
+		unsigned slot = e->used_idx++ % SIZE;
+		unsigned id = load_le32(at(e, USED_AT + 4 + 8 * slot)) % SIZE;
 		memcpy(event, at(e, BUFFERS_AT + id * VHOST_SCSI_EVENT_SIZE), sizeof(event));
 		offer(e, id);
 		e->event(e->arg, event);

@@ -1,11 +1,11 @@
 /*
- * An event queue between the kernel's SCSI target and us: a ring of our own, with buffers of our own,
- * on which the target reports LUNs that come and go.  Whoever gets the events decides how the driver
- * hears of them.
+ * An event queue between the kernel's SCSI target and us: a ring of our own, with buffers of our
+ * own, on which the target reports LUNs that come and go.  Whoever gets the events decides how the
+ * driver hears of them.
  *
  * The buffers need a guest physical address, as everything in a ring does; they have one above all
- * that a guest can have.  A driver that names it reaches the reports about its own disks, and nothing
- * else.
+ * that a guest can have.  A driver that names it reaches the reports about its own disks, and
+ * nothing else.
  */
 #ifndef VHOST_VHOST_SCSI_EVENTS_H
 #define VHOST_VHOST_SCSI_EVENTS_H

@@ -200,7 +200,7 @@ Test(real_scsi, what_is_not_there_is_refused)
 	cr_assert_eq(odd.asc, INVALID_OPCODE);
 }
 
-/* SCSI-CTRL-01, -06: LOGICAL UNIT RESET, and a type that does not exist. */
+/* SCSI-CTRL-01: LOGICAL UNIT RESET */
 Test(real_scsi, the_control_queue_is_answered)
 {
 	plug(FAKE_PCI);

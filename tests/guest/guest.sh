@@ -99,6 +99,7 @@ launch() {
 		run --initrd initrd "$@" <input >out
 		echo "$status" >status
 	) &
+	launched=$!
 	exec 9>input
 }
 
@@ -117,14 +118,15 @@ await() { # REGEX: at most a minute
 
 land() {
 	exec 9>&-
-	wait
+	# Not for what else the test has in the background.
+	wait "$launched" || true
 	status=$(cat status)
 }
 
 # The KiB of guest memory that the host has given to the Vireo that was launched.
 resident() {
 	local vireo_pid
-	vireo_pid=$(pgrep -P "$(pgrep -P "$(jobs -p)" -x timeout)")
+	vireo_pid=$(pgrep -P "$(pgrep -P "$launched" -x timeout)")
 	sed -n 's/^RssShmem:[[:space:]]*\([0-9]*\) kB/\1/p' "/proc/$vireo_pid/status"
 }
 

@@ -13,7 +13,7 @@ make_taps() {
 	need_node /dev/net/tun
 	ns=vireo-$$-$RANDOM
 	ip netns add $ns || skip 'no right to make a network namespace'
-	trap 'ip netns pids $ns | xargs -r kill; ip netns del $ns' EXIT
+	trap 'ip netns pids $ns | xargs -r kill || true; ip netns del $ns || true' EXIT
 	enter=(ip netns exec $ns)
 	in_ns ip link set lo up
 	for i in $(seq 0 $(($1 - 1))); do
@@ -166,7 +166,7 @@ test_vhost_net_stop_under_traffic() {
 		sleep 60
 	END
 	await '^running'
-	pkill -TERM -P "$(pgrep -P "$(jobs -p | tail -n 1)" -x timeout)" || fail 'there is no Vireo'
+	pkill -TERM -P "$(pgrep -P "$launched" -x timeout)" || fail 'there is no Vireo'
 	land
 	# A tap with one queue can be opened again at once; the workers of vhost go with their owner.
 	for i in $(seq 50); do
@@ -229,11 +229,40 @@ test_vhost_net_auto_falls_back() {
 	expect 'in process' err
 }
 
+# What docs/offload.md shows is what Vireo says.  To renew it: what this test prints goes between its marks.
+test_vhost_offload_documentation() {
+	make_taps 1
+	take_modules virtio_net
+	boot --memory 256M --net tap,ifname=t0,vhost=require,features=+access_platform --explain <<-'END'
+		. /load
+		ip addr add 10.7.0.2/24 dev eth0
+		ip link set eth0 up
+		ping -q -c 1 -W 5 10.7.0.1 && echo talks
+	END
+	expect_status 0
+	expect '^talks'
+	{
+		echo '```text'
+		echo '$ vireo run --kernel vmlinuz ... --explain \'
+		echo '        --net tap,ifname=t0,vhost=require,features=+access_platform'
+		# The thread's number is another one each time.
+		sed -n '/^net0/,/^$/p' err | sed -e '/^$/d' -Ee 's/(serve it: )[0-9]+/\1N/'
+		echo '```'
+	} >new
+	sed -n '/^<!-- explain:begin -->$/,/^<!-- explain:end -->$/{/^<!-- /!p}' "$here/../../docs/offload.md" |
+		diff - new && return
+	cat new
+	fail 'docs/offload.md shows something else'
+}
+
 # --- vsock ---------------------------------------------------------------------------------------
 
-build_seqpacket() {
+# What 'tests/guest/run' has compiled.
+take_seqpacket() {
+	# shellcheck source=images/cache.sh
+	. "$images/cache.sh"
 	mkdir -p overlay/sbin
-	gcc -static -O1 -o overlay/sbin/seqpacket "$here/seqpacket.c"
+	cp "$cache/seqpacket-$(cksum <"$here/seqpacket.c" | tr ' ' -)" overlay/sbin/seqpacket
 }
 
 # The CID that Vireo's log or the guest tells.
@@ -241,9 +270,10 @@ vsock_talks() { # VIREO OPTION...
 	need_node /dev/vhost-vsock
 	take_modules vmw_vsock_virtio_transport
 	take_programs socat
-	build_seqpacket
-	socat -u VSOCK-LISTEN:7001 CREATE:from-guest 2>/dev/null &
-	overlay/sbin/seqpacket listen 7002 >messages &
+	take_seqpacket
+	trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+	timeout 100 socat -u VSOCK-LISTEN:7001 CREATE:from-guest 2>listen.log &
+	timeout 100 overlay/sbin/seqpacket listen 7002 >messages &
 	launch --memory 256M "$@" <<-'END'
 		. /load
 		for i in $(seq 50); do [ -e /dev/vsock ] && break; sleep 0.1; done
@@ -259,8 +289,8 @@ vsock_talks() { # VIREO OPTION...
 		dmesg
 	END
 	await '^listening'
-	seq 40000 | socat -u - "VSOCK-CONNECT:$(guest_cid):7003" || fail 'the host cannot connect'
-	overlay/sbin/seqpacket send "$(guest_cid)" 7004 one 'two, longer' three || fail 'no SEQPACKET to the guest'
+	seq 40000 | timeout 30 socat -u - "VSOCK-CONNECT:$(guest_cid):7003" || fail 'the host cannot connect'
+	timeout 30 overlay/sbin/seqpacket send "$(guest_cid)" 7004 one 'two, longer' three || fail 'no SEQPACKET to the guest'
 	land
 	expect_status 0
 	expect '^message of 11: two, longer'
@@ -280,11 +310,13 @@ test_vhost_vsock_auto_twice() {
 	need_node /dev/vhost-vsock
 	take_modules vmw_vsock_virtio_transport
 	take_programs socat
-	socat -u VSOCK-LISTEN:7005,fork OPEN:both,creat,append 2>/dev/null &
+	trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+	timeout 200 socat -u VSOCK-LISTEN:7005,fork OPEN:both,creat,append 2>/dev/null &
 	for n in 1 2; do
 		mkdir $n
 		cp -r overlay $n/
 	done
+	local pid=()
 	for n in 1 2; do
 		(
 			cd $n
@@ -297,8 +329,9 @@ test_vhost_vsock_auto_twice() {
 			echo "$status" >status
 			cp err ../err$n
 		) &
+		pid+=($!)
 	done
-	wait %2 %3 || true
+	wait "${pid[@]}" || true
 	[ "$(cat 1/status)$(cat 2/status)" = 00 ] || { tail -n 5 err1 err2; fail 'one of the guests failed'; }
 	[ "$(sort both | tr '\n' ' ')" = 'guest 1 guest 2 ' ] || fail "they said: $(cat both)"
 }
