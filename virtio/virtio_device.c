@@ -153,7 +153,7 @@ void virtio_device_require_platform(struct virtio_device *dev)
 {
 	features_add(&dev->offer.on, VIRTIO_F_ACCESS_PLATFORM);
 	features_add(&dev->negotiation.required, VIRTIO_F_ACCESS_PLATFORM);
-	offer(dev);
+	virtio_device_make_offer(dev);
 }
 
 static void lost(void *arg, const char *reason)
