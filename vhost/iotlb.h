@@ -36,8 +36,8 @@ void vhost_iotlb_init(struct vhost_iotlb *t, struct event_loop *loop,
 void vhost_iotlb_fini(struct vhost_iotlb *t);
 
 /*
- * The node, which was told ACCESS_PLATFORM, goes by 'dma' from now on / does not any more (fine when
- * it did not).  Returns 0 or -errno with an error chain.  Control path.
+ * The node, which was told ACCESS_PLATFORM, goes by 'dma' from now on / does not any more (fine
+ * when it did not).  Returns 0 or -errno with an error chain.  Control path.
  */
 MUST_USE int vhost_iotlb_start(struct vhost_iotlb *t, struct vhost_node *node, bool batches,
 			       const struct dma *dma);

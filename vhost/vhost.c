@@ -199,8 +199,8 @@ static int prepare(struct vhost *v, const struct datapath_start *start)
 	if (r < 0)
 		return r;
 	if (dma_is_translated(start->dma) && !vhost_translates(v, start->dma))
-		return error_set(EOPNOTSUPP, "%s knows no IOMMU in front of it: its kernel does not "
-				 "ask for translations", v->name);
+		return error_set(EOPNOTSUPP, "%s knows no IOMMU in front of it: its kernel does "
+				 "not ask for translations", v->name);
 	v->dma = start->dma;
 	v->terms = terms_of(v, start->dma);
 	v->told = vhost_tell(v, start->features, start->dma);

@@ -171,7 +171,9 @@ Test(iotlb, an_unmap_is_told_before_it_is_answered)
 	vhost_rig_start(&rig);
 	map_to(IOVA + DATA, DATA, 2 * PAGE, 3);
 	fake_vhost_clear(&rig.fake);
-	cr_assert_eq(iommu_unmap(iommu, DOMAIN, IOVA + DATA, IOVA + DATA + 2 * PAGE - 1, &ticket), 0);
+	uint64_t last = IOVA + DATA + 2 * PAGE - 1;
+
+	cr_assert_eq(iommu_unmap(iommu, DOMAIN, IOVA + DATA, last, &ticket), 0);
 	fake_vhost_expect(&rig.fake, "IOTLB 3 0x40200000+0x2000\n");
 	cr_expect(iommu_ticket_is_over(iommu, &ticket));
 }
