@@ -14,10 +14,8 @@
 
 bool vhost_translates(const struct vhost *v, const struct dma *dma)
 {
-	/* No struct dma has anything but memory behind it yet. */
-	(void)v;
-	(void)dma;
-	return false;
+	return dma_is_translated(dma) &&
+	       v->backend & UINT64_C(1) << VHOST_BACKEND_IOTLB_MSG_V2;
 }
 
 struct features vhost_served(const struct vhost *v)
@@ -45,6 +43,7 @@ void vhost_abandon(struct vhost *v)
 	if (!v->node)
 		return;
 	log_error("%s: it cannot be stopped: closed for good", v->name);
+	vhost_iotlb_stop(&v->iotlb);
 	v->node->ops->close(v->node);
 	v->node = NULL;
 }
@@ -139,6 +138,7 @@ static void take_down(struct vhost *v)
 		vhost_quiesce_ring(v, i);
 	for (unsigned i = 0; i < v->n_rings; i++)
 		vhost_ring_down(&v->ring[i]);
+	vhost_iotlb_stop(&v->iotlb);
 	v->started = false;
 	v->terms.logs = false;
 }
@@ -198,12 +198,21 @@ static int prepare(struct vhost *v, const struct datapath_start *start)
 
 	if (r < 0)
 		return r;
+	if (dma_is_translated(start->dma) && !vhost_translates(v, start->dma))
+		return error_set(EOPNOTSUPP, "%s knows no IOMMU in front of it: its kernel does "
+				 "not ask for translations", v->name);
 	v->dma = start->dma;
 	v->terms = terms_of(v, start->dma);
 	v->told = vhost_tell(v, start->features, start->dma);
 	v->packed = features_has(&start->features, VIRTIO_F_RING_PACKED);
 	r = tell(v);
-	return r == 0 ? give_memory(v) : r;
+	if (r == 0)
+		r = give_memory(v);
+	if (r == 0 && v->terms.translates)
+		r = vhost_iotlb_start(&v->iotlb, v->node,
+				      v->backend & UINT64_C(1) << VHOST_BACKEND_IOTLB_BATCH,
+				      start->dma);
+	return r;
 }
 
 int vhost_start(struct vhost *v, const struct datapath_start *start)
@@ -218,7 +227,7 @@ int vhost_start(struct vhost *v, const struct datapath_start *start)
 	r = prepare(v, start);
 	for (unsigned i = 0; i < v->n_rings && i < start->n_queues && r == 0; i++)
 		if (start->queue[i].enabled)
-			r = vhost_ring_up(&v->ring[i], &start->queue[i], start->dma);
+			r = vhost_ring_up(&v->ring[i], &start->queue[i]);
 	if (r == 0)
 		r = run(v);
 	if (r < 0) {
@@ -248,7 +257,7 @@ int vhost_start_ring(struct vhost *v, const struct datapath_start *start, unsign
 		return error_set(EIO, "%s failed before", v->name);
 	/* All run at once: a ring that joins them finds them halted. */
 	halt(v);
-	int r = vhost_ring_up(&v->ring[ring], &start->queue[ring], start->dma);
+	int r = vhost_ring_up(&v->ring[ring], &start->queue[ring]);
 
 	if (r == 0)
 		r = run(v);
@@ -322,6 +331,14 @@ static int own(struct vhost *v)
 	return 0;
 }
 
+static void iotlb_failed(void *arg, const char *reason)
+{
+	struct vhost *v = arg;
+
+	if (v->fail)
+		v->fail(v->fail_arg, v->ring[0].device_index, reason);
+}
+
 /* Of what we do not know (N16), or a kernel does not have, there is nothing. */
 static int agree_on_backend(struct vhost *v)
 {
@@ -368,6 +385,7 @@ int vhost_create(struct vhost **out, const struct vhost_config *config)
 	v->poll_us = config->poll_us;
 	v->fail = config->fail;
 	v->fail_arg = config->fail_arg;
+	vhost_iotlb_init(&v->iotlb, v->loop, iotlb_failed, v);
 	for (; v->n_rings < config->n_rings && r == 0; v->n_rings++)
 		r = vhost_ring_init(v, v->n_rings);
 	if (r == 0)
@@ -390,5 +408,6 @@ void vhost_destroy(struct vhost *v)
 		vhost_ring_fini(&v->ring[i]);
 	if (v->node)
 		v->node->ops->close(v->node);
+	vhost_iotlb_fini(&v->iotlb);
 	free(v);
 }

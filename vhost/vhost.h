@@ -18,6 +18,7 @@
 #ifndef VHOST_VHOST_H
 #define VHOST_VHOST_H
 
+#include "vhost/iotlb.h"
 #include "vhost/vhost_features.h"
 #include "vhost/vhost_ops.h"
 #include "virtio/datapath.h"
@@ -52,6 +53,7 @@ struct vhost_ring {
 	int err_fd, relay_fd;		/* for life */
 	struct event_source err, relay;
 	struct vhost_ring_addr addr;	/* as it was set last */
+	struct dma_hold hold[3];	/* of its areas, the used ring's last */
 	bool has_position;
 	struct virtqueue_position position;
 };
@@ -74,6 +76,7 @@ struct vhost {
 	struct features told;		/* without VHOST_F_LOG_ALL */
 	struct vhost_terms terms;
 	const struct dma *dma;		/* while started */
+	struct vhost_iotlb iotlb;	/* of 'dma', where that is translated */
 	void *log;			/* the dirty bitmap, or NULL */
 	uint64_t log_bytes;
 	/* A ring broke, or the host did something: any thread; set by the owner. */

@@ -15,8 +15,7 @@ void vhost_ring_fini(struct vhost_ring *ring);
  * NUM, BASE, ADDR, ERR, CALL, KICK.  Returns 0, or -errno with an error chain and nothing left.
  * -EINVAL: the driver's areas cannot be.
  */
-MUST_USE int vhost_ring_up(struct vhost_ring *ring, const struct datapath_queue *dq,
-			   const struct dma *dma);
+MUST_USE int vhost_ring_up(struct vhost_ring *ring, const struct datapath_queue *dq);
 
 /* GET_VRING_BASE, and KICK, CALL and ERR away.  It must have been quiesced.  Fine when not up. */
 void vhost_ring_down(struct vhost_ring *ring);

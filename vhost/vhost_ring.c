@@ -75,47 +75,52 @@ static void unwatch(void *arg)
 
 /* --- where it is ----------------------------------------------------------------------------- */
 
-static int place(uint64_t *out, const char *name, const struct dma *dma, uint64_t addr,
-		 uint64_t len, uint64_t align)
+/* One area.  For vhost it is where it is in this process, or (N16) for the device. */
+static int place(struct vhost_ring *ring, uint64_t *out, const char *name, struct dma_hold *hold,
+		 uint64_t addr, uint64_t len, uint64_t align, enum dma_dir dir)
 {
-	void *p;
+	struct vhost *v = ring->vhost;
 
 	if (addr % align != 0)
 		return error_set(EINVAL, "%s at 0x%llx is not aligned to %llu", name,
 				 (unsigned long long)addr, (unsigned long long)align);
-	p = dma_map(dma, addr, len, DMA_BOTH);
+	void *p = dma_hold(v->dma, addr, len, dir, hold);
+
 	if (!p)
-		return error_set(EINVAL, "%s at 0x%llx, %llu bytes, is not in memory", name,
-				 (unsigned long long)addr, (unsigned long long)len);
-	*out = (uintptr_t)p;
-	return 0;
+		return error_set(EINVAL, "%s at 0x%llx, %llu bytes, is not %s", name,
+				 (unsigned long long)addr, (unsigned long long)len,
+				 v->terms.translates ? "mapped by its IOMMU, or not to one piece" :
+						       "in memory");
+	*out = v->terms.translates ? addr : (uintptr_t)p;
+	return v->terms.translates ? vhost_iotlb_tell(&v->iotlb, addr, len) : 0;
+}
+
+static void release_areas(struct vhost_ring *ring)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(ring->hold); i++)
+		dma_release(&ring->hold[i]);
 }
 
 /*
  * virtio-v1.4 2.7 "Split Virtqueues", 2.8.10 "Event Suppression Structure Format": the lengths of
  * the three areas, as in virtio/split.c and packed.c.
  */
-static int judge_areas(struct vhost_ring_addr *out, const struct vhost *v,
-		       const struct datapath_queue *dq, const struct dma *dma)
+static int judge_areas(struct vhost_ring *ring, const struct datapath_queue *dq)
 {
+	const struct vhost *v = ring->vhost;
 	uint64_t avail_len = v->packed ? 4 : 6 + 2 * (uint64_t)dq->size;
 	uint64_t used_len = v->packed ? 4 : 6 + 8 * (uint64_t)dq->size;
 	struct vhost_ring_addr a = { .used_gpa = dq->device };
-
-	if (v->terms.translates) {
-		/* N16: the kernel asks for each page before it goes there. */
-		*out = (struct vhost_ring_addr){ .desc = dq->desc, .avail = dq->driver,
-						 .used = dq->device, .used_gpa = dq->device };
-		return 0;
-	}
-	int r = place(&a.desc, "descriptor table", dma, dq->desc, 16 * (uint64_t)dq->size, 16);
+	int r = place(ring, &a.desc, "descriptor table", &ring->hold[0], dq->desc,
+		      16 * (uint64_t)dq->size, 16, v->packed ? DMA_BOTH : DMA_TO_DEVICE);
 
 	if (r == 0)
-		r = place(&a.avail, "available ring", dma, dq->driver, avail_len,
-			  v->packed ? 4 : 2);
+		r = place(ring, &a.avail, "available ring", &ring->hold[1], dq->driver, avail_len,
+			  v->packed ? 4 : 2, DMA_TO_DEVICE);
 	if (r == 0)
-		r = place(&a.used, "used ring", dma, dq->device, used_len, 4);
-	*out = a;
+		r = place(ring, &a.used, "used ring", &ring->hold[2], dq->device, used_len, 4,
+			  DMA_FROM_DEVICE);
+	ring->addr = a;
 	return r;
 }
 
@@ -149,7 +154,7 @@ static bool find_position(struct vhost_ring *ring, uint32_t base)
 	if (v->packed)
 		return true;
 	/* virtio-v1.4 2.7.8 "The Virtqueue Used Ring": the index is behind the flags. */
-	const uint8_t *used = dma_map(v->dma, ring->addr.used_gpa, 4, DMA_TO_DEVICE);
+	const uint8_t *used = ring->hold[2].host;
 
 	return !used || load_le16(used + 2) == avail;
 }
@@ -234,21 +239,23 @@ undo_watch:
 	return r;
 }
 
-int vhost_ring_up(struct vhost_ring *ring, const struct datapath_queue *dq, const struct dma *dma)
+int vhost_ring_up(struct vhost_ring *ring, const struct datapath_queue *dq)
 {
-	int r = judge_areas(&ring->addr, ring->vhost, dq, dma);
-
-	if (r < 0)
-		return error_add(r, "set up queue %u", dq->index);
 	ring->device_index = dq->index;
 	ring->call = dq->call;
 	ring->kick_fd = dq->kick_fd;
 	ring->has_position = false;
-	r = describe(ring, dq);
+	int r = judge_areas(ring, dq);
+
+	if (r == 0)
+		r = describe(ring, dq);
 	if (r == 0)
 		r = hook(ring);
 	ring->up = r == 0;
-	return r < 0 ? error_add(r, "set up queue %u", dq->index) : 0;
+	if (r == 0)
+		return 0;
+	release_areas(ring);
+	return error_add(r, "set up queue %u", dq->index);
 }
 
 void vhost_ring_down(struct vhost_ring *ring)
@@ -266,6 +273,7 @@ void vhost_ring_down(struct vhost_ring *ring)
 		(void)node->ops->set_ring_call(node, ring->index, FD_NONE);
 		(void)node->ops->set_ring_err(node, ring->index, FD_NONE);
 	}
+	release_areas(ring);
 	event_loop_call(ring->vhost->loop, unwatch, ring);
 	ring->kick_fd = FD_NONE;
 }

@@ -21,16 +21,18 @@ served() {
 	boot "${behind[@]}" "$@" <<-END
 		$look
 		dd if=/dev/hwrng of=/dev/null bs=1k count=16 2>/dev/null && echo random
-		# Writes and reads of all sizes, past the page cache.
-		dd if=/dev/zero of=/disk/big bs=1M count=24 oflag=direct 2>/dev/null &&
-			dd if=/disk/big bs=64k iflag=direct 2>/dev/null | sha256sum
-		dmesg | grep -c 'Blocked a Write\|viommu.*fault\|Unhandled' || true
+		# To the disk and back.
+		dd if=/dev/urandom of=/disk/big bs=1M count=8 2>/dev/null
+		sha256sum </disk/big >/sum
+		sync
+		echo 3 >/proc/sys/vm/drop_caches
+		sha256sum </disk/big | cmp - /sum && echo same
 	END
 	expect_status 0
 	expect '^groups: 3'
 	expect "^$(sample_hash)"
 	expect '^random'
-	expect "^$(head -c 25165824 /dev/zero | sha256sum | cut -c 1-64)"
+	expect '^same'
 }
 
 test_iommu_pci_strict() {
@@ -39,7 +41,8 @@ test_iommu_pci_strict() {
 }
 test_iommu_pci_lazy() {
 	served 'iommu.strict=0 iommu.passthrough=0'
-	expect '^type: DMA-FQ'
+	# Deferred where the driver can (Linux 6.9 and later).
+	expect '^type: DMA'
 }
 test_iommu_passthrough() {
 	served 'iommu.passthrough=1'

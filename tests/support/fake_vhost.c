@@ -190,9 +190,11 @@ static int fake_write_iotlb(struct vhost_node *node, const struct vhost_iotlb_me
 
 static int fake_read_iotlb(struct vhost_node *node, struct vhost_iotlb_message *m)
 {
-	(void)node;
-	(void)m;
-	return -EAGAIN;
+	struct fake_vhost *fake = from_node(node)->fake;
+
+	*m = fake->miss;
+	fake->miss.size = 0;
+	return m->size > 0 ? 0 : -EAGAIN;
 }
 
 static int fake_net_set_backend(struct vhost_node *node, unsigned ring, int fd)
@@ -334,6 +336,7 @@ void fake_vhost_init(struct fake_vhost *fake, struct features features)
 		.has_backend_features = true,
 		.backend_features = 0x6,
 		.scsi_abi = 1,
+		.miss_fd = FD_NONE,
 	};
 	for (unsigned i = 0; i < FAKE_VHOST_NODES; i++)
 		for (unsigned k = 0; k < FAKE_VHOST_RINGS; k++)
@@ -357,7 +360,7 @@ int fake_vhost_open(struct vhost_node **out, const char *path)
 	if (!f)
 		return error_set(ENOMEM, "open %s", path);
 	*f = (struct fake_node){
-		.base = { .ops = &fake_ops, .fd = FD_NONE },
+		.base = { .ops = &fake_ops, .fd = current->miss_fd },
 		.fake = current,
 		.index = current->n_opened++,
 	};

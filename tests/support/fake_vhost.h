@@ -31,6 +31,9 @@ struct fake_vhost {
 	int scsi_abi;			/* 1 */
 	struct vhost_memory_table memory;	/* as it was set last */
 
+	int miss_fd;			/* of its nodes; FD_NONE */
+	struct vhost_iotlb_message miss;	/* what read_iotlb gives next; size 0: nothing */
+
 	unsigned n_requests;
 	char line[FAKE_VHOST_LINES][96];
 	unsigned n_lines;
