@@ -36,6 +36,9 @@ struct fake_peer {
 	struct features offloads;	/* that the device asked for last; empty when stopped */
 	bool wants_readable[FAKE_PEER_PAIRS];
 	bool link_up;
+	/* I/O loop: how often frames were moved together; receive_many says 0 now and then. */
+	unsigned n_batches;
+	bool has_holes;
 	struct event_loop *loop[FAKE_PEER_PAIRS];
 	struct net_peer_start start;
 	struct fake_peer_post {
