@@ -22,6 +22,7 @@ enum {
 	NET_STASH_MAX = 256,		/* chains that one frame can fill */
 	NET_FRAMES_PER_TURN = 256,
 	NET_BYTES_PER_TURN = 1 << 22,
+	NET_BYTES_PER_BATCH = 1 << 18,	/* the driver hears of a batch, and goes on beside us */
 };
 
 /* virtio-v1.4 5.1.4 "Device configuration layout" */

@@ -459,7 +459,7 @@ static enum step run_step(struct net_pair *pair, unsigned *n, size_t *len)
 bool net_rx_run(struct net_pair *pair)
 {
 	struct net_rx *rx = &pair->rx;
-	size_t bytes = 0, len;
+	size_t bytes = 0, told = 0, len;
 	unsigned n = 0, n_came, n_told = 0;
 
 	while (n < NET_FRAMES_PER_TURN && bytes < NET_BYTES_PER_TURN) {
@@ -472,10 +472,12 @@ bool net_rx_run(struct net_pair *pair)
 		bytes += len;
 		n += n_came;
 		/* The driver takes those beside us, and has their buffers back by then. */
-		if (rx->pushed && n - n_told >= NET_PEER_BATCH) {
+		if (rx->pushed &&
+		    (n - n_told >= NET_PEER_BATCH || bytes - told >= NET_BYTES_PER_BATCH)) {
 			net_ctrl_flush(pair, rx->vq);
 			rx->pushed = false;
 			n_told = n;
+			told = bytes;
 		}
 	}
 	if (!rx->vq)
