@@ -48,6 +48,11 @@ static bool stash_fill(struct net_pair *pair, size_t want)
 		if (virtqueue_pop(rx->vq, c) != VQ_CHAIN)
 			break;
 		if (c->out_len > 0 || c->in_len <= pair->net->header_len) {
+			/* Those before it may have to go back first, and then so must this one. */
+			if (rx->n_stash > 0) {
+				virtqueue_unpop(rx->vq, c);
+				break;
+			}
 			virtqueue_push(rx->vq, c->head, 0);
 			rx->pushed = true;
 			continue;
