@@ -137,7 +137,7 @@ struct net_rx_slot {
 	size_t len;			/* of it */
 };
 
-/* Add a chain, but for the 'skip' bytes of it that are the header's; returns what is left of them. */
+/* Add a chain, without 'skip' bytes that are the header's.  Returns what is left of those. */
 static size_t land_on(struct landing *l, const struct chain *c, size_t skip)
 {
 	for (unsigned k = 0; k < c->n_in && l->n < NET_IOV_MAX - 1; k++) {
@@ -506,7 +506,8 @@ bool net_rx_deliver(struct net_pair *pair, const struct net_header *header,
 
 	if (!rx->vq || len > NET_FRAME_MAX || iov_read(iov, n, 0, rx->spill, len) < len)
 		return false;
-	fits = stash_fill(pair, pair->net->header_len + len) && hand_over(pair, &copy, rx->spill, 0, len);
+	fits = stash_fill(pair, pair->net->header_len + len) &&
+	       hand_over(pair, &copy, rx->spill, 0, len);
 	if (!fits)
 		rx->count.dropped++;
 	stash_give_back(rx);
