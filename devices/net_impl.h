@@ -22,6 +22,7 @@ enum {
 	NET_STASH_MAX = 256,		/* chains that one frame can fill */
 	NET_FRAMES_PER_TURN = 256,
 	NET_BYTES_PER_TURN = 1 << 22,
+	NET_BYTES_PER_BATCH = 1 << 18,	/* the driver hears of a batch, and goes on beside us */
 };
 
 /* virtio-v1.4 5.1.4 "Device configuration layout" */
@@ -50,6 +51,8 @@ struct net_counters {
 	uint64_t dropped;		/* could not be, or not delivered */
 };
 
+struct net_rx_slot;
+
 struct net_rx {
 	struct virtqueue *vq;		/* NULL while it does not run */
 	bool starved;			/* the driver must add buffers first */
@@ -59,6 +62,9 @@ struct net_rx {
 	size_t want;			/* room to offer: what the last large frame took */
 	struct iovec *iov;		/* NET_IOV_MAX; of 'open' queues */
 	uint8_t *spill;			/* the end of a frame for which there was too little room */
+	uint8_t *spills;		/* the same for each slot; behind it */
+	struct net_rx_slot *slot;	/* NET_PEER_BATCH: frames that are read together */
+	unsigned streak;		/* frames since a look that found none */
 	/* Popped and not used yet, in the order of the ring. */
 	struct chain stash[NET_STASH_MAX];
 	unsigned n_stash;

@@ -18,9 +18,9 @@
 struct net_peer;
 struct sock_filter;
 
-/* A frame that is sent together with others. */
+/* A frame that is sent or received together with others. */
 struct net_peer_frame {
-	const struct iovec *iov;	/* header first; as it is until send_many returns */
+	const struct iovec *iov;	/* header first; as it is until the call returns */
 	unsigned n;
 };
 enum { NET_PEER_BATCH = 32 };
@@ -84,6 +84,12 @@ struct net_peer_ops {
 	 */
 	ssize_t (*receive)(struct net_peer *peer, unsigned pair, const struct iovec *iov,
 			   unsigned n);
+	/*
+	 * Owner loop.  Optional: receive up to 'n' frames (NET_PEER_BATCH), one after the other,
+	 * into 'frame'; each has its result, as of 'receive'.  There may be one behind a 0.
+	 */
+	void (*receive_many)(struct net_peer *peer, unsigned pair,
+			     const struct net_peer_frame *frame, ssize_t *result, unsigned n);
 	/*
 	 * Owner loop.  Optional: call 'readable' (only) when there is something to receive: off
 	 * while the ring has no buffers.  Without it the model just does not look.

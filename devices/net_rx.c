@@ -16,8 +16,14 @@
 
 enum {
 	SPILL_SIZE = NET_FRAME_MAX + 1,	/* what fills it was too long */
-	WANT_MIN = NET_HEADER_MAX + 1500 + NET_ETHERNET_TAGGED,
+	WANT_MIN = NET_HEADER_LEN + 1500 + NET_ETHERNET_TAGGED,
 	WANT_MAX = NET_HEADER_MAX + NET_FRAME_MAX,
+	/*
+	 * So many frames must have come in a row for each that is read together with others: a
+	 * read that finds nothing costs four times what it saves when it finds something.
+	 */
+	STREAK_PER_READ = 8,
+	SLOT_IOV = 8,			/* header, pieces of one chain, spill */
 };
 
 static unsigned rx_index(const struct net_pair *pair)
@@ -42,6 +48,11 @@ static bool stash_fill(struct net_pair *pair, size_t want)
 		if (virtqueue_pop(rx->vq, c) != VQ_CHAIN)
 			break;
 		if (c->out_len > 0 || c->in_len <= pair->net->header_len) {
+			/* Those before it may have to go back first, and then so must this one. */
+			if (rx->n_stash > 0) {
+				virtqueue_unpop(rx->vq, c);
+				break;
+			}
 			virtqueue_push(rx->vq, c->head, 0);
 			rx->pushed = true;
 			continue;
@@ -112,34 +123,47 @@ static unsigned stash_count(const struct net_rx *rx, size_t total)
 /* Where a frame is read to. */
 struct landing {
 	uint8_t header[NET_HEADER_MAX];
-	unsigned n;			/* of rx->iov */
-	size_t room;			/* that chains have for the frame; then comes the spill */
+	struct iovec *iov;		/* header, room in chains, spill */
+	unsigned n;
+	size_t room;			/* that chains have for the frame */
+	uint8_t *spill;			/* then comes this */
 };
 
-static void prepare_landing(struct net_pair *pair, struct landing *l)
+/* One that is read together with others, into one chain. */
+struct net_rx_slot {
+	struct landing landing;
+	struct iovec iov[SLOT_IOV];
+	bool has_frame;
+	size_t len;			/* of it */
+};
+
+/* Add a chain, without 'skip' bytes that are the header's.  Returns what is left of those. */
+static size_t land_on(struct landing *l, const struct chain *c, size_t skip)
 {
-	struct net_rx *rx = &pair->rx;
+	for (unsigned k = 0; k < c->n_in && l->n < NET_IOV_MAX - 1; k++) {
+		struct iovec v = c->in[k];
+		size_t cut = min_u64(skip, v.iov_len);
+
+		skip -= cut;
+		if (v.iov_len == cut)
+			continue;
+		l->iov[l->n++] = (struct iovec){ (char *)v.iov_base + cut, v.iov_len - cut };
+		l->room += v.iov_len - cut;
+	}
+	return skip;
+}
+
+/* Chains number 'first' to 'first + n - 1' of the stash, and the spill. */
+static void prepare_landing(struct net_pair *pair, struct landing *l, unsigned first, unsigned n)
+{
 	size_t skip = pair->net->header_len;
 
-	rx->iov[0] = (struct iovec){ l->header, skip };
+	l->iov[0] = (struct iovec){ l->header, skip };
 	l->n = 1;
 	l->room = 0;
-	for (unsigned i = 0; i < rx->n_stash; i++) {
-		const struct chain *c = &rx->stash[i];
-
-		for (unsigned k = 0; k < c->n_in && l->n < NET_IOV_MAX - 1; k++) {
-			struct iovec v = c->in[k];
-			size_t cut = min_u64(skip, v.iov_len);
-
-			skip -= cut;
-			if (v.iov_len == cut)
-				continue;
-			rx->iov[l->n++] = (struct iovec){ (char *)v.iov_base + cut,
-							  v.iov_len - cut };
-			l->room += v.iov_len - cut;
-		}
-	}
-	rx->iov[l->n++] = (struct iovec){ rx->spill, SPILL_SIZE };
+	for (unsigned i = first; i < first + n; i++)
+		skip = land_on(l, &pair->rx.stash[i], skip);
+	l->iov[l->n++] = (struct iovec){ l->spill, SPILL_SIZE };
 }
 
 /* What is offered to the next frame follows the size of those that come. */
@@ -161,7 +185,8 @@ static bool is_too_long(const struct virtio_net *net, const struct net_header *h
  * The chains of the stash hold the frame, but for what is in the spill.  Returns false if there is
  * no room for all of it; nothing is used then.
  */
-static bool hand_over(struct net_pair *pair, struct net_header *header, size_t room, size_t len)
+static bool hand_over(struct net_pair *pair, struct net_header *header, const uint8_t *spill,
+		      size_t room, size_t len)
 {
 	struct virtio_net *net = pair->net;
 	struct net_rx *rx = &pair->rx;
@@ -172,7 +197,7 @@ static bool hand_over(struct net_pair *pair, struct net_header *header, size_t r
 	if (rx->stash_room < total)
 		return false;
 	if (len > room)
-		stash_write(rx, net->header_len + room, rx->spill, len - room);
+		stash_write(rx, net->header_len + room, spill, len - room);
 	header->num_buffers = (uint16_t)stash_count(rx, total);
 	net_header_store(header, bytes, net->header_len);
 	stash_write(rx, 0, bytes, net->header_len);
@@ -184,7 +209,6 @@ static bool hand_over(struct net_pair *pair, struct net_header *header, size_t r
 static bool take_frame(struct net_pair *pair, const struct landing *l, size_t len)
 {
 	struct virtio_net *net = pair->net;
-	struct net_rx *rx = &pair->rx;
 	uint8_t head[NET_FRAME_HEAD];
 	struct net_header header;
 
@@ -193,20 +217,20 @@ static bool take_frame(struct net_pair *pair, const struct landing *l, size_t le
 	    is_too_long(net, &header, len))
 		return false;
 	if (net->capture)
-		net_capture_frame(net->capture, rx->iov + 1, l->n - 1, 0, len);
+		net_capture_frame(net->capture, l->iov + 1, l->n - 1, 0, len);
 
 	struct net_frame frame = {
 		.head = head,
-		.head_len = (unsigned)iov_read(rx->iov + 1, l->n - 1, 0, head,
+		.head_len = (unsigned)iov_read(l->iov + 1, l->n - 1, 0, head,
 					       min_u64(sizeof(head), len)),
 		.len = len,
 		.header = &header,
-		.iov = rx->iov + 1,
+		.iov = l->iov + 1,
 		.n_iov = l->n - 1,
 	};
 	switch (net_ctrl_judge(pair, &frame)) {
 	case NET_FRAME_TAKE:
-		return hand_over(pair, &header, l->room, len);
+		return hand_over(pair, &header, l->spill, l->room, len);
 	case NET_FRAME_MOVED:
 		return true;
 	case NET_FRAME_DROP:
@@ -232,24 +256,145 @@ static enum step judge_result(struct net_pair *pair, ssize_t r, size_t *len)
 	return STEP_FRAME;
 }
 
+static void take_and_count(struct net_pair *pair, const struct landing *l, size_t len)
+{
+	struct net_rx *rx = &pair->rx;
+
+	learn_size(rx, pair->net->header_len + len);
+	rx->count.frames++;
+	rx->count.bytes += len;
+	if (!take_frame(pair, l, len))
+		rx->count.dropped++;
+}
+
 static enum step receive_frame(struct net_pair *pair, size_t *len)
 {
 	struct net_peer *peer = pair->net->peer;
 	struct net_rx *rx = &pair->rx;
-	struct landing l;
+	struct landing l = { .iov = rx->iov, .spill = rx->spill };
 
-	prepare_landing(pair, &l);
-	ssize_t r = peer->ops->receive(peer, pair->number, rx->iov, l.n);
+	prepare_landing(pair, &l, 0, rx->n_stash);
+	ssize_t r = peer->ops->receive(peer, pair->number, l.iov, l.n);
 	enum step step = judge_result(pair, r, len);
 
-	if (step != STEP_FRAME)
-		return step;
-	learn_size(rx, pair->net->header_len + *len);
-	rx->count.frames++;
-	rx->count.bytes += *len;
-	if (!take_frame(pair, &l, *len))
-		rx->count.dropped++;
-	return STEP_FRAME;
+	if (step == STEP_FRAME)
+		take_and_count(pair, &l, *len);
+	rx->streak = step == STEP_FRAME ? rx->streak + 1 : 0;
+	return step;
+}
+
+/* --- several frames -------------------------------------------------------------------------- */
+
+/*
+ * How many frames to read together now.  Only where a frame may go on in further buffers, so that
+ * one that is larger than those before it still fits, and only where the driver does not want its
+ * buffers back in order, as those are not neighbours.
+ */
+static unsigned batch_size(const struct net_pair *pair)
+{
+	const struct virtio_net *net = pair->net;
+
+	if (!net->peer->ops->receive_many || !net->is_merging ||
+	    features_has(&net->accepted, VIRTIO_F_IN_ORDER))
+		return 1;
+	return (unsigned)min_u64(pair->rx.streak / STREAK_PER_READ, NET_PEER_BATCH);
+}
+
+/* A chain for each, if there are so many that suit.  Returns how many there are. */
+static unsigned prepare_slots(struct net_pair *pair, unsigned n)
+{
+	struct net_rx *rx = &pair->rx;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct net_rx_slot *slot = &rx->slot[i];
+		const struct chain *c = &rx->stash[i];
+
+		if (i == rx->n_stash && !stash_fill(pair, rx->stash_room + 1))
+			return i;
+		if (i == rx->n_stash || c->in_len < rx->want || c->n_in > SLOT_IOV - 2)
+			return i;
+		slot->landing.iov = slot->iov;
+		slot->landing.spill = rx->spills + (size_t)i * SPILL_SIZE;
+		prepare_landing(pair, &slot->landing, i, 1);
+	}
+	return n;
+}
+
+/* Out of the chains, which are needed for the frames before: all into the spill. */
+static void lift_frames(struct net_rx_slot *slot, unsigned n)
+{
+	for (; n > 0; slot++, n--) {
+		struct landing *l = &slot->landing;
+		size_t here = min_u64(slot->len, l->room);
+
+		if (slot->len == 0 || slot->len > NET_FRAME_MAX)
+			continue;
+		memmove(l->spill + here, l->spill, slot->len - here);
+		iov_read(l->iov + 1, l->n - 1, 0, l->spill, here);
+		l->iov[1] = (struct iovec){ l->spill, slot->len };
+		l->n = 2;
+		l->room = 0;
+	}
+}
+
+/*
+ * Each frame lies in the chain that is its turn, as long as none before it was dropped or took more
+ * than one.  From there on all are copied.
+ */
+static void take_slots(struct net_pair *pair, unsigned n)
+{
+	struct net_rx *rx = &pair->rx;
+	bool lifted = false;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct net_rx_slot *slot = &rx->slot[i];
+		unsigned n_stash = rx->n_stash;
+
+		if (!lifted && pair->net->header_len + slot->len > rx->stash[0].in_len) {
+			lift_frames(slot + 1, n - i - 1);
+			lifted = true;
+		}
+		if (slot->has_frame)
+			take_and_count(pair, &slot->landing, slot->len);
+		if (!lifted && rx->n_stash != n_stash - 1) {
+			lift_frames(slot + 1, n - i - 1);
+			lifted = true;
+		}
+	}
+}
+
+/* Up to 'n' frames; 'len' is the sum of their lengths, and *n how many there were. */
+static enum step receive_frames(struct net_pair *pair, unsigned *n, size_t *len)
+{
+	struct net_peer *peer = pair->net->peer;
+	struct net_peer_frame frame[NET_PEER_BATCH];
+	ssize_t result[NET_PEER_BATCH];
+	struct net_rx *rx = &pair->rx;
+	unsigned n_slots = prepare_slots(pair, *n), n_came = 0;
+	bool is_lost = false;
+
+	if (n_slots < 2) {
+		*n = 1;
+		return receive_frame(pair, len);
+	}
+	for (unsigned i = 0; i < n_slots; i++)
+		frame[i] = (struct net_peer_frame){ rx->slot[i].iov, rx->slot[i].landing.n };
+	peer->ops->receive_many(peer, pair->number, frame, result, n_slots);
+	*len = 0;
+	for (unsigned i = 0; i < n_slots; i++) {
+		enum step step = judge_result(pair, result[i], &rx->slot[i].len);
+
+		is_lost |= step == STEP_LOST;
+		rx->slot[i].has_frame = step == STEP_FRAME;
+		n_came += rx->slot[i].has_frame;
+		*len += rx->slot[i].len;
+	}
+	take_slots(pair, n_slots);
+	rx->streak = n_came == n_slots ? rx->streak + n_came : 0;
+	*n = n_came;
+	if (is_lost)
+		return STEP_LOST;
+	return n_came > 0 ? STEP_FRAME : STEP_NOTHING;
 }
 
 /* Nobody is there to have it: the cable is out, or the ring is. */
@@ -297,10 +442,11 @@ static void feed(struct net_pair *pair)
 	look_at_peer(pair, true);
 }
 
-static enum step run_step(struct net_pair *pair, size_t *len)
+static enum step run_step(struct net_pair *pair, unsigned *n, size_t *len)
 {
 	struct net_rx *rx = &pair->rx;
 
+	*n = 1;
 	*len = 0;
 	if (!rx->vq && rx->holds) {
 		starve(pair);
@@ -315,7 +461,8 @@ static enum step run_step(struct net_pair *pair, size_t *len)
 		return STEP_NOTHING;
 	}
 	feed(pair);
-	return receive_frame(pair, len);
+	*n = batch_size(pair);
+	return *n > 1 ? receive_frames(pair, n, len) : receive_frame(pair, len);
 }
 
 /* The driver ends the ring: what comes from now on is not for whoever comes next. */
@@ -327,22 +474,25 @@ void net_rx_cancel(struct net_pair *pair)
 bool net_rx_run(struct net_pair *pair)
 {
 	struct net_rx *rx = &pair->rx;
-	size_t bytes = 0, len;
-	unsigned n = 0;
+	size_t bytes = 0, told = 0, len;
+	unsigned n = 0, n_came, n_told = 0;
 
 	while (n < NET_FRAMES_PER_TURN && bytes < NET_BYTES_PER_TURN) {
-		enum step step = run_step(pair, &len);
+		enum step step = run_step(pair, &n_came, &len);
 
 		if (step == STEP_LOST)
 			net_peer_lost(pair);
 		if (step != STEP_FRAME)
 			break;
 		bytes += len;
-		n++;
+		n += n_came;
 		/* The driver takes those beside us, and has their buffers back by then. */
-		if (rx->pushed && n % NET_PEER_BATCH == 0) {
+		if (rx->pushed &&
+		    (n - n_told >= NET_PEER_BATCH || bytes - told >= NET_BYTES_PER_BATCH)) {
 			net_ctrl_flush(pair, rx->vq);
 			rx->pushed = false;
+			n_told = n;
+			told = bytes;
 		}
 	}
 	if (!rx->vq)
@@ -352,7 +502,7 @@ bool net_rx_run(struct net_pair *pair)
 		net_ctrl_flush(pair, rx->vq);
 	rx->pushed = false;
 	/* There may be more, and nobody says so again. */
-	if (n == NET_FRAMES_PER_TURN || bytes >= NET_BYTES_PER_TURN)
+	if (n >= NET_FRAMES_PER_TURN || bytes >= NET_BYTES_PER_TURN)
 		local_queue_resume(pair->net->datapath, rx_index(pair));
 	return n > 0;
 }
@@ -366,7 +516,8 @@ bool net_rx_deliver(struct net_pair *pair, const struct net_header *header,
 
 	if (!rx->vq || len > NET_FRAME_MAX || iov_read(iov, n, 0, rx->spill, len) < len)
 		return false;
-	fits = stash_fill(pair, pair->net->header_len + len) && hand_over(pair, &copy, 0, len);
+	fits = stash_fill(pair, pair->net->header_len + len) &&
+	       hand_over(pair, &copy, rx->spill, 0, len);
 	if (!fits)
 		rx->count.dropped++;
 	stash_give_back(rx);
@@ -391,9 +542,13 @@ int net_rx_open(struct net_pair *pair)
 	struct net_rx *rx = &pair->rx;
 
 	rx->iov = calloc(NET_IOV_MAX, sizeof(*rx->iov));
-	rx->spill = malloc(SPILL_SIZE);
-	if (rx->iov && rx->spill)
+	/* The first is for frames that are read alone; touched when it is needed. */
+	rx->spill = malloc((size_t)SPILL_SIZE * (1 + NET_PEER_BATCH));
+	rx->slot = calloc(NET_PEER_BATCH, sizeof(*rx->slot));
+	if (rx->iov && rx->spill && rx->slot) {
+		rx->spills = rx->spill + SPILL_SIZE;
 		return 0;
+	}
 	net_rx_close(pair);
 	return error_set(ENOMEM, "allocate room for received packets");
 }
@@ -402,6 +557,8 @@ void net_rx_close(struct net_pair *pair)
 {
 	free(pair->rx.iov);
 	free(pair->rx.spill);
+	free(pair->rx.slot);
+	pair->rx.slot = NULL;
 	pair->rx.iov = NULL;
 	pair->rx.spill = NULL;
 }
@@ -415,6 +572,7 @@ void net_rx_start(struct net_pair *pair, struct virtqueue *q)
 	rx->n_stash = 0;
 	rx->stash_room = 0;
 	rx->want = WANT_MIN;
+	rx->streak = 0;
 	rx->pushed = false;
 	feed(pair);
 	rx->poller = (struct event_poller){ .poll = rx_poll };

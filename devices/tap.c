@@ -349,6 +349,14 @@ static int tap_send_many(struct net_peer *peer, unsigned pair, const struct net_
 	return r < 0 ? r : (int)n_sent + r;
 }
 
+/* EFAULT is how a read ends that the deletion overtook. */
+static ssize_t judge_received(struct tap_queue *q, ssize_t r)
+{
+	if (r >= 0)
+		return r;
+	return r == -EBADFD || r == -EFAULT ? lose(q) : 0;
+}
+
 static ssize_t tap_receive(struct net_peer *peer, unsigned pair, const struct iovec *iov,
 			   unsigned n)
 {
@@ -360,10 +368,25 @@ static ssize_t tap_receive(struct net_peer *peer, unsigned pair, const struct io
 	do
 		r = readv(q->fd, iov, (int)n);
 	while (r < 0 && errno == EINTR);
-	if (r >= 0)
-		return r;
-	/* EFAULT is how a read ends that the deletion overtook. */
-	return errno == EBADFD || errno == EFAULT ? lose(q) : 0;
+	return judge_received(q, r < 0 ? -errno : r);
+}
+
+static void tap_receive_many(struct net_peer *peer, unsigned pair,
+			     const struct net_peer_frame *frame, ssize_t *result, unsigned n)
+{
+	struct tap_queue *q = &to_tap(peer)->queue[pair];
+	struct io_batch_op op[NET_PEER_BATCH];
+	unsigned n_done = 0;
+
+	if (q->batch && q->is_attached) {
+		for (unsigned i = 0; i < n; i++)
+			op[i] = (struct io_batch_op){ .iov = frame[i].iov, .n = frame[i].n };
+		n_done = io_batch_read(q->batch, op, n);
+	}
+	for (unsigned i = 0; i < n_done; i++)
+		result[i] = judge_received(q, op[i].result);
+	for (unsigned i = n_done; i < n; i++)
+		result[i] = tap_receive(peer, pair, frame[i].iov, frame[i].n);
 }
 
 static void tap_want_readable(struct net_peer *peer, unsigned pair, bool want)
@@ -403,6 +426,7 @@ static const struct net_peer_ops tap_ops = {
 	.send = tap_send,
 	.send_many = tap_send_many,
 	.receive = tap_receive,
+	.receive_many = tap_receive_many,
 	.want_readable = tap_want_readable,
 	.set_link = tap_set_link,
 	.vhost_fd = tap_vhost_fd,

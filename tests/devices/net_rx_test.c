@@ -310,3 +310,82 @@ Test(net_rx, sessions_follow_each_other)
 		fake_driver_reset(&net.rig.driver);
 	}
 }
+
+enum { BUFFERS = 60, BUFFER = 1600, FRAMES = 50 };
+
+/* Most fit a buffer; some take two, some are no frames at all. */
+static size_t mixed_size(unsigned i)
+{
+	if (i % 67 == 40)
+		return 3000;
+	return i % 41 == 30 ? 5 : 60 + i * 37 % 1400;
+}
+
+static uint64_t gpa_of[RIG_QUEUE_SIZE];
+
+/* Many buffers and one kick. */
+static void offer_buffers(void)
+{
+	for (unsigned i = 0; i < BUFFERS; i++) {
+		uint64_t gpa = net.scratch + MIB(1) + (uint64_t)i * 2048;
+		uint16_t head = fake_ring_add(&net.rig.ring[RX],
+					      &(struct fake_buf){ gpa, BUFFER, true }, 1);
+
+		gpa_of[head % RIG_QUEUE_SIZE] = gpa;
+	}
+	fake_driver_kick(&net.rig.driver, RX);
+}
+
+static size_t take_buffer(uint8_t *to)
+{
+	uint32_t head;
+	size_t len = device_rig_wait(&net.rig, RX, &head);
+
+	cr_assert_leq(len, BUFFER);
+	memcpy(to, device_rig_at(&net.rig, gpa_of[head % RIG_QUEUE_SIZE], len), len);
+	return len;
+}
+
+static void check_mixed_frame(unsigned i)
+{
+	size_t size = mixed_size(i), len, total = 0;
+	unsigned n = (unsigned)(HEADER + size + BUFFER - 1) / BUFFER;
+	struct net_header h;
+
+	for (unsigned k = 0; k < n; k++) {
+		len = take_buffer(got + total);
+		cr_assert(k == n - 1 || len == BUFFER, "frame %u, buffer %u of %u: %zu", i, k, n,
+			  len);
+		total += len;
+	}
+	net_header_load(&h, got, HEADER);
+	cr_assert_eq(h.num_buffers, n, "frame %u", i);
+	cr_assert_eq(total, HEADER + size, "frame %u", i);
+	net_rig_fill(frame, size, (uint8_t)i);
+	cr_assert_arr_eq(got + HEADER, frame, size, "frame %u", i);
+}
+
+/* Frames that are read together are what they were, whatever is between them. */
+Test(net_rx, a_flood_of_mixed_frames_arrives_whole_and_in_order)
+{
+	for (unsigned k = 0; k < 40; k++) {
+		struct features f = { { UINT64_MAX, UINT64_MAX } };
+		unsigned first = k * 13;
+
+		features_remove(&f, VIRTIO_F_EVENT_IDX);
+		features_remove(&f, VIRTIO_F_IN_ORDER);
+		features_remove(&f, VIRTIO_NET_F_MTU);
+		if (k & 1)
+			features_remove(&f, VIRTIO_F_RING_PACKED);
+		net_rig_start(&net, f, 2);
+		net.peer->has_holes = k & 2;
+		for (unsigned i = 0; i < FRAMES; i++)
+			give(&none, mixed_size(first + i), (uint8_t)(first + i));
+		offer_buffers();
+		for (unsigned i = 0; i < FRAMES; i++)
+			if (mixed_size(first + i) >= 14)
+				check_mixed_frame(first + i);
+		fake_driver_reset(&net.rig.driver);
+	}
+	cr_assert_gt(net.peer->n_batches, 80);
+}

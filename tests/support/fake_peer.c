@@ -179,6 +179,32 @@ static ssize_t peer_receive(struct net_peer *base, unsigned pair, const struct i
 	return r;
 }
 
+static int peer_send_many(struct net_peer *base, unsigned pair, const struct net_peer_frame *frame,
+			  unsigned n)
+{
+	to_fake(base)->n_batches++;
+	for (unsigned i = 0; i < n; i++) {
+		int r = peer_send(base, pair, frame[i].iov, frame[i].n);
+
+		if (r < 0)
+			return r == -EAGAIN ? (int)i : r;
+	}
+	return (int)n;
+}
+
+static void peer_receive_many(struct net_peer *base, unsigned pair,
+			      const struct net_peer_frame *frame, ssize_t *result, unsigned n)
+{
+	struct fake_peer *peer = to_fake(base);
+
+	peer->n_batches++;
+	for (unsigned i = 0; i < n; i++) {
+		bool is_hole = peer->has_holes && i % 7 == peer->n_batches % 7;
+
+		result[i] = is_hole ? 0 : peer_receive(base, pair, frame[i].iov, frame[i].n);
+	}
+}
+
 static void peer_want_readable(struct net_peer *base, unsigned pair, bool want)
 {
 	struct fake_peer *peer = to_fake(base);
@@ -234,7 +260,9 @@ static const struct net_peer_ops fake_ops = {
 	.set_offloads = peer_set_offloads,
 	.set_pairs = peer_set_pairs,
 	.send = peer_send,
+	.send_many = peer_send_many,
 	.receive = peer_receive,
+	.receive_many = peer_receive_many,
 	.want_readable = peer_want_readable,
 	.set_link = peer_set_link,
 	.set_filter = peer_set_filter,

@@ -38,6 +38,9 @@ struct fake_peer {
 	bool link_up;
 	bool filters;			/* it was given a filter */
 	unsigned n_filters;
+	/* I/O loop: how often frames were moved together; receive_many says 0 now and then. */
+	unsigned n_batches;
+	bool has_holes;
 	struct event_loop *loop[FAKE_PEER_PAIRS];
 	struct net_peer_start start;
 	struct fake_peer_post {
