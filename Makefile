@@ -80,7 +80,7 @@ obj/vireo.1: vireo
 FAULT_CALLS := eventfd epoll_create1 epoll_ctl timerfd_create memfd_create ftruncate fallocate fstat \
 	fdatasync pread preadv preadv2 pwritev2 madvise pthread_create io_uring_queue_init \
 	io_uring_queue_init_params io_uring_register_files syscall ioctl open fcntl mmap \
-	munmap malloc calloc realloc strdup free
+	munmap socket bind listen connect malloc calloc realloc strdup free
 FAULT_LDFLAGS := $(patsubst %,-Wl$(comma)--wrap=%,$(FAULT_CALLS))
 
 define floor_rules

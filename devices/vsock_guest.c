@@ -124,10 +124,6 @@ static bool take_by_state(struct vsock_conn *conn, const struct vsock_packet *p,
 static void take_known(struct vsock_conn *conn, const struct vsock_packet *p,
 		       const struct iovec *iov, unsigned n)
 {
-	if (p->op == VSOCK_OP_RST) {
-		vsock_conn_free(conn);
-		return;
-	}
 	if (conn->state == VSOCK_DYING)
 		return;
 	if (p->type != conn->type ||
@@ -160,6 +156,12 @@ void vsock_hub_take(struct vsock_hub *hub, const struct iovec *iov, unsigned n, 
 		return;
 	}
 	struct vsock_conn *conn = vsock_hub_find(hub, p.src_port, p.dst_port);
+	if (p.op == VSOCK_OP_RST) {
+		/* Whatever else is wrong with it: the guest has no such connection. */
+		if (conn)
+			vsock_conn_free(conn);
+		return;
+	}
 	if (p.len > len - VSOCK_HEADER_LEN || n > VSOCK_MAX_IOV || !is_served(hub, p.type)) {
 		if (!conn)
 			refuse(hub, &p);

@@ -23,6 +23,8 @@ static bool parse_hello(struct vsock_conn *conn, uint32_t *port)
 
 	memcpy(text, conn->hello, conn->hello_len);
 	text[conn->hello_len] = '\0';
+	if (strlen(text) != conn->hello_len)
+		return false;
 	text[strcspn(text, "\r\n")] = '\0';
 	if (strncmp(text, word, strlen(word)) != 0 ||
 	    text_parse_u64(text + strlen(word), &number) < 0 || number >= PORT_ANY)

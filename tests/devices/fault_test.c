@@ -9,10 +9,15 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "devices/virtio_models.h"
+#include "devices/vsock_packet.h"
 #include "tests/support/blk_rig.h"
 #include "tests/support/fault.h"
 #include "vmm/base/error.h"
@@ -326,4 +331,63 @@ Test(fault, net_on_a_tap)
 	cr_assert_geq(fault_each(live, &life), 10u);
 	event_loop_destroy(rig.io);
 	fake_machine_destroy(rig.machine);
+}
+
+/* --- Sockets ---------------------------------------------------------------------------------- */
+
+static char vsock_path[64];
+static int vsock_listener;
+
+static int create_vsock(struct life *life, struct virtio_device **out)
+{
+	const struct virtio_vsock_config config = {
+		.name = "vsock", .vhost = VIRTIO_OFFLOAD_OFF, .vhost_fd = FD_NONE,
+		.socket = vsock_path, .loop = life->rig->io,
+	};
+
+	return virtio_vsock_create(out, &config);
+}
+
+/* A connection to the host's listener, or a RST. */
+static int use_vsock(struct life *life)
+{
+	uint64_t to = device_rig_alloc(life->rig, 64), from = device_rig_alloc(life->rig, 64);
+	const struct vsock_packet request = {
+		.src_cid = 3, .dst_cid = VSOCK_CID_HOST, .src_port = 1, .dst_port = 5,
+		.type = VSOCK_STREAM, .op = VSOCK_OP_REQUEST, .buf_alloc = 4096,
+	};
+	struct vsock_packet reply;
+
+	vsock_packet_store(&request, device_rig_at(life->rig, from, VSOCK_HEADER_LEN));
+	device_rig_add(life->rig, 0, &(struct fake_buf){ to, 64, true }, 1);
+	device_rig_add(life->rig, 1, &(struct fake_buf){ from, VSOCK_HEADER_LEN, false }, 1);
+	if (!answered(life, 1) || !answered(life, 0))
+		return FAULT_SHOWN;
+	vsock_packet_load(&reply, device_rig_at(life->rig, to, VSOCK_HEADER_LEN));
+	for (int fd; (fd = accept4(vsock_listener, NULL, NULL, SOCK_NONBLOCK)) >= 0;)
+		close(fd);
+	return reply.op == VSOCK_OP_RESPONSE ? FAULT_FINE : FAULT_SHOWN;
+}
+
+Test(fault, vsock)
+{
+	struct life life = { .rig = &rig, .n_queues = 3, .create = create_vsock,
+			     .use = use_vsock };
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	char dir[] = "/tmp/vireo-fault-XXXXXX";
+
+	cr_assert_not_null(mkdtemp(dir));
+	snprintf(vsock_path, sizeof(vsock_path), "%s/s", dir);
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s_5", vsock_path);
+	vsock_listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	cr_assert_eq(bind(vsock_listener, (struct sockaddr *)&a, sizeof(a)), 0);
+	cr_assert_eq(listen(vsock_listener, 16), 0);
+	device_rig_create(&rig);
+	live_over_both(&life);
+	event_loop_destroy(rig.io);
+	fake_machine_destroy(rig.machine);
+	close(vsock_listener);
+	unlink(a.sun_path);
+	/* No socket of the device's was left. */
+	cr_assert_eq(rmdir(dir), 0);
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -329,6 +330,46 @@ int __wrap_open(const char *path, int flags, ...)
 	if (!hits("open"))
 		return __real_open(path, flags, mode);
 	errno = EMFILE;
+	return -1;
+}
+
+int __real_socket(int family, int type, int protocol);
+int __wrap_socket(int family, int type, int protocol);
+int __wrap_socket(int family, int type, int protocol)
+{
+	if (!hits("socket"))
+		return __real_socket(family, type, protocol);
+	errno = EMFILE;
+	return -1;
+}
+
+int __real_bind(int fd, const struct sockaddr *addr, socklen_t len);
+int __wrap_bind(int fd, const struct sockaddr *addr, socklen_t len);
+int __wrap_bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	if (!hits("bind"))
+		return __real_bind(fd, addr, len);
+	errno = EACCES;
+	return -1;
+}
+
+int __real_listen(int fd, int backlog);
+int __wrap_listen(int fd, int backlog);
+int __wrap_listen(int fd, int backlog)
+{
+	if (!hits("listen"))
+		return __real_listen(fd, backlog);
+	errno = EADDRINUSE;
+	return -1;
+}
+
+int __real_connect(int fd, const struct sockaddr *addr, socklen_t len);
+int __wrap_connect(int fd, const struct sockaddr *addr, socklen_t len);
+int __wrap_connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	if (!hits("connect"))
+		return __real_connect(fd, addr, len);
+	errno = ECONNREFUSED;
 	return -1;
 }
 
