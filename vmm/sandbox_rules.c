@@ -1,7 +1,7 @@
 /*
  * What a running VM asks of the kernel, each with its reason.  What is not here: opening
- * anything by name, sockets (but for devices that are about them), starting programs, executable memory, signals to others.  ioctl
- * requests to KVM are listed in vmm/machine/kvm_requests.c, those to a tap in devices/tap.c.
+ * anything by name, sockets (but for devices that are about them), starting programs,
+ * executable memory, signals to others.  ioctl requests to KVM are listed in vmm/machine/kvm_requests.c, those to a tap in devices/tap.c.
  */
 #include "vmm/sandbox_rules.h"
 
