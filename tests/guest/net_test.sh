@@ -30,6 +30,14 @@ make_host() {
 	serve busybox httpd -f -p 127.0.0.1:8000 -h www
 	serve busybox httpd -f -p '[::1]:8000' -h www
 	serve socat UDP-RECVFROM:53,bind=127.0.0.1,fork "EXEC:$here/net-names.sh"
+	# Slow machines take a while to start them.
+	for _ in $(seq 100); do
+		! host busybox nslookup -timeout=20 -type=a vireo.test 127.0.0.1 >asked 2>&1 || break
+		sleep 0.1
+	done
+	expect '192\.0\.2\.7' asked
+	host cat /etc/resolv.conf >resolv
+	expect '127\.0\.0\.1' resolv
 }
 
 host() { ip netns exec "$netns" "$@"; }
@@ -84,7 +92,7 @@ user_net() {
 		echo offloads: $(cat /sys/class/net/eth0/carrier) $(cat /sys/class/net/eth0/mtu)
 		udhcpc -q -n -i eth0 -s /dhcp
 		ping -c 2 -w 20 10.0.2.2
-		nslookup -type=a vireo.test 10.0.2.3
+		nslookup -timeout=20 -type=a vireo.test 10.0.2.3
 		wget -q -O - http://10.0.2.2:8000/numbers | sha256sum | sed 's/^/from the host: /'
 		for i in $(seq 100); do
 			ip -6 address show dev eth0 | grep -q 'fec0:.*global\|fec0:.*site' && break
