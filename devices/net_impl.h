@@ -65,9 +65,12 @@ struct net_rx {
 	struct net_counters count;
 };
 
+struct net_tx_slot;
+
 struct net_tx {
 	struct virtqueue *vq;
-	struct iovec *iov;		/* NET_IOV_MAX */
+	struct iovec *iov;		/* NET_IOV_MAX + 1 */
+	struct net_tx_slot *slot;	/* NET_PEER_BATCH */
 	uint8_t *bounce;		/* NET_FRAME_MAX; a frame in more pieces than that */
 	struct net_counters count;
 };
@@ -98,7 +101,8 @@ struct virtio_net {
 	struct virtio_device dev;
 	struct net_peer *peer;		/* owned */
 	struct net_capture *capture;	/* owned, or NULL */
-	struct datapath *datapath;	/* in process; owned by 'dev' once it is a part */
+	struct datapath *datapath;	/* in process: all queues, or those beside 'offload' */
+	struct datapath *offload;	/* to the host's kernel (net_vhost.c), or NULL */
 	unsigned n_pairs_max;
 	uint16_t mtu;			/* 0: not offered */
 
@@ -109,6 +113,7 @@ struct virtio_net {
 	size_t mtu_frame_max;		/* longest frame that is not segmented; SIZE_MAX: any */
 	bool is_merging;		/* MRG_RXBUF */
 	bool is_started;		/* the peer is, for this session */
+	bool is_offloaded;		/* the host's kernel moves the frames */
 
 	/* Set on the control path, read by the loops. */
 	atomic_bool link_up;
@@ -120,6 +125,9 @@ struct virtio_net {
 };
 
 extern const struct local_ops net_local_ops;	/* net_path.c; the model is struct virtio_net */
+
+/* What follows from the features that the driver accepted.  Control path, before a start. */
+void net_take_features(struct virtio_net *net, struct features accepted);
 
 /* What net_path.c calls, each on the pair's loop unless it says otherwise. */
 int net_rx_open(struct net_pair *pair);		/* control path; 0 or -ENOMEM with a chain */

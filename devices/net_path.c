@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "devices/net_impl.h"
+#include "devices/net_vhost.h"
 #include "vmm/base/error.h"
 
 enum net_role net_role_of(const struct virtio_net *net, unsigned index)
@@ -65,6 +66,8 @@ static void look_again(void *arg)
 void net_set_link(struct virtio_net *net, bool up)
 {
 	atomic_store(&net->link_up, up);
+	if (net->is_offloaded)
+		net_vhost_set_link(net->offload, up);
 	if (net->peer->ops->set_link)
 		net->peer->ops->set_link(net->peer, up);
 	/* What arrived before is gone, also where no buffer waits for it. */
@@ -107,8 +110,7 @@ int net_set_pairs(struct virtio_net *net, unsigned n)
 
 /* --- session --------------------------------------------------------------------------------- */
 
-/* What follows from the features that the driver accepted. */
-static void take_features(struct virtio_net *net, struct features accepted)
+void net_take_features(struct virtio_net *net, struct features accepted)
 {
 	bool has_pairs = features_has(&accepted, VIRTIO_NET_F_MQ) ||
 			 features_has(&accepted, VIRTIO_NET_F_RSS);
@@ -122,15 +124,18 @@ static void take_features(struct virtio_net *net, struct features accepted)
 		net->mtu_frame_max = net->mtu + (size_t)NET_ETHERNET_TAGGED;
 }
 
-static int start_peer(struct virtio_net *net)
+static int start_peer(struct virtio_net *net, bool resume)
 {
 	struct event_loop *loop[NET_MAX_PAIRS];
+	/* Of a peer whose frames go past us only its end is of interest. */
+	bool here = !net->is_offloaded;
 	const struct net_peer_start start = {
 		.header_len = net->header_len,
 		.n_pairs = net->n_pairs,
 		.loop = loop,
-		.readable = on_readable,
-		.writable = on_writable,
+		.resume = resume,
+		.readable = here ? on_readable : NULL,
+		.writable = here ? on_writable : NULL,
 		.lost = on_lost,
 		.arg = net,
 	};
@@ -151,16 +156,25 @@ static int start_peer(struct virtio_net *net)
 	return r;
 }
 
+/* Does a driver go on that had another datapath before? */
+static bool is_resumed(const struct datapath_start *start)
+{
+	for (unsigned i = 0; i < start->n_queues; i++)
+		if (start->queue[i].resume)
+			return true;
+	return false;
+}
+
 static int net_start(void *model, const struct datapath_start *start)
 {
 	struct virtio_net *net = model;
 	int r;
 
-	take_features(net, start->features);
+	net_take_features(net, start->features);
 	r = net_ctrl_start(net, start->features);
 	if (r < 0)
 		return r;
-	r = start_peer(net);
+	r = start_peer(net, is_resumed(start));
 	if (r < 0) {
 		net_ctrl_stop(net);
 		return error_add(r, "start %s", net->peer->describe);

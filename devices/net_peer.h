@@ -18,12 +18,23 @@
 struct net_peer;
 struct sock_filter;
 
+/* A frame that is sent together with others. */
+struct net_peer_frame {
+	const struct iovec *iov;	/* header first; as it is until send_many returns */
+	unsigned n;
+};
+enum { NET_PEER_BATCH = 32 };
+
 /* What start is told: all of it follows from the features that the driver accepted. */
 struct net_peer_start {
 	unsigned header_len;		/* 10, 12 or 20 */
 	unsigned n_pairs;		/* queue pairs that may be used, up to n_pairs_max */
 	struct event_loop *const *loop;	/* n_pairs; borrowed: who owns pair i */
-	/* Owner loop: receive may find something again / send may be tried again. */
+	bool resume;			/* what waits in the host is for this driver */
+	/*
+	 * Owner loop: receive may find something again / send may be tried again.  NULL, both:
+	 * somebody else moves the frames (vhost_fd), and only the peer's end is of interest.
+	 */
 	void (*readable)(void *arg, unsigned pair);
 	void (*writable)(void *arg, unsigned pair);
 	/* Owner loop: the peer is gone, seen without a send or receive. */
@@ -59,6 +70,13 @@ struct net_peer_ops {
 	 * that was deleted).
 	 */
 	int (*send)(struct net_peer *peer, unsigned pair, const struct iovec *iov, unsigned n);
+	/*
+	 * Owner loop.  Optional: send 'n' frames (up to NET_PEER_BATCH) in their order, each as
+	 * 'send' does.  Returns how many of them it said 0 for; fewer than 'n': -EAGAIN for the
+	 * next; or -errno: the peer is gone.
+	 */
+	int (*send_many)(struct net_peer *peer, unsigned pair, const struct net_peer_frame *frame,
+			 unsigned n);
 	/*
 	 * Owner loop.  Receive one frame, header first, into 'iov'.  Returns its length with the
 	 * header; 0: nothing is there, 'readable' will be called; -EMSGSIZE: it did not fit and is

@@ -329,6 +329,11 @@ bool net_rx_run(struct net_pair *pair)
 			break;
 		bytes += len;
 		n++;
+		/* The driver takes those beside us, and has their buffers back by then. */
+		if (rx->pushed && n % NET_PEER_BATCH == 0) {
+			net_ctrl_flush(pair, rx->vq);
+			rx->pushed = false;
+		}
 	}
 	if (!rx->vq)
 		return n > 0;

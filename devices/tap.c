@@ -258,14 +258,15 @@ static int tap_start(struct net_peer *peer, const struct net_peer_start *start)
 		struct tap_queue *q = &tap->queue[i];
 
 		q->loop = start->loop[i];
-		q->wants_readable = true;
+		q->wants_readable = start->readable != NULL;
 		q->wants_writable = false;
 		q->is_attached = false;
 		q->is_lost = false;
 	}
 	tap->is_running = true;
 	tap->n_running = start->n_pairs;
-	drop_stale(&tap->queue[0]);
+	if (!start->resume)
+		drop_stale(&tap->queue[0]);
 	r = watch_queue(&tap->queue[0]);
 	if (r < 0)
 		tap_stop(peer);
@@ -295,6 +296,57 @@ static int tap_send(struct net_peer *peer, unsigned pair, const struct iovec *io
 	q->wants_writable = true;
 	event_loop_modify(&q->source, wanted_events(q));
 	return -EAGAIN;
+}
+
+/* What the kernel said to a frame of several: is the tap still there, and had it room? */
+static int judge_sent(struct tap_queue *q, ssize_t r)
+{
+	if (r == -EBADFD)
+		return lose(q);
+	if (r == -EAGAIN) {
+		/* Those behind it may have gone: from now on one by one, so that it can wait. */
+		io_batch_destroy(q->batch);
+		q->batch = NULL;
+	}
+	return 0;
+}
+
+static int send_one_by_one(struct net_peer *peer, unsigned pair,
+			   const struct net_peer_frame *frame, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		int r = tap_send(peer, pair, frame[i].iov, frame[i].n);
+
+		if (r == -EAGAIN)
+			return (int)i;
+		if (r < 0)
+			return r;
+	}
+	return (int)n;
+}
+
+static int tap_send_many(struct net_peer *peer, unsigned pair, const struct net_peer_frame *frame,
+			 unsigned n)
+{
+	struct tap_queue *q = &to_tap(peer)->queue[pair];
+	struct io_batch_op op[NET_PEER_BATCH];
+	unsigned n_sent = 0;
+
+	if (!q->is_attached)
+		return q->is_lost ? -ENODEV : (int)n;
+	if (q->batch && n > 1) {
+		for (unsigned i = 0; i < n; i++)
+			op[i] = (struct io_batch_op){ .iov = frame[i].iov, .n = frame[i].n };
+		n_sent = io_batch_write(q->batch, op, n);
+		for (unsigned i = 0; i < n_sent; i++) {
+			int r = judge_sent(q, op[i].result);
+
+			if (r < 0)
+				return r;
+		}
+	}
+	int r = send_one_by_one(peer, pair, frame + n_sent, n - n_sent);
+	return r < 0 ? r : (int)n_sent + r;
 }
 
 static ssize_t tap_receive(struct net_peer *peer, unsigned pair, const struct iovec *iov,
@@ -334,8 +386,10 @@ static void tap_destroy(struct net_peer *peer)
 	struct tap *tap = to_tap(peer);
 
 	tap_stop(peer);
-	for (unsigned i = 0; i < tap->n_queues; i++)
+	for (unsigned i = 0; i < tap->n_queues; i++) {
+		io_batch_destroy(tap->queue[i].batch);
 		fd_close(&tap->queue[i].fd);
+	}
 	free((char *)tap->name);
 	free(tap);
 }
@@ -347,6 +401,7 @@ static const struct net_peer_ops tap_ops = {
 	.set_pairs = tap_set_pairs,
 	.set_filter = tap_set_filter,
 	.send = tap_send,
+	.send_many = tap_send_many,
 	.receive = tap_receive,
 	.want_readable = tap_want_readable,
 	.set_link = tap_set_link,
@@ -377,6 +432,10 @@ int net_tap_create(struct net_peer **out, const struct net_tap_config *config)
 	}
 	if (r == 0)
 		r = tap_open(tap, config);
+	/* Where there is no io_uring each frame is a system call. */
+	for (unsigned i = 0; i < tap->n_queues && r == 0; i++)
+		if (io_batch_create(&tap->queue[i].batch, tap->queue[i].fd) < 0)
+			error_clear();
 	/* Until a driver asks for more, all frames come to the first. */
 	for (unsigned i = 1; i < tap->n_queues && r == 0; i++)
 		r = set_attached(&tap->queue[i], false);

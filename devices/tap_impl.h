@@ -2,6 +2,7 @@
 #ifndef DEVICES_TAP_IMPL_H
 #define DEVICES_TAP_IMPL_H
 
+#include "devices/io_batch.h"
 #include "devices/net_filter_bpf.h"
 #include "devices/net_peer.h"
 
@@ -15,6 +16,7 @@ struct tap_queue {
 	bool is_attached;		/* the host's kernel may give it frames */
 	bool wants_readable, wants_writable;
 	bool is_lost;
+	struct io_batch *batch;		/* owned; NULL: one by one */
 	struct event_loop *loop;
 	struct event_source source;
 };

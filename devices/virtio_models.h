@@ -55,6 +55,8 @@ struct virtio_rng_config {
 /* Entropy from getrandom(2). */
 MUST_USE int virtio_rng_create(struct virtio_device **out, const struct virtio_rng_config *config);
 
+struct vhost_node;
+
 /* Is an offload to the host's kernel wanted?  What was chosen is logged. */
 enum virtio_offload { VIRTIO_OFFLOAD_AUTO, VIRTIO_OFFLOAD_OFF, VIRTIO_OFFLOAD_REQUIRE };
 
@@ -72,6 +74,8 @@ struct virtio_net_config {
 	enum virtio_offload vhost;
 	const char *vhost_path;
 	unsigned vhost_poll_us;
+	/* How a node is opened; NULL: as the kernel's. */
+	int (*vhost_open)(struct vhost_node **out, const char *path);
 	bool only_look;
 	struct event_loop *const *loop;	/* n_loops I/O loops; pair i goes to loop[i % n_loops] */
 	unsigned n_loops;
@@ -94,8 +98,17 @@ struct virtio_vsock_config {
 	struct event_loop *loop;
 };
 
+/*
+ * With 'auto' the host's kernel has the packets if it can, else this process by 'socket', if that
+ * is given.  Where both are there virtio_device_switch() changes between them (part 0).
+ *
+ * Returns 0; -EINVAL: a CID that no guest can have, or nobody to do it; what vhost_vsock_create or
+ * the sockets say; with an error chain and a hint.
+ */
 MUST_USE int virtio_vsock_create(struct virtio_device **out,
 				 const struct virtio_vsock_config *config);
+/* Can the kernel have its packets? */
+bool virtio_vsock_is_offloaded(const struct virtio_device *dev);
 /*
  * All connections are lost (the rings went to another datapath, a VM was restored): the driver is
  * told by TRANSPORT_RESET.  Machine lock held.

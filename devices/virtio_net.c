@@ -8,9 +8,11 @@
 #include <string.h>
 
 #include "devices/net_impl.h"
+#include "devices/net_vhost.h"
 #include "devices/virtio_models.h"
 #include "vmm/base/error.h"
 #include "vmm/base/le.h"
+#include "vmm/base/log.h"
 
 enum { PCI_CLASS_NETWORK_ETHERNET = 0x020000 };
 
@@ -100,6 +102,45 @@ static void fill_config(uint8_t bytes[NET_CONFIG_LEN], const struct virtio_net_c
 	net_ctrl_fill_config(bytes);
 }
 
+/* In the host's kernel, if that is wanted and can be.  Returns 0 without one where it need not. */
+static int create_offload(struct virtio_net *net, const struct virtio_net_config *config,
+			  struct event_loop *const *loop)
+{
+	if (config->vhost == VIRTIO_OFFLOAD_OFF)
+		return 0;
+	int r = net_vhost_create(&net->offload, net, config, loop);
+
+	if (r == 0 || config->vhost == VIRTIO_OFFLOAD_REQUIRE)
+		return r < 0 ? error_add(r, "%s: vhost is required", config->name) : 0;
+	log_info("%s: frames are moved in process: %s", config->name, error_text());
+	error_clear();
+	return 0;
+}
+
+/* The kernel's comes first; this process can go on where it fails, unless it is required. */
+static int create_datapaths(struct virtio_net *net, const struct virtio_net_config *config,
+			    struct event_loop *const *loop, unsigned n_queues)
+{
+	int r = create_offload(net, config, loop);
+
+	if (r < 0)
+		return r;
+	if (net->offload) {
+		virtio_device_add_part(&net->dev, net->offload, 0, n_queues);
+		log_info("%s: frames are moved by %s", config->name, net->offload->name);
+		if (config->vhost == VIRTIO_OFFLOAD_REQUIRE)
+			return 0;
+	}
+	r = local_create(&net->datapath, &net_local_ops, net, loop, n_queues);
+	if (r < 0)
+		return r;
+	if (net->offload)
+		virtio_device_add_datapath(&net->dev, 0, net->datapath);
+	else
+		virtio_device_add_part(&net->dev, net->datapath, 0, n_queues);
+	return 0;
+}
+
 static int create_device(struct virtio_net *net, const struct virtio_net_config *config)
 {
 	unsigned n_queues = 2 * config->n_pairs + 1;
@@ -136,11 +177,7 @@ static int create_device(struct virtio_net *net, const struct virtio_net_config 
 	memset(net->dev.config_writable_legacy + NET_CONFIG_MAC, 0xff, NET_MAC_SIZE);
 	if (r == 0 && config->capture && !config->only_look)
 		r = net_capture_create(&net->capture, config->capture);
-	if (r == 0)
-		r = local_create(&net->datapath, &net_local_ops, net, loop, n_queues);
-	if (r == 0)
-		virtio_device_add_part(&net->dev, net->datapath, 0, n_queues);
-	return r;
+	return r == 0 ? create_datapaths(net, config, loop, n_queues) : r;
 }
 
 int virtio_net_create(struct virtio_device **out, const struct virtio_net_config *config)

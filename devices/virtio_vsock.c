@@ -6,11 +6,13 @@
  * virtio-v1.4 5.10 "Socket Device"
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "devices/virtio_models.h"
 #include "devices/vsock_hub.h"
 #include "devices/vsock_packet.h"
+#include "vhost/vhost_vsock.h"
 #include "virtio/datapath_local.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
@@ -38,8 +40,9 @@ enum { EVENT_TRANSPORT_RESET = 0, EVENT_LEN = 4 };
 struct virtio_vsock {
 	struct virtio_device dev;
 	struct event_loop *loop;
-	struct datapath *rings, *events;	/* owned by 'dev' once they are parts */
-	struct vsock_hub *hub;			/* NULL: the kernel has the rings */
+	struct datapath *rings, *events;	/* in process; owned by 'dev' once they are parts */
+	struct vsock_hub *hub;			/* NULL: there is only the kernel */
+	bool is_offloaded;			/* the kernel can have the rings */
 	struct virtqueue *rx, *tx, *event;	/* while they run; owner loop */
 	bool has_event;				/* TRANSPORT_RESET is to be told; owner loop */
 };
@@ -299,7 +302,14 @@ static void vsock_destroy(struct virtio_device *dev)
 	free(vsock);
 }
 
+/* Connections do not go over from the kernel to this process, nor back. */
+static void vsock_switched(struct virtio_device *dev)
+{
+	virtio_vsock_transport_reset(dev);
+}
+
 static const struct virtio_device_ops vsock_ops = {
+	.switched = vsock_switched,
 	.destroy = vsock_destroy,
 };
 
@@ -325,9 +335,60 @@ static int init_device(struct virtio_vsock *vsock, const struct virtio_vsock_con
 	return virtio_device_init(&vsock->dev, &vsock_ops, &dev);
 }
 
+/* What helps against the error, and what does without. */
+static void hint_at_sockets(void)
+{
+	struct error_chain chain;
+
+	error_save(&chain);
+	error_hint("%s%sdo without: 'socket=PATH' has vsock in this process, over Unix sockets",
+		   chain.hint, chain.hint[0] ? "; or " : "");
+}
+
+/*
+ * The kernel's rings, if they are wanted and to be had; none is fine where Unix sockets can do.
+ * What was chosen, and why not the other, is told.
+ */
+static int create_kernel_rings(struct datapath **out, uint64_t *cid,
+			       const struct virtio_vsock_config *config)
+{
+	const struct vhost_vsock_config vhost = {
+		.path = config->vhost_path,
+		.fd = config->vhost_fd,
+		.cid = config->cid,
+		.only_look = config->only_look,
+		.loop = config->loop,
+	};
+	int r, fd = config->vhost_fd;
+
+	*out = NULL;
+	*cid = config->cid ? config->cid : FIRST_CID;
+	if (config->vhost == VIRTIO_OFFLOAD_OFF) {
+		fd_close(&fd);
+		return 0;
+	}
+	r = vhost_vsock_create(out, cid, &vhost);
+	if (*cid == 0)
+		*cid = FIRST_CID;
+	if (r == 0) {
+		log_info("%s: CID %" PRIu64 ", by the host's kernel (%s)", config->name, *cid,
+			 config->vhost_path);
+		return 0;
+	}
+	if (config->vhost == VIRTIO_OFFLOAD_REQUIRE)
+		return error_add(r, "%s: have the host's kernel move the packets", config->name);
+	if (!config->socket) {
+		hint_at_sockets();
+		return error_add(r, "%s: have the host's kernel move the packets", config->name);
+	}
+	log_info("%s: not by the host's kernel: %s", config->name, error_text());
+	error_clear();
+	return 0;
+}
+
 /* Rings in this process.  Nobody else can have this guest's CID: it is only ours to use. */
-static int create_local_rings(struct virtio_vsock *vsock, const struct virtio_vsock_config *config,
-			      uint64_t cid)
+static int create_local_rings(struct datapath **out, struct virtio_vsock *vsock,
+			      const struct virtio_vsock_config *config, uint64_t cid)
 {
 	struct event_loop *const loop[RING_QUEUES] = { config->loop, config->loop };
 	const struct vsock_hub_config hub = {
@@ -340,21 +401,35 @@ static int create_local_rings(struct virtio_vsock *vsock, const struct virtio_vs
 	};
 	int r = 0;
 
+	*out = NULL;
 	if (!config->only_look)
 		r = vsock_hub_create(&vsock->hub, &hub);
 	if (r == 0)
-		r = local_create(&vsock->rings, &vsock_local_ops, vsock, loop, RING_QUEUES);
+		r = local_create(out, &vsock_local_ops, vsock, loop, RING_QUEUES);
+	vsock->rings = *out;
 	return r;
 }
 
+/* 'kernel' is consumed.  With both the one in process waits for its turn. */
 static int create_parts(struct virtio_vsock *vsock, const struct virtio_vsock_config *config,
-			uint64_t cid)
+			struct datapath *kernel, uint64_t cid)
 {
-	int r = create_local_rings(vsock, config, cid);
+	struct datapath *local = NULL;
+	int r = 0;
 
+	if (kernel)
+		virtio_device_add_part(&vsock->dev, kernel, 0, RING_QUEUES);
+	if (config->socket)
+		r = create_local_rings(&local, vsock, config, cid);
 	if (r < 0)
 		return r;
-	virtio_device_add_part(&vsock->dev, vsock->rings, 0, RING_QUEUES);
+	if (local && kernel)
+		virtio_device_add_datapath(&vsock->dev, 0, local);
+	else if (local)
+		virtio_device_add_part(&vsock->dev, local, 0, RING_QUEUES);
+	if (local && !kernel)
+		log_info("%s: CID %" PRIu64 ", in process: '%s' leads to the guest, '%s_PORT' out",
+			 config->name, cid, config->socket, config->socket);
 	r = local_create(&vsock->events, &event_local_ops, vsock, &config->loop, 1);
 	if (r == 0)
 		virtio_device_add_part(&vsock->dev, vsock->events, EVENT, 1);
@@ -367,7 +442,7 @@ static int check_config(const struct virtio_vsock_config *config)
 	if (config->cid && (config->cid < FIRST_CID || config->cid > LAST_CID))
 		return error_set(EINVAL, "%s: the CID of a guest is 3 to 4294967294",
 				 config->name);
-	if (config->socket)
+	if (config->socket || config->vhost != VIRTIO_OFFLOAD_OFF)
 		return 0;
 	error_set(EINVAL, "%s: vsock in this process needs a place for its sockets", config->name);
 	error_hint("give 'socket=PATH': programs of the host reach the guest there, and the guest "
@@ -375,26 +450,50 @@ static int check_config(const struct virtio_vsock_config *config)
 	return -EINVAL;
 }
 
-int virtio_vsock_create(struct virtio_device **out, const struct virtio_vsock_config *config)
+static int create_device(struct virtio_vsock *vsock, const struct virtio_vsock_config *config)
 {
-	uint64_t cid = config->cid ? config->cid : FIRST_CID;
-	struct virtio_vsock *vsock;
-	int r = check_config(config);
+	struct datapath *kernel;
+	uint64_t cid;
+	int r = create_kernel_rings(&kernel, &cid, config);
 
-	*out = NULL;
 	if (r < 0)
 		return r;
-	vsock = calloc(1, sizeof(*vsock));
-	if (!vsock)
-		return error_set(ENOMEM, "create '%s'", config->name);
-	vsock->loop = config->loop;
+	vsock->is_offloaded = kernel != NULL;
 	r = init_device(vsock, config, cid);
-	if (r == 0)
-		r = create_parts(vsock, config, cid);
+	if (r < 0) {
+		if (kernel)
+			kernel->ops->destroy(kernel);
+		return r;
+	}
+	return create_parts(vsock, config, kernel, cid);
+}
+
+int virtio_vsock_create(struct virtio_device **out, const struct virtio_vsock_config *config)
+{
+	struct virtio_vsock *vsock = NULL;
+	int r = check_config(config), fd = config->vhost_fd;
+
+	*out = NULL;
+	if (r == 0) {
+		vsock = calloc(1, sizeof(*vsock));
+		if (!vsock)
+			r = error_set(ENOMEM, "create '%s'", config->name);
+	}
+	if (r < 0) {
+		fd_close(&fd);
+		return r;
+	}
+	vsock->loop = config->loop;
+	r = create_device(vsock, config);
 	if (r < 0) {
 		vsock_destroy(&vsock->dev);
 		return r;
 	}
 	*out = &vsock->dev;
 	return 0;
+}
+
+bool virtio_vsock_is_offloaded(const struct virtio_device *dev)
+{
+	return container_of(dev, const struct virtio_vsock, dev)->is_offloaded;
 }

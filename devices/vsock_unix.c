@@ -120,10 +120,11 @@ void vsock_unix_unlisten(struct vsock_listener *l)
 {
 	struct stat st;
 
-	fd_close(&l->fd);
+	/* Before it is closed: while it is bound nobody else gets its inode. */
 	if (l->path[0] && lstat(l->path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
 		unlink(l->path);
 	l->path[0] = '\0';
+	fd_close(&l->fd);
 }
 
 int vsock_unix_accept(const struct vsock_listener *l)

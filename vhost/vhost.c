@@ -107,6 +107,8 @@ static int run(struct vhost *v)
 {
 	int r = 0;
 
+	if (v->paused || !v->node)
+		return 0;
 	if (v->type->attach) {
 		for (unsigned i = 0; i < v->n_rings && r == 0; i++)
 			if (!v->ring[i].attached)
@@ -275,6 +277,20 @@ void vhost_stop_ring(struct vhost *v, unsigned ring)
 			v->fail(v->fail_arg, v->ring[ring].device_index,
 				"vhost does not go on without the ring");
 	}
+}
+
+int vhost_pause(struct vhost *v, bool paused)
+{
+	int r = 0;
+
+	v->paused = paused;
+	for (unsigned i = 0; i < v->n_rings && paused; i++)
+		vhost_quiesce_ring(v, i);
+	if (!paused && v->started) {
+		r = run(v);
+		kick(v);
+	}
+	return r;
 }
 
 bool vhost_position(const struct vhost *v, unsigned ring, struct virtqueue_position *out)

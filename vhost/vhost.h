@@ -69,7 +69,7 @@ struct vhost {
 	pid_t worker[VHOST_MAX_WORKERS];
 	unsigned n_workers;
 
-	bool started, running;
+	bool started, running, paused;
 	bool packed;			/* this session's rings */
 	struct features told;		/* without VHOST_F_LOG_ALL */
 	struct vhost_terms terms;
@@ -126,6 +126,12 @@ void vhost_stop_ring(struct vhost *v, unsigned ring);
 
 /* Have the ring take no more buffers; nothing of it is in flight then.  It is still up. */
 void vhost_quiesce_ring(struct vhost *v, unsigned ring);
+
+/*
+ * Have no ring take buffers / go on, with a kick each.  It stays so over starts and stops.  Returns
+ * 0 or -errno with an error chain.
+ */
+MUST_USE int vhost_pause(struct vhost *v, bool paused);
 
 /* Where the ring stood when it went down.  False if that is not known. */
 bool vhost_position(const struct vhost *v, unsigned ring, struct virtqueue_position *out);

@@ -235,6 +235,16 @@ int vhost_datapath_create(struct datapath **out, const struct vhost_datapath_con
 	return 0;
 }
 
+int vhost_datapath_pause(struct datapath *dp, bool paused)
+{
+	const struct vhost_datapath *p = from_base(dp);
+	int r = 0;
+
+	for (unsigned i = 0; i < p->n_nodes && r == 0; i++)
+		r = vhost_pause(p->node[i], paused);
+	return r;
+}
+
 unsigned vhost_datapath_nodes(const struct datapath *dp)
 {
 	return from_base(dp)->n_nodes;

@@ -30,6 +30,12 @@ struct vhost_datapath_config {
 MUST_USE int vhost_datapath_create(struct datapath **out,
 				   const struct vhost_datapath_config *config);
 
+/*
+ * Have it move nothing for a while / go on; its rings stay where they are.  What is started while
+ * it is paused waits.  Returns 0 or -errno with an error chain.
+ */
+MUST_USE int vhost_datapath_pause(struct datapath *dp, bool paused);
+
 /* Its nodes: for the dirty bitmap, and for the IOTLB. */
 unsigned vhost_datapath_nodes(const struct datapath *dp);
 struct vhost *vhost_datapath_node(struct datapath *dp, unsigned index);

@@ -72,7 +72,7 @@ bool feature_account_take(struct feature_account *out, const struct virtio_devic
 			 (n->refusal.rule != NEG_RULE_NONE && n->refusal.bit == bit);
 
 	/* Cheap first: the verdicts are not. */
-	if (!by_driver && a.wish == FEATURE_NO_WISH && !feature_account_has(&a))
+	if (!by_driver && a.wish == FEATURE_NO_WISH && !feature_account_has(&a) && !a.model)
 		return false;
 	take_verdicts(&a, o);
 	if (!by_driver && a.wish == FEATURE_NO_WISH && !has_meaning(&a))

@@ -224,11 +224,14 @@ void negotiation_write_driver_legacy(struct negotiation *n, uint32_t value)
 
 enum negotiation_event negotiation_seal_legacy(struct negotiation *n)
 {
+	/* Not to be had here is what makes a driver modern; all else that is required stays so. */
+	struct features required = n->required;
+
 	if (n->sealed)
 		return NEG_NOTHING;
+	features_remove(&required, VIRTIO_F_VERSION_1);
 	set_legacy_draft(n, features_half(&n->draft, 0));
-	return seal(n, judge(n, n->offered_legacy, FEATURES_EMPTY), true) ? NEG_SEALED :
-									    NEG_REFUSED;
+	return seal(n, judge(n, n->offered_legacy, required), true) ? NEG_SEALED : NEG_REFUSED;
 }
 
 enum negotiation_event negotiation_write_status_legacy(struct negotiation *n, uint8_t value)

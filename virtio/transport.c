@@ -50,6 +50,8 @@ void virtio_transport_reset(struct virtio_transport *t)
 		return;
 	virtio_device_reset(t->device);
 	t->ops->system_reset(t);
+	if (t->device->ops->system_reset)
+		t->device->ops->system_reset(t->device);
 }
 
 void virtio_transport_destroy(struct virtio_transport *t)

@@ -36,7 +36,17 @@ const char *virtio_transport_name(enum virtio_transport_kind kind);
 MUST_USE int virtio_transport_settle_features(struct virtio_device *dev,
 					      enum virtio_transport_kind kind);
 
+/*
+ * Where it is: PCI: bus, device and function as one number of 16 bits; virtio-mmio: the address of
+ * its registers.
+ */
+struct virtio_place {
+	bool is_pci;
+	uint64_t at;
+};
+
 struct virtio_transport_ops {
+	struct virtio_place (*place)(const struct virtio_transport *t);
 	/* Where queue 'index' signals used buffers.  Asked at start. */
 	struct virtqueue_call (*queue_call)(struct virtio_transport *t, unsigned index);
 	/* Send the configuration change interrupt. */

@@ -301,7 +301,15 @@ static void mmio_destroy(struct virtio_transport *base)
 	free(t);
 }
 
+static struct virtio_place mmio_place(const struct virtio_transport *base)
+{
+	const struct virtio_mmio *t = container_of(base, const struct virtio_mmio, base);
+
+	return (struct virtio_place){ false, t->region.base };
+}
+
 static const struct virtio_transport_ops mmio_ops = {
+	.place = mmio_place,
 	.queue_call = mmio_queue_call,
 	.config_changed = mmio_config_changed,
 	.update_doorbells = mmio_update_doorbells,

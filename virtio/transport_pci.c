@@ -156,7 +156,16 @@ static void pci_destroy(struct virtio_transport *base)
 	free(t);
 }
 
+static struct virtio_place pci_place(const struct virtio_transport *base)
+{
+	const struct virtio_pci *t = container_of(base, const struct virtio_pci, base);
+
+	/* The only bus is 0. */
+	return (struct virtio_place){ true, t->pci.slot << 3 | t->pci.function };
+}
+
 static const struct virtio_transport_ops pci_transport_ops = {
+	.place = pci_place,
 	.queue_call = pci_queue_call,
 	.config_changed = pci_config_changed,
 	.update_doorbells = pci_update_doorbells,

@@ -8,6 +8,7 @@
 #include "virtio/virtio_device_impl.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
+#include "vmm/machine/iommu.h"
 
 static int init_queues(struct virtio_device *dev, const struct virtio_device_config *config)
 {
@@ -146,6 +147,26 @@ void virtio_device_want_features(struct virtio_device *dev, struct features on,
 	dev->offer.on = on;
 	dev->offer.off = off;
 	virtio_device_make_offer(dev);
+}
+
+void virtio_device_require_platform(struct virtio_device *dev)
+{
+	features_add(&dev->offer.on, VIRTIO_F_ACCESS_PLATFORM);
+	features_add(&dev->negotiation.required, VIRTIO_F_ACCESS_PLATFORM);
+	virtio_device_make_offer(dev);
+}
+
+static void lost(void *arg, const char *reason)
+{
+	virtio_device_fail(arg, VIRTIO_NO_QUEUE, reason);
+}
+
+int virtio_device_put_behind(struct virtio_device *dev, struct iommu *iommu, uint32_t endpoint)
+{
+	dev->dma = iommu_add_endpoint(iommu, endpoint, lost, dev);
+	if (!dev->dma)
+		return error_set(ENOSPC, "put '%s' behind the IOMMU as 0x%x", dev->name, endpoint);
+	return 0;
 }
 
 void virtio_device_add_shm(struct virtio_device *dev, const struct virtio_shm *shm)

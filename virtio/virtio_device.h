@@ -18,6 +18,7 @@
 #include "vmm/base/util.h"
 #include "vmm/machine/machine.h"
 
+struct iommu;
 struct virtio_device;
 struct virtio_transport;
 
@@ -35,6 +36,10 @@ struct virtio_device_ops {
 	void (*config_written)(struct virtio_device *dev, unsigned offset, unsigned len);
 	/* Optional: the device was reset: datapath stopped, writable config bytes restored. */
 	void (*reset)(struct virtio_device *dev);
+	/* Optional: the whole machine was; 'reset' came before. */
+	void (*system_reset)(struct virtio_device *dev);
+	/* Optional: rings that run have gone to another datapath (virtio_device_switch). */
+	void (*switched)(struct virtio_device *dev);
 	/* Free the model (which embeds 'dev').  Its datapaths are destroyed by the caller. */
 	void (*destroy)(struct virtio_device *dev);
 };
@@ -178,6 +183,15 @@ MUST_USE int virtio_device_switch(struct virtio_device *dev, unsigned part);
 /* What the configuration demands and forbids.  Before the transport is made. */
 void virtio_device_want_features(struct virtio_device *dev, struct features on,
 				 struct features off);
+
+/*
+ * The device is behind an IOMMU: its driver must accept ACCESS_PLATFORM (N5).  After
+ * virtio_device_want_features().  The second says behind which, and as what; once, before a driver
+ * finds it.  Returns 0, or -ENOSPC with an error chain.
+ */
+void virtio_device_require_platform(struct virtio_device *dev);
+MUST_USE int virtio_device_put_behind(struct virtio_device *dev, struct iommu *iommu,
+				      uint32_t endpoint);
 
 /* Add a region of shared memory ('id' is not used yet).  Before the transport is made. */
 void virtio_device_add_shm(struct virtio_device *dev, const struct virtio_shm *shm);

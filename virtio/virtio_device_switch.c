@@ -193,6 +193,8 @@ static int hand_over(struct virtio_device *dev, struct virtio_part *part)
 
 	if (r == 0) {
 		call_driver(dev, part);
+		if (dev->ops->switched)
+			dev->ops->switched(dev);
 		return 0;
 	}
 	error_save(&chain);

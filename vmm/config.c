@@ -9,6 +9,7 @@
 #include "vmm/base/error.h"
 #include "vmm/base/text.h"
 #include "vmm/config_net.h"
+#include "vmm/config_vsock.h"
 #include "vmm/option.h"
 
 enum { NAME_MAX_LEN = 64, DISK_SERIAL_MAX = 20, BALLOON_STATS_MIN_MS = 100 };
@@ -162,6 +163,16 @@ const struct device_settings *config_device(const struct vm_config *config, unsi
 	return is_next && config_has_iommu(config) ? &config->iommu.device : NULL;
 }
 
+/* Of the IOMMU, if there is one: the last. */
+static unsigned config_iommu_index(const struct vm_config *config)
+{
+	unsigned i = 0;
+
+	while (config_endpoint(config, i))
+		i++;
+	return i;
+}
+
 int config_device_transport(const struct vm_config *config, unsigned index)
 {
 	const struct device_settings *device = config_device(config, index);
@@ -295,6 +306,35 @@ static void validate_balloon(const struct vm_config *config, struct mistakes *mi
 			     BALLOON_STATS_MIN_MS);
 }
 
+/*
+ * An IOMMU concerns modern drivers: legacy ones do not ask whether there is one.  And guests learn
+ * of it by ACPI.
+ */
+static void validate_iommu(const struct vm_config *config, struct mistakes *mistakes)
+{
+	const struct device_settings *device;
+	bool legacy = false;
+
+	if (!config_has_iommu(config))
+		return;
+	for (unsigned i = 0; (device = config_device(config, i)); i++) {
+		int transport = config_device_transport(config, i);
+
+		if (device->iommu || device == &config->iommu.device)
+			legacy |= transport == VIRTIO_PCI_LEGACY || transport == VIRTIO_MMIO_LEGACY;
+	}
+	if (legacy)
+		mistakes_add(mistakes, "'iommu' and a legacy-only transport exclude each other: "
+				       "legacy drivers know of no IOMMU");
+	if (config_device_transport(config, config_iommu_index(config)) == VIRTIO_PCI_TRANSITIONAL)
+		mistakes_add(mistakes, "the IOMMU has no legacy interface: give "
+				       "'--iommu transport=pci' beside '--transport "
+				       "pci-transitional'");
+	if (config->mmio_discovery != MMIO_DISCOVERY_ACPI)
+		mistakes_add(mistakes, "'iommu' needs vm.mmio_discovery=acpi: guests learn from "
+				       "ACPI which devices are behind an IOMMU");
+}
+
 void config_need_kernel(const struct vm_config *config, struct mistakes *mistakes)
 {
 	if (!config->kernel)
@@ -318,6 +358,8 @@ void config_validate(struct vm_config *config, struct mistakes *mistakes)
 	for (unsigned i = 0; i < config->n_scsis; i++)
 		validate_scsi(&config->scsi[i], mistakes);
 	validate_balloon(config, mistakes);
+	validate_iommu(config, mistakes);
+	config_validate_vsock(&config->vsock, mistakes);
 	if (config->mmio_discovery != MMIO_DISCOVERY_ACPI && config_count_mmio(config) == 0)
 		mistakes_add(mistakes, "vm.mmio_discovery=%s needs '--transport mmio'",
 			     config->mmio_discovery == MMIO_DISCOVERY_DTB ? "dtb" : "cmdline");

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/io_uring.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -50,6 +51,8 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(fallocate) },		/* disks: discard, write zeroes; memory: reset, balloon */
 	{ CALL(lseek) },		/* disk overlay: which parts hold data */
 	{ CALL(io_uring_enter) },	/* disks */
+	{ CALL(io_uring_register), .need = SANDBOX_TAP, WHEN(ARG(1, IORING_UNREGISTER_FILES)) },
+					/* a tap's ring ends */
 	{ CALL(getrandom) },		/* virtio-rng */
 
 	/* Waiting and telling. */
@@ -86,6 +89,20 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(ioctl), WHEN(ARG(1, TIOCGWINSZ)) },	/* its size changed */
 	{ CALL(ioctl), WHEN(ARG(1, BLKDISCARD)) },	/* discard on a block device */
 	{ CALL(ioctl), WHEN(ARG(1, BLKZEROOUT)) },	/* write zeroes on a block device */
+
+	/* vsock in process: Unix sockets of the host, one for each connection of the guest's. */
+	{ CALL(socket), WHEN(ARG(0, AF_UNIX)), .need = SANDBOX_VSOCK_USER },
+	{ CALL(connect), .need = SANDBOX_VSOCK_USER },	/* to the programs that listen */
+	{ CALL(accept4), .need = SANDBOX_VSOCK_USER },	/* clients of the device's own socket */
+	{ CALL(sendmsg), .need = SANDBOX_VSOCK_USER },	/* data of the guest's */
+	{ CALL(recvmsg), .need = SANDBOX_VSOCK_USER },	/* messages for the guest */
+	{ CALL(sendto), .need = SANDBOX_VSOCK_USER },	/* the answer to a client */
+	{ CALL(recvfrom), .need = SANDBOX_VSOCK_USER },	/* what a client wants */
+	{ CALL(shutdown), .need = SANDBOX_VSOCK_USER },	/* halves of connections */
+	{ CALL(setsockopt), WHEN(ARG(1, SOL_SOCKET), ARG(2, SO_PASSCRED)),
+	  .need = SANDBOX_VSOCK_USER },			/* bounds of empty messages */
+	{ CALL(newfstatat), .need = SANDBOX_VSOCK_USER },	/* at the end: is the file ours? */
+	{ CALL(unlink), .need = SANDBOX_VSOCK_USER },	/* then it goes */
 
 	/* Threads: vCPUs, disk workers. */
 	{ CALL(clone), WHEN(ARG(0, THREAD_FLAGS)) },	/* clone3 is answered ENOSYS */

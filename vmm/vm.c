@@ -150,6 +150,7 @@ static void apply_settings(struct vm *vm, unsigned index)
 	struct feature_wishes wishes = config_device_features(vm->config, index);
 
 	virtio_device_want_features(vm->model[index], wishes.on, wishes.off);
+	vm_require_platform(vm, index);
 	vm->model[index]->strict = vm->config->strict_driver;
 }
 
@@ -194,6 +195,9 @@ static int create_transports(struct vm *vm)
 		if (r < 0)
 			return r;
 		vm->n_transports++;
+		r = vm_put_behind_iommu(vm, i);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -223,6 +227,7 @@ static void describe_to_acpi(struct vm *vm)
 		.has_uart = vm->consoles.serial != NULL,
 		.has_cmos = true,
 		.has_pvpanic = true,
+		.viot = vm_viot(vm),
 	};
 }
 
@@ -344,6 +349,7 @@ void vm_destroy(struct vm *vm)
 	if (!vm)
 		return;
 	destroy_devices(vm);
+	vm_destroy_iommu(vm);
 	machine_destroy(vm->machine);
 	for (unsigned i = 0; vm->io_loop && i < vm->config->io_threads; i++)
 		event_loop_destroy(vm->io_loop[i]);

@@ -7,6 +7,7 @@
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
 #include "vmm/config_net.h"
+#include "vmm/config_vsock.h"
 #include "vmm/sandbox.h"
 #include "vmm/terminal.h"
 #include "vmm/vm_impl.h"
@@ -105,6 +106,8 @@ static int add_tap(struct vm *vm, const struct net_settings *net, struct net_pee
 	};
 
 	vm->sandbox_needs |= SANDBOX_TAP;
+	if (net->vhost != VHOST_OFF)
+		vm->sandbox_needs |= SANDBOX_VHOST;
 	return net_tap_create(out, &config);
 }
 
@@ -171,9 +174,39 @@ static int add_net_model(struct vm *vm, const struct net_settings *net, unsigned
 	};
 	config_net_mac(net, config.mac);
 	r = virtio_net_create(&vm->model[vm->n_models], &config);
-	if (r == 0)
-		vm->n_models++;
-	return r;
+	vm->blames_host = r < 0 && net->vhost == VHOST_REQUIRE;
+	if (r < 0)
+		return r;
+	vm->n_models++;
+	if (net->backend == NET_TAP && net->vhost != VHOST_OFF)
+		vm->sandbox_needs |= SANDBOX_VHOST;
+	return 0;
+}
+
+static int add_vsock_model(struct vm *vm)
+{
+	const struct vsock_settings *vsock = &vm->config->vsock;
+	struct virtio_vsock_config config = {
+		.name = "vsock",
+		.cid = config_vsock_cid(vsock),
+		.vhost = (enum virtio_offload)vsock->vhost,
+		.vhost_path = vsock->vhost_path,
+		.vhost_fd = vsock->fd ? (int)vsock->fd : FD_NONE,
+		.socket = vsock->socket,
+		.only_look = vm->only_look,
+		.loop = vm->io_loop[0],
+	};
+	int r = virtio_vsock_create(&vm->model[vm->n_models], &config);
+
+	vm->blames_host = r < 0 && vsock->vhost == VHOST_REQUIRE;
+	if (r < 0)
+		return r;
+	if (virtio_vsock_is_offloaded(vm->model[vm->n_models]))
+		vm->sandbox_needs |= SANDBOX_VHOST;
+	if (vsock->socket)
+		vm->sandbox_needs |= SANDBOX_VSOCK_USER;
+	vm->n_models++;
+	return 0;
 }
 
 static int add_scsi_model(struct vm *vm, const struct scsi_settings *scsi)
@@ -217,7 +250,11 @@ int vm_create_models(struct vm *vm)
 		r = add_rng_model(vm);
 	if (r == 0 && c->balloon.given)
 		r = add_balloon_model(vm);
+	if (r == 0 && c->vsock.given)
+		r = add_vsock_model(vm);
 	for (unsigned i = 0; r == 0 && i < c->n_scsis; i++)
 		r = add_scsi_model(vm, &c->scsi[i]);
+	if (r == 0)
+		r = vm_create_iommu(vm);
 	return r;
 }

@@ -1,6 +1,6 @@
 /*
- * The inside of a VM, shared by vm.c (how it is made and taken down), vm_devices.c (its models) and
- * vm_life.c (what happens to it in between).  Nobody else includes it.
+ * The inside of a VM, shared by vm.c (how it is made and taken down), vm_devices.c (its models),
+ * vm_iommu.c and vm_life.c (what happens to it in between).  Nobody else includes it.
  */
 #ifndef VMM_VM_IMPL_H
 #define VMM_VM_IMPL_H
@@ -32,6 +32,7 @@ struct vm {
 	struct virtio_transport **transport;
 	unsigned n_transports;
 	struct virtio_device *console;	/* owned by its transport */
+	struct vm_iommu *iommu;		/* NULL: no device is behind one */
 };
 
 /* How virtio device 'index' of the configuration is reached. */
@@ -39,6 +40,18 @@ enum virtio_transport_kind vm_device_kind(const struct vm_config *config, unsign
 
 /* All models, to 'model'.  Returns 0 or -errno with an error chain. */
 MUST_USE int vm_create_models(struct vm *vm);
+
+/*
+ * The IOMMU, if there shall be one.  The model comes last, as in config_device(); it is destroyed
+ * after the devices that are behind it.  Returns 0 or -errno with an error chain.
+ */
+MUST_USE int vm_create_iommu(struct vm *vm);
+void vm_destroy_iommu(struct vm *vm);
+/* What it means for model 'index' to be behind it, for features / on its transport. */
+void vm_require_platform(struct vm *vm, unsigned index);
+MUST_USE int vm_put_behind_iommu(struct vm *vm, unsigned index);
+/* For the ACPI tables; NULL: there is none. */
+const struct acpi_viot *vm_viot(const struct vm *vm);
 
 /* The kernel into memory, the first vCPU to its entry.  Returns 0 or -errno with an error chain. */
 MUST_USE int vm_load(struct vm *vm);

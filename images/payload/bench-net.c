@@ -28,7 +28,9 @@ struct load {
 	bool is_large;
 };
 
-static const struct load loads[] = { { 64, 3000, false }, { 1500, 3000, false }, { LARGE, 400, true } };
+static const struct load loads[] = {
+	{ 64, 3000, false }, { 1500, 3000, false }, { LARGE, 400, true },
+};
 
 static struct net net;
 static uint8_t *frame;		/* header and frame, LARGE and more */

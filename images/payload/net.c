@@ -327,7 +327,7 @@ static void control(void)
 	uint8_t table[8] = { 0 };
 	uint32_t number[3];
 
-	start(BIT(VIRTIO_NET_F_CTRL_VQ) | BIT(VIRTIO_NET_F_CTRL_RX) |
+	start(BIT(VIRTIO_NET_F_MAC) | BIT(VIRTIO_NET_F_CTRL_VQ) | BIT(VIRTIO_NET_F_CTRL_RX) |
 	      BIT(VIRTIO_NET_F_CTRL_MAC_ADDR) | BIT(VIRTIO_NET_F_CTRL_VLAN), 1);
 	if (!net_has(&net, VIRTIO_NET_F_CTRL_VQ))
 		return;

@@ -7,10 +7,12 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "devices/virtio_models.h"
 #include "tests/support/blk_rig.h"
 #include "tests/support/fault.h"
 #include "vmm/base/error.h"
@@ -278,4 +280,50 @@ Test(fault, console)
 	fake_machine_destroy(rig.machine);
 	fd_close(&life.pipe[0]);
 	fd_close(&life.pipe[1]);
+}
+
+/* --- Network, over a real tap ---------------------------------------------------------------- */
+
+static int create_net(struct life *life, struct virtio_device **out)
+{
+	const struct net_tap_config tap = { .name = "net0", .ifname = "vt0", .fd = FD_NONE,
+					    .n_pairs = 2 };
+	struct virtio_net_config config = {
+		.name = "net0", .mac = { 0x52, 0x54 }, .n_pairs = 2, .queue_size = RIG_QUEUE_SIZE,
+		.link_up = true, .loop = &life->rig->io, .n_loops = 1,
+	};
+	int r = net_tap_create(&config.peer, &tap);
+
+	return r < 0 ? r : virtio_net_create(out, &config);
+}
+
+/* A frame goes out; a command turns on a mode. */
+static int use_net(struct life *life)
+{
+	uint64_t gpa = device_rig_alloc(life->rig, 256);
+	uint8_t *p = device_rig_at(life->rig, gpa, 256);
+	struct fake_buf command[] = { { gpa + 128, 3, false }, { gpa + 192, 1, true } };
+
+	memset(p, 0, 131);
+	p[130] = 1;
+	device_rig_add(life->rig, 1, &(struct fake_buf){ gpa, 100, false }, 1);
+	if (!answered(life, 1))
+		return FAULT_SHOWN;
+	device_rig_add(life->rig, 4, command, 2);
+	return answered(life, 4) && p[192] == 0 ? FAULT_FINE : FAULT_SHOWN;
+}
+
+Test(fault, net_on_a_tap)
+{
+	struct life life = { .rig = &rig, .n_queues = 5, .create = create_net, .use = use_net };
+
+	if (access("/dev/net/tun", R_OK | W_OK) < 0 || unshare(CLONE_NEWNET) < 0)
+		cr_skip_test("no /dev/net/tun, or no network namespace");
+	device_rig_create(&rig);
+	/* Making and deleting a tap takes the host's kernel long: over one transport. */
+	log_set_level(LOG_ERROR);
+	life.transport = FAKE_MMIO;
+	cr_assert_geq(fault_each(live, &life), 10u);
+	event_loop_destroy(rig.io);
+	fake_machine_destroy(rig.machine);
 }

@@ -860,6 +860,10 @@ Test(net_ctrl, get_without_room_for_the_result_is_an_error)
 
 /* --- legacy ---------------------------------------------------------------------------------- */
 
+/*
+ * Guests of this machine are little-endian.
+ * covers: NET-LEGACY-04 NET-LEGACY-06 NET-LEGACY-07 NET-LEGACY-08
+ */
 Test(net_ctrl, legacy_driver_sends_commands_too)
 {
 	ctrl_rig_destroy(&rig);

@@ -237,7 +237,10 @@ Test(net_header, a_driver_without_guest_csum_is_shown_finished_frames_only)
 	cr_assert_eq(h.flags, NET_HEADER_DATA_VALID);
 }
 
-/* covers: NET-RX-20 NET-RX-21 NET-RX-22 NET-RX-29 NET-RX-30 NET-RX-32 NET-RX-41 NET-RX-44 */
+/*
+ * covers: NET-RX-13 NET-RX-14 NET-RX-20 NET-RX-21 NET-RX-22 NET-RX-29 NET-RX-30 NET-RX-32 NET-RX-36
+ * covers: NET-RX-41 NET-RX-44
+ */
 Test(net_header, what_a_peer_says_is_judged_too)
 {
 	struct net_header h = {
@@ -261,6 +264,13 @@ Test(net_header, what_a_peer_says_is_judged_too)
 	h.csum_offset = 16;
 	h.gso_size = 0;
 	cr_assert_not(net_header_judge_received(&h, all_bits(), 3000));
+	/* Nor tunnels, which no driver was offered. */
+	for (unsigned tunnel = 0x20; tunnel <= 0x60; tunnel += 0x20) {
+		h = (struct net_header){ .flags = NET_HEADER_NEEDS_CSUM, .csum_start = 34,
+					 .csum_offset = 16, .gso_size = 1448,
+					 .gso_type = (uint8_t)(NET_GSO_TCPV4 | tunnel) };
+		cr_assert_not(net_header_judge_received(&h, all_bits(), 3000));
+	}
 	/* Nor a checksum beyond the frame. */
 	h = (struct net_header){ .flags = NET_HEADER_NEEDS_CSUM, .csum_start = 60,
 				 .csum_offset = 4 };

@@ -259,12 +259,14 @@ Test(net_rx, what_the_driver_did_not_accept_is_not_shown)
 Test(net_rx, payload_is_where_the_header_ends)
 {
 	for (unsigned t = 0; t < FAKE_TRANSPORTS; t++) {
-		for (unsigned merging = 0; merging < 2; merging++) {
+		for (unsigned kind = 0; kind < 4; kind++) {
+			bool merging = kind & 1, hash = kind & 2;
+
 			net_rig_destroy(&net);
 			net_rig_create(&net, &(struct net_rig_options){
 				.transport = (enum fake_transport)t });
-			net_rig_start_without(&net, 2, VIRTIO_NET_F_HASH_REPORT,
-					      merging ? -1 : VIRTIO_NET_F_MRG_RXBUF, -1);
+			net.with_hash = hash;
+			net_rig_start_without(&net, 2, merging ? -1 : VIRTIO_NET_F_MRG_RXBUF, -1);
 			uint64_t gpa = net_rig_offer(&net, RX, 2000);
 			give(&none, 100, (uint8_t)t);
 			cr_assert_eq(device_rig_wait(&net.rig, RX, NULL), net.header_len + 100);

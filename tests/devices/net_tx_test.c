@@ -218,16 +218,18 @@ Test(net_tx, payload_is_where_the_header_ends)
 {
 	net_rig_fill(frame, 100, 6);
 	for (unsigned t = 0; t < FAKE_TRANSPORTS; t++) {
-		for (unsigned merging = 0; merging < 2; merging++) {
+		for (unsigned kind = 0; kind < 4; kind++) {
+			bool merging = kind & 1, hash = kind & 2;
 			struct net_header h;
 			bool legacy = fake_transport_is_legacy((enum fake_transport)t);
 
 			net_rig_destroy(&net);
 			net_rig_create(&net, &(struct net_rig_options){
 				.transport = (enum fake_transport)t });
-			net_rig_start_without(&net, 2, VIRTIO_NET_F_HASH_REPORT,
-					      merging ? -1 : VIRTIO_NET_F_MRG_RXBUF, -1);
-			cr_assert_eq(net.header_len, legacy && !merging ? 10 : 12);
+			net.with_hash = hash;
+			net_rig_start_without(&net, 2, merging ? -1 : VIRTIO_NET_F_MRG_RXBUF, -1);
+			cr_assert_eq(net.header_len,
+				     hash && !legacy ? 20 : legacy && !merging ? 10 : 12);
 			cr_assert_eq(net.peer->header_len, net.header_len);
 			cr_assert_eq(net_rig_send(&net, TX, &none, frame, 100), 0);
 			cr_assert_eq(fake_peer_take(net.peer, 0, &h, got, sizeof(got)), 100);

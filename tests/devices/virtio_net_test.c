@@ -286,6 +286,48 @@ Test(virtio_net, queues_beyond_the_layout_are_inert)
 	cr_assert_eq(fake_peer_n_sent(net.peer, 1), 0);
 }
 
+/* PROMISC on, to queue 'q'.  Returns whether it was answered with OK. */
+static bool is_control_queue(unsigned q)
+{
+	uint64_t gpa = device_rig_alloc(&net.rig, 16);
+	uint8_t *p = device_rig_at(&net.rig, gpa, 16);
+	struct fake_buf buf[] = { { gpa, 2, false }, { gpa + 4, 1, false }, { gpa + 8, 1, true } };
+
+	p[0] = 0;
+	p[1] = 0;
+	p[4] = 1;
+	device_rig_add(&net.rig, q, buf, 3);
+	for (unsigned i = 0; i < 100; i++) {
+		uint32_t head, len;
+
+		fake_machine_pump(net.rig.machine);
+		if (fake_ring_reap(&net.rig.ring[q], &head, &len))
+			return len == 1 && p[8] == 0;
+		usleep(500);
+	}
+	return false;
+}
+
+/* covers: NET-VQ-01 NET-VQ-02 NET-VQ-03 */
+Test(virtio_net, the_control_queue_is_behind_the_pairs_that_can_be_used)
+{
+	create((struct net_rig_options){ .transport = FAKE_MMIO, .n_pairs = 2 });
+	net_rig_start_without(&net, 5, -1);
+	cr_assert(is_control_queue(4));
+	net_rig_start_without(&net, 5, VIRTIO_NET_F_MQ, -1);
+	cr_assert(is_control_queue(4));	/* RSS can use all of them, too */
+	net_rig_start_without(&net, 5, VIRTIO_NET_F_MQ, VIRTIO_NET_F_RSS, -1);
+	cr_assert(is_control_queue(2));
+	cr_assert_not(is_control_queue(4));
+	net_rig_start_without(&net, 5, VIRTIO_NET_F_CTRL_VQ, -1);
+	cr_assert_not(is_control_queue(2));
+	cr_assert_not(is_control_queue(4));
+	net_rig_destroy(&net);
+	create((struct net_rig_options){ .transport = FAKE_MMIO, .n_pairs = 1 });
+	net_rig_start_without(&net, 3, -1);
+	cr_assert(is_control_queue(2));
+}
+
 /* Offloads are what the driver accepted, while it runs; and nothing before and after. */
 Test(virtio_net, the_peer_is_told_what_was_accepted_and_nothing_else)
 {
@@ -368,4 +410,35 @@ Test(virtio_net, a_queue_can_be_reset_alone)
 	net_rig_offer(&net, 0, 2048);
 	fake_peer_give(net.peer, 0, &none, frame, sizeof(frame));
 	cr_assert_eq(device_rig_wait(&net.rig, 0, NULL), 12 + sizeof(frame));
+}
+
+/* Nothing is taken from either ring while suspended, and nothing is lost over it. */
+Test(virtio_net, a_suspended_device_holds_frames_back)
+{
+	const struct net_header none = { 0 };
+	struct fake_driver *d = &net.rig.driver;
+	struct features f = { { UINT64_MAX, UINT64_MAX } };
+	uint8_t frame[64], got[64];
+	struct net_header h;
+
+	net_rig_fill(frame, sizeof(frame), 3);
+	create((struct net_rig_options){ .transport = FAKE_MMIO, .suspend = true });
+	features_remove(&f, VIRTIO_F_EVENT_IDX);
+	features_remove(&f, VIRTIO_F_RING_PACKED);
+	features_remove(&f, VIRTIO_F_IN_ORDER);
+	net_rig_start(&net, f, 2);
+	uint64_t gpa = net_rig_offer(&net, 0, 2048);
+	cr_assert_eq(net_rig_send(&net, 1, &none, frame, sizeof(frame)), 0);
+	cr_assert_eq(fake_peer_take(net.peer, 0, &h, got, sizeof(got)), 64);
+	fake_driver_set_status(d, fake_driver_status(d) | VIRTIO_STATUS_SUSPEND);
+	for (unsigned i = 0; i < 1000 && !(fake_driver_status(d) & VIRTIO_STATUS_SUSPEND); i++)
+		usleep(1000);
+	cr_assert(fake_driver_status(d) & VIRTIO_STATUS_SUSPEND);
+	fake_peer_give(net.peer, 0, &none, frame, sizeof(frame));
+	cr_assert(device_rig_is_quiet(&net.rig, 0));
+	cr_assert_not(net.peer->wants_readable[0]);
+	fake_driver_set_status(d, 0xf);
+	cr_assert_eq(device_rig_wait(&net.rig, 0, NULL), 12 + 64);
+	cr_assert_arr_eq(device_rig_at(&net.rig, gpa + 12, 64), frame, 64);
+	cr_assert_eq(net_rig_send(&net, 1, &none, frame, sizeof(frame)), 0);
 }

@@ -1,6 +1,8 @@
 /* The vsock device as a driver sees it: features, configuration, framing, events, sessions. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -67,6 +69,41 @@ Test(virtio_vsock, refuses_reserved_cids)
 	cr_assert_eq(virtio_vsock_create(&dev, &config), 0);
 	cr_assert_eq(load_le64(dev->config), 3);
 	dev->ops->destroy(dev);
+}
+
+/* Who moves the packets where the host's kernel cannot. */
+Test(virtio_vsock, the_kernel_is_asked_first_and_sockets_do_without_it)
+{
+	char path[96];
+	struct virtio_vsock_config config = { .name = "vsock", .vhost_fd = FD_NONE,
+					      .vhost_path = "/nowhere/vhost-vsock",
+					      .loop = v->rig.io };
+	struct error_chain chain;
+	struct virtio_device *dev;
+
+	snprintf(path, sizeof(path), "%s/other", v->dir);
+	cr_assert_eq(virtio_vsock_create(&dev, &config), -ENOENT);
+	error_save(&chain);
+	cr_assert_not_null(strstr(chain.hint, "socket=PATH"));
+	config.vhost = VIRTIO_OFFLOAD_OFF;
+	cr_assert_eq(virtio_vsock_create(&dev, &config), -EINVAL);
+	config.socket = path;
+	config.vhost = VIRTIO_OFFLOAD_REQUIRE;
+	cr_assert_eq(virtio_vsock_create(&dev, &config), -ENOENT);
+	cr_assert_eq(access(path, F_OK), -1);
+	config.vhost = VIRTIO_OFFLOAD_AUTO;
+	cr_assert_eq(virtio_vsock_create(&dev, &config), 0);
+	cr_assert_not(virtio_vsock_is_offloaded(dev));
+	cr_assert_eq(access(path, F_OK), 0);
+	dev->ops->destroy(dev);
+	cr_assert_eq(access(path, F_OK), -1);
+	/* A descriptor is taken, whatever comes of it. */
+	int fd = dup(0);
+	config.vhost_fd = fd;
+	config.cid = 1;
+	cr_assert_eq(virtio_vsock_create(&dev, &config), -EINVAL);
+	cr_assert_eq(fcntl(fd, F_GETFD), -1);
+	error_clear();
 }
 
 static void expect_type(const struct vsock_guest *g, bool served)

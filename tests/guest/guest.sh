@@ -32,6 +32,7 @@ append=			# more for the kernel's command line
 quiet="quiet $hurry"	# the rest of it
 disk=,ephemeral		# options of the root disk
 image=			# and its file; empty: the one that build-root made
+enter=()		# command before Vireo: 'ip netns exec NAME'
 
 # Give the test a root disk of its own, which keeps what is written.
 disk_copy() {
@@ -130,7 +131,7 @@ resident() {
 # run [VIREO OPTION]... : as boot, but with the caller's standard input and output, and no script.
 run() {
 	status=0
-	ran=("$vireo" run --kernel "${kernel_dir[$kind]}/$file"
+	ran=("${enter[@]}" "$vireo" run --kernel "${kernel_dir[$kind]}/$file"
 		--disk "path=${image:-${root_dir[$kind]}/root.img}$disk"
 		--serial file=serial --timeout 90s --append "$quiet $append" "$@")
 	timeout 120 "${ran[@]}" 2>err || status=$?

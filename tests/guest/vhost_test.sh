@@ -4,6 +4,311 @@
 
 need_node() { [ -c "$1" ] || skip "this machine has no $1"; }
 
+# --- Network -------------------------------------------------------------------------------------
+
+# make_taps N [OPTION]: taps t0, t1 ... in a network namespace of the test's, whose end of each wire is
+# 10.7.I.1; Vireo runs there, too
+make_taps() {
+	local i
+	need_node /dev/net/tun
+	ns=vireo-$$-$RANDOM
+	ip netns add $ns || skip 'no right to make a network namespace'
+	trap 'ip netns pids $ns | xargs -r kill; ip netns del $ns' EXIT
+	enter=(ip netns exec $ns)
+	in_ns ip link set lo up
+	for i in $(seq 0 $(($1 - 1))); do
+		in_ns ip tuntap add dev t$i mode tap vnet_hdr ${2-}
+		in_ns ip addr add 10.7.$i.1/24 dev t$i
+		in_ns ip link set t$i up
+	done
+}
+in_ns() { ip netns exec $ns "$@"; }
+
+# In the guest: up I; and talk I: a ping, then TCP both ways and UDP.
+talk='
+	. /load
+	up() {
+		ip link set lo up
+		ip addr add 10.7.$1.2/24 dev eth$1
+		ip link set eth$1 up
+	}
+	talk() {
+		ping -q -c 2 -W 5 10.7.$1.1 || exit 11
+		iperf3 -c 10.7.$1.1 -t 1 -l 16k >/tmp/log 2>&1 || { cat /tmp/log; exit 12; }
+		grep receiver /tmp/log
+		iperf3 -c 10.7.$1.1 -t 1 -l 16k -R >/tmp/log 2>&1 || { cat /tmp/log; exit 13; }
+		grep receiver /tmp/log
+		iperf3 -c 10.7.$1.1 -t 1 -u -b 5M -l 200 >/tmp/log 2>&1 || { cat /tmp/log; exit 14; }
+		grep receiver /tmp/log
+		echo eth$1 talks
+	}
+'
+serve() {
+	in_ns iperf3 -s >server.log 2>&1 &
+}
+
+# What 'vireo run --explain' says of a bit of the device: its line.
+explained() { sed -n "/^$1/,/^\$/p" err | grep -E "$2"; }
+
+net_talks() { # VHOST [VIREO OPTION]...
+	local vhost=$1
+	shift
+	make_taps 1
+	take_modules virtio_net
+	take_programs iperf3
+	serve
+	boot -v --memory 256M --net "tap,ifname=t0,vhost=$vhost" "$@" <<-END
+		$talk
+		up 0
+		talk 0
+		cat /sys/class/net/eth0/device/features
+		dmesg
+	END
+	expect_status 0
+	expect '^eth0 talks'
+	expect_not "$COMPLAINTS"
+}
+test_vhost_net_talks_pci() {
+	net_talks require --explain
+	expect '/dev/vhost-net' err
+}
+test_vhost_net_talks_mmio() { net_talks require --transport mmio; }
+test_vhost_net_off_talks_in_process() {
+	net_talks off --explain
+	expect_not 'told to /dev/vhost-net' err
+}
+
+# One interface for each offload that is not there; all of them talk.
+test_vhost_net_without_each_offload() {
+	local i=0 without nets=()
+	take_modules virtio_net
+	take_programs iperf3
+	for without in csum host_tso4 host_tso6 guest_csum guest_tso4 mrg_rxbuf event_idx indirect; do
+		nets+=(--net "tap,ifname=t$i,vhost=require,features=-$without")
+		i=$((i + 1))
+	done
+	make_taps $i
+	serve
+	boot --memory 256M "${nets[@]}" <<-END
+		$talk
+		for i in \$(seq 0 $((i - 1))); do up \$i; talk \$i; done
+	END
+	expect_status 0
+	for i in $(seq 0 $((i - 1))); do expect "^eth$i talks"; done
+}
+
+test_vhost_net_multiqueue() {
+	make_taps 1 multi_queue
+	take_modules virtio_net
+	take_programs iperf3
+	serve
+	boot --memory 256M --cpus 2 --net tap,ifname=t0,vhost=require,queues=2 <<-END
+		$talk
+		up 0
+		ls -d /sys/class/net/eth0/queues/*
+		talk 0
+		iperf3 -c 10.7.0.1 -t 2 -P 4 >/tmp/log 2>&1 || { cat /tmp/log; exit 15; }
+		grep virtio /proc/interrupts
+	END
+	expect_status 0
+	expect '^eth0 talks'
+	expect '/sys/class/net/eth0/queues/rx-1'
+	expect '/sys/class/net/eth0/queues/tx-1'
+}
+
+# The ring is given back and taken again: unbind and bind, and a reboot in place.
+test_vhost_net_rebind_and_reboot() {
+	make_taps 1
+	take_modules virtio_net
+	disk_copy
+	boot --memory 256M --net tap,ifname=t0,vhost=require --on-reboot restart <<-'END'
+		. /load
+		up() {
+			ip addr add 10.7.0.2/24 dev eth0
+			ip link set eth0 up
+			ping -q -c 2 -W 5 10.7.0.1 || exit 11
+		}
+		for n in 1 2 3; do
+			up
+			for dev in /sys/bus/virtio/drivers/virtio_net/virtio*; do d=${dev##*/}; done
+			echo $d >/sys/bus/virtio/drivers/virtio_net/unbind
+			[ ! -e /sys/class/net/eth0 ] || exit 12
+			echo $d >/sys/bus/virtio/drivers/virtio_net/bind
+		done
+		up
+		if [ ! -e /disk/data/second ]; then
+			touch /disk/data/second
+			umount /disk
+			# Under traffic.
+			ping -q -i 0.01 -s 1400 10.7.0.1 >/dev/null &
+			sleep 1
+			reboot -f
+		fi
+		echo twice
+	END
+	expect_status 0
+	expect '^twice'
+}
+
+# The guest is stopped under traffic: no process, thread, descriptor or tap queue stays behind.
+test_vhost_net_stop_under_traffic() {
+	local i
+	make_taps 1
+	take_modules virtio_net
+	take_programs iperf3
+	serve
+	launch --memory 256M --net tap,ifname=t0,vhost=require <<-END
+		$talk
+		up 0
+		iperf3 -c 10.7.0.1 -t 60 >/dev/null &
+		sleep 2
+		echo running
+		sleep 60
+	END
+	await '^running'
+	pkill -TERM -P "$(pgrep -P "$(jobs -p | tail -n 1)" -x timeout)" || fail 'there is no Vireo'
+	land
+	# A tap with one queue can be opened again at once; the workers of vhost go with their owner.
+	for i in $(seq 50); do
+		[ -n "$(pgrep '^vhost-')" ] || break
+		sleep 0.1
+	done
+	[ -z "$(pgrep '^vhost-')" ] || fail "a worker stays behind: $(pgrep -l '^vhost-')"
+	boot --memory 256M --net tap,ifname=t0,vhost=require <<-'END'
+		. /load
+		ip addr add 10.7.0.2/24 dev eth0
+		ip link set eth0 up
+		ping -q -c 2 -W 5 10.7.0.1 && echo again
+	END
+	expect_status 0
+	expect '^again'
+}
+
+# A tap that is deleted under traffic: the device needs a reset, and Vireo goes on.
+test_vhost_net_tap_is_deleted() {
+	make_taps 1
+	take_modules virtio_net
+	launch --memory 256M --net tap,ifname=t0,vhost=require <<-'END'
+		. /load
+		ip addr add 10.7.0.2/24 dev eth0
+		ip link set eth0 up
+		ping -q -i 0.05 10.7.0.1 >/dev/null 2>&1 &
+		sleep 1
+		echo running
+		read -r go
+		echo still here
+	END
+	await '^running'
+	in_ns ip link del t0
+	sleep 1
+	say go
+	await '^still here'
+	land
+	expect_status 0
+}
+
+test_vhost_net_missing_node_is_126() {
+	make_taps 1
+	boot --net tap,ifname=t0,name=n,vhost=require --set nets.n.vhost_path=/dev/vhost-none <<<'true'
+	expect_status 126
+	expect '/dev/vhost-none' err
+	expect 'hint: ' err
+}
+
+test_vhost_net_auto_falls_back() {
+	make_taps 1
+	take_modules virtio_net
+	boot -v --memory 256M --net tap,ifname=t0,name=n,vhost=auto --set nets.n.vhost_path=/dev/vhost-none <<-'END'
+		. /load
+		ip addr add 10.7.0.2/24 dev eth0
+		ip link set eth0 up
+		ping -q -c 2 -W 5 10.7.0.1 && echo talks
+	END
+	expect_status 0
+	expect '^talks'
+	expect 'in process' err
+}
+
+# --- vsock ---------------------------------------------------------------------------------------
+
+build_seqpacket() {
+	mkdir -p overlay/sbin
+	gcc -static -O1 -o overlay/sbin/seqpacket "$here/seqpacket.c"
+}
+
+# The CID that Vireo's log or the guest tells.
+vsock_talks() { # VIREO OPTION...
+	need_node /dev/vhost-vsock
+	take_modules vmw_vsock_virtio_transport
+	take_programs socat
+	build_seqpacket
+	socat -u VSOCK-LISTEN:7001 CREATE:from-guest 2>/dev/null &
+	overlay/sbin/seqpacket listen 7002 >messages &
+	launch --memory 256M "$@" <<-'END'
+		. /load
+		for i in $(seq 50); do [ -e /dev/vsock ] && break; sleep 0.1; done
+		seq 30000 | socat -u - VSOCK-CONNECT:2:7001 || exit 11
+		seqpacket send 2 7002 READY=1 'STATUS=half way' X || exit 12
+		socat -u VSOCK-LISTEN:7003 CREATE:/from-host 2>/dev/null &
+		seqpacket listen 7004 >/messages &
+		sleep 1
+		echo listening
+		wait
+		cat /messages
+		sha256sum </from-host
+		dmesg
+	END
+	await '^listening'
+	seq 40000 | socat -u - "VSOCK-CONNECT:$(guest_cid):7003" || fail 'the host cannot connect'
+	overlay/sbin/seqpacket send "$(guest_cid)" 7004 one 'two, longer' three || fail 'no SEQPACKET to the guest'
+	land
+	expect_status 0
+	expect '^message of 11: two, longer'
+	expect "^$(seq 40000 | sha256sum | cut -d ' ' -f 1)"
+	expect_not "$COMPLAINTS"
+	seq 30000 | cmp - from-guest || fail 'the stream from the guest is damaged'
+	expect '^message of 15: STATUS=half way' messages
+	expect '^message of 1: X' messages
+}
+guest_cid() { echo "${cid:-3}"; }
+test_vhost_vsock_talks() { cid=1234 vsock_talks --vsock cid=1234,vhost=require; }
+test_vhost_vsock_talks_mmio() { cid=77 vsock_talks --vsock cid=77,vhost=require --transport mmio; }
+
+# Two guests at once, each with a CID of its own.
+test_vhost_vsock_auto_twice() {
+	local n
+	need_node /dev/vhost-vsock
+	take_modules vmw_vsock_virtio_transport
+	take_programs socat
+	socat -u VSOCK-LISTEN:7005,fork OPEN:both,creat,append 2>/dev/null &
+	for n in 1 2; do
+		mkdir $n
+		cp -r overlay $n/
+	done
+	for n in 1 2; do
+		(
+			cd $n
+			boot --memory 128M --vsock cid=auto,vhost=require <<-END
+				. /load
+				for i in \$(seq 50); do [ -e /dev/vsock ] && break; sleep 0.1; done
+				echo guest $n | socat -u - VSOCK-CONNECT:2:7005 || exit 11
+				sleep 4
+			END
+			echo "$status" >status
+			cp err ../err$n
+		) &
+	done
+	wait %2 %3 || true
+	[ "$(cat 1/status)$(cat 2/status)" = 00 ] || { tail -n 5 err1 err2; fail 'one of the guests failed'; }
+	[ "$(sort both | tr '\n' ' ')" = 'guest 1 guest 2 ' ] || fail "they said: $(cat both)"
+}
+
+test_vhost_vsock_missing_node_is_126() {
+	boot --vsock cid=auto,vhost=require --set vsock.vhost_path=/dev/vhost-none <<<'true'
+	expect_status 126
+	expect '/dev/vhost-none' err
+}
+
 # --- SCSI ----------------------------------------------------------------------------------------
 
 target=$here/../bed/scsi-target

@@ -83,8 +83,9 @@ static int peer_start(struct net_peer *base, const struct net_peer_start *start)
 		peer->start = *start;
 		for (unsigned i = 0; i < start->n_pairs; i++) {
 			peer->loop[i] = start->loop[i];
-			peer->wants_readable[i] = true;
-			tell(peer, i);
+			peer->wants_readable[i] = start->readable != NULL;
+			if (start->readable)
+				tell(peer, i);
 		}
 	}
 	pthread_mutex_unlock(&peer->lock);
@@ -196,6 +197,24 @@ static void peer_set_link(struct net_peer *base, bool up)
 	pthread_mutex_unlock(&peer->lock);
 }
 
+/* Whatever it is: nobody reads it. */
+static int peer_vhost_fd(struct net_peer *base, unsigned pair)
+{
+	(void)base;
+	return 1000 + (int)pair;
+}
+
+static int peer_set_filter(struct net_peer *base, const struct sock_filter *prog, unsigned n)
+{
+	struct fake_peer *peer = to_fake(base);
+
+	pthread_mutex_lock(&peer->lock);
+	peer->n_filters++;
+	peer->filters = prog && n > 0;
+	pthread_mutex_unlock(&peer->lock);
+	return 0;
+}
+
 static void peer_destroy(struct net_peer *base)
 {
 	struct fake_peer *peer = to_fake(base);
@@ -218,6 +237,8 @@ static const struct net_peer_ops fake_ops = {
 	.receive = peer_receive,
 	.want_readable = peer_want_readable,
 	.set_link = peer_set_link,
+	.set_filter = peer_set_filter,
+	.vhost_fd = peer_vhost_fd,
 	.destroy = peer_destroy,
 };
 

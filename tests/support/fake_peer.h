@@ -36,6 +36,8 @@ struct fake_peer {
 	struct features offloads;	/* that the device asked for last; empty when stopped */
 	bool wants_readable[FAKE_PEER_PAIRS];
 	bool link_up;
+	bool filters;			/* it was given a filter */
+	unsigned n_filters;
 	struct event_loop *loop[FAKE_PEER_PAIRS];
 	struct net_peer_start start;
 	struct fake_peer_post {

@@ -32,7 +32,11 @@ void net_rig_create(struct net_rig *net, const struct net_rig_options *options)
 	device_rig_create(&net->rig);
 	net->peer = fake_peer_create(options->no_offloads ? FEATURES_EMPTY : all_offloads(),
 				     n_pairs);
+	net->peer->base.is_vhost_capable = options->vhost_open != NULL;
 	struct virtio_net_config config = {
+		.vhost = options->vhost,
+		.vhost_path = "/dev/vhost-net",
+		.vhost_open = options->vhost_open,
 		.name = "net0",
 		.peer = &net->peer->base,
 		.n_pairs = n_pairs,
@@ -46,6 +50,12 @@ void net_rig_create(struct net_rig *net, const struct net_rig_options *options)
 	};
 	memcpy(config.mac, net_rig_mac, sizeof(config.mac));
 	cr_assert_eq(virtio_net_create(&net->dev, &config), 0);
+	if (options->suspend) {
+		struct features on = FEATURES_EMPTY;
+
+		features_add(&on, VIRTIO_F_SUSPEND);
+		virtio_device_want_features(net->dev, on, FEATURES_EMPTY);
+	}
 	device_rig_plug(&net->rig, net->dev, options->transport);
 	net->scratch = device_rig_alloc(&net->rig, SCRATCH);
 }
@@ -59,7 +69,12 @@ void net_rig_destroy(struct net_rig *net)
 void net_rig_start(struct net_rig *net, struct features features, unsigned n_queues)
 {
 	struct features f = features_and(features, fake_driver_offered(&net->rig.driver));
+	uint8_t bit, needs;
 
+	if (!net->with_hash)
+		features_remove(&f, VIRTIO_NET_F_HASH_REPORT);
+	while (features_find_unmet(&f, VIRTIO_ID_NET, &bit, &needs))
+		features_remove(&f, bit);
 	/* Ring memory and buffers of earlier sessions are not used again. */
 	net->rig.next = net->scratch + SCRATCH;
 	device_rig_start(&net->rig, f, n_queues);

@@ -15,6 +15,10 @@ struct net_rig_options {
 	unsigned n_pairs;
 	uint16_t mtu;
 	bool link_down, no_offloads;
+	bool suspend;			/* demand SUSPEND, which is off by default */
+	/* vhost: with a peer that can; nodes are opened so. */
+	int (*vhost_open)(struct vhost_node **out, const char *path);
+	enum virtio_offload vhost;
 };
 
 struct net_rig {
@@ -22,6 +26,7 @@ struct net_rig {
 	struct virtio_device *dev;	/* the transport's */
 	struct fake_peer *peer;		/* the device's */
 	unsigned header_len;		/* of this session */
+	bool with_hash;			/* take HASH_REPORT, too */
 	uint64_t scratch;		/* guest memory for net_rig_send, 128 KiB */
 };
 
@@ -30,7 +35,10 @@ extern const uint8_t net_rig_mac[6];
 void net_rig_create(struct net_rig *net, const struct net_rig_options *options);
 void net_rig_destroy(struct net_rig *net);
 
-/* Negotiate what is offered of 'features', start the first 'n_queues'. */
+/*
+ * Negotiate what is offered of 'features' (but for what then misses what it needs), start the
+ * first 'n_queues'.
+ */
 void net_rig_start(struct net_rig *net, struct features features, unsigned n_queues);
 /* With everything that is offered but for 'without' bits (ended by -1). */
 void net_rig_start_without(struct net_rig *net, unsigned n_queues, ...);

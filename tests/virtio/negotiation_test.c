@@ -300,3 +300,20 @@ Test(negotiation, n19_halves_beyond_the_words_read_0_and_cannot_be_accepted)
 	accept_version_1(&n);
 	cr_assert_eq(negotiation_write_status(&n, FEATURES_OK), NEG_SEALED);
 }
+
+/* What a device requires beside VERSION_1 (an IOMMU: ACCESS_PLATFORM) no legacy driver can accept. */
+Test(negotiation, n5_a_legacy_driver_cannot_have_what_requires_more)
+{
+	struct features offered = FEATURES_EMPTY;
+	struct negotiation n;
+	char why[128];
+
+	features_add(&offered, VIRTIO_F_VERSION_1);
+	features_add(&offered, VIRTIO_F_ACCESS_PLATFORM);
+	negotiation_init(&n, VIRTIO_ID_BLOCK, offered, offered);
+	negotiation_offer_legacy(&n, FEATURES_EMPTY);
+	cr_expect_eq(negotiation_seal_legacy(&n), NEG_REFUSED);
+	cr_expect_not(n.sealed);
+	negotiation_describe_refusal(&n, why, sizeof(why));
+	cr_expect_str_eq(why, "VIRTIO_F_ACCESS_PLATFORM is required");
+}

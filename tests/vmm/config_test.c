@@ -3,6 +3,7 @@
 
 #include "virtio/transport.h"
 #include "vmm/config.h"
+#include "vmm/config_vsock.h"
 #include "vmm/option.h"
 
 static struct vm_config config;
@@ -246,4 +247,78 @@ Test(config, discovery_by_command_line_needs_a_device_to_discover)
 	memset(&mistakes, 0, sizeof(mistakes));
 	config_validate(&config, &mistakes);
 	cr_expect_eq(mistakes.n, 0);
+}
+
+Test(config, an_iommu_and_legacy_drivers_exclude_each_other)
+{
+	add_disk("a", NULL)->device.iommu = true;
+	config.transport = VIRTIO_PCI_LEGACY;
+	cr_expect_str_eq(only_mistake(), "'iommu' and a legacy-only transport exclude each other: "
+					 "legacy drivers know of no IOMMU");
+	/* Others may be what they are. */
+	config.transport = VIRTIO_PCI;
+	add_disk("b", NULL)->device.transport = VIRTIO_PCI_LEGACY;
+	memset(&mistakes, 0, sizeof(mistakes));
+	config_validate(&config, &mistakes);
+	cr_expect_eq(mistakes.n, 0);
+	config.disk[0].device.transport = VIRTIO_PCI_TRANSITIONAL;
+	config_validate(&config, &mistakes);
+	cr_expect_eq(mistakes.n, 0);
+	config.transport = VIRTIO_PCI_TRANSITIONAL;
+	cr_expect_not_null(strstr(only_mistake(), "the IOMMU has no legacy interface"));
+}
+
+Test(config, an_iommu_is_found_by_acpi)
+{
+	add_disk("a", NULL)->device.iommu = true;
+	config.transport = VIRTIO_MMIO;
+	config.mmio_discovery = MMIO_DISCOVERY_DTB;
+	cr_expect_not_null(strstr(only_mistake(), "'iommu' needs vm.mmio_discovery=acpi"));
+}
+
+static void set(char **text, const char *value)
+{
+	free(*text);
+	*text = value ? strdup(value) : NULL;
+}
+
+Test(config, vsock_has_a_cid_that_a_guest_can_have)
+{
+	static const char *const wrong[] = { "0", "2", "4294967295", "-1", "me", "" };
+	static const char *const right[] = { "auto", "3", "4294967294", "0x10" };
+
+	config.vsock.given = true;
+	for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
+		set(&config.vsock.cid, wrong[i]);
+		cr_expect(strstr(only_mistake(), "vsock.cid") != NULL, "%s", wrong[i]);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(right); i++) {
+		memset(&mistakes, 0, sizeof(mistakes));
+		set(&config.vsock.cid, right[i]);
+		config_validate(&config, &mistakes);
+		cr_expect_eq(mistakes.n, 0, "%s", right[i]);
+	}
+	cr_expect_eq(config_vsock_cid(&config.vsock), 16);
+	set(&config.vsock.cid, "auto");
+	cr_expect_eq(config_vsock_cid(&config.vsock), 0);
+}
+
+Test(config, vsock_without_the_kernel_needs_a_place_for_its_sockets)
+{
+	char path[128];
+
+	config.vsock.given = true;
+	config.vsock.vhost = VHOST_OFF;
+	cr_expect(strstr(only_mistake(), "socket=PATH") != NULL);
+	memset(path, 'a', sizeof(path));
+	path[97] = '\0';
+	set(&config.vsock.socket, path);
+	cr_expect(strstr(only_mistake(), "96") != NULL);
+	path[96] = '\0';
+	set(&config.vsock.socket, path);
+	memset(&mistakes, 0, sizeof(mistakes));
+	config_validate(&config, &mistakes);
+	cr_expect_eq(mistakes.n, 0);
+	config.vsock.fd = 5;
+	cr_expect(strstr(only_mistake(), "vhost=off") != NULL);
 }

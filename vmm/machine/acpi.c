@@ -265,6 +265,64 @@ static gpa_t write_mcfg(struct area *area)
 	return gpa;
 }
 
+static void write_viot_iommu(struct area *area, const struct acpi_place *place)
+{
+	const struct acpi_viot_iommu_pci pci = {
+		.type = ACPI_VIOT_VIRTIO_IOMMU_PCI, .length = sizeof(pci), .bdf = place->bdf,
+	};
+	const struct acpi_viot_iommu_mmio mmio = {
+		.type = ACPI_VIOT_VIRTIO_IOMMU_MMIO, .length = sizeof(mmio), .base = place->base,
+	};
+
+	if (place->is_pci)
+		append(area, &pci, sizeof(pci));
+	else
+		append(area, &mmio, sizeof(mmio));
+}
+
+/* The IOMMU's node is the first one. */
+static void write_viot_endpoint(struct area *area, const struct acpi_endpoint *endpoint)
+{
+	const struct acpi_viot_pci_range pci = {
+		.type = ACPI_VIOT_PCI_RANGE,
+		.length = sizeof(pci),
+		.endpoint_start = endpoint->id,
+		.bdf_start = endpoint->place.bdf,
+		.bdf_end = endpoint->place.bdf,
+		.output_node = sizeof(struct acpi_viot_table),
+	};
+	const struct acpi_viot_mmio_endpoint mmio = {
+		.type = ACPI_VIOT_MMIO_ENDPOINT,
+		.length = sizeof(mmio),
+		.endpoint = endpoint->id,
+		.base = endpoint->place.base,
+		.output_node = sizeof(struct acpi_viot_table),
+	};
+
+	if (endpoint->place.is_pci)
+		append(area, &pci, sizeof(pci));
+	else
+		append(area, &mmio, sizeof(mmio));
+}
+
+static gpa_t write_viot(struct area *area, const struct acpi_viot *viot)
+{
+	struct acpi_viot_table table = {
+		.header = make_header("VIOT", 0, sizeof(table)),
+		.node_count = (uint16_t)(viot->n_endpoints + 1),
+		.node_offset = sizeof(table),
+	};
+	gpa_t gpa;
+
+	align(area, 16);
+	gpa = append(area, &table, sizeof(table));
+	write_viot_iommu(area, &viot->iommu);
+	for (unsigned i = 0; i < viot->n_endpoints; i++)
+		write_viot_endpoint(area, &viot->endpoint[i]);
+	finish(area, gpa);
+	return gpa;
+}
+
 static gpa_t write_xsdt(struct area *area, const gpa_t *table, unsigned n)
 {
 	struct acpi_header header = make_header("XSDT", 1, sizeof(header));
@@ -296,16 +354,19 @@ int acpi_build(const struct guest_memory *mem, const struct acpi_config *config)
 		.host = guest_memory_at(mem, LAYOUT_ACPI, LAYOUT_ACPI_END - LAYOUT_ACPI),
 	};
 	uint8_t *rsdp = guest_memory_at(mem, LAYOUT_RSDP, sizeof(struct acpi_rsdp));
-	gpa_t table[3];
+	gpa_t table[4];
+	unsigned n = 0;
 
 	if (!area.host || !rsdp)
 		return error_set(ENOSPC, "no memory where the ACPI tables go");
 	gpa_t facs = write_facs(&area);
 	gpa_t dsdt = write_dsdt(&area, config);
-	table[0] = write_fadt(&area, config, facs, dsdt);
-	table[1] = write_madt(&area, config);
-	table[2] = write_mcfg(&area);
-	gpa_t xsdt = write_xsdt(&area, table, ARRAY_SIZE(table));
+	table[n++] = write_fadt(&area, config, facs, dsdt);
+	table[n++] = write_madt(&area, config);
+	table[n++] = write_mcfg(&area);
+	if (config->viot)
+		table[n++] = write_viot(&area, config->viot);
+	gpa_t xsdt = write_xsdt(&area, table, n);
 	if (area.failed)
 		return error_set(ENOSPC, "the ACPI tables for %u CPUs and %u virtio-mmio devices "
 				 "do not fit into %zu bytes", config->n_vcpus,

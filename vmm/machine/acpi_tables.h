@@ -133,6 +133,52 @@ struct acpi_madt_x2apic_nmi {
 	uint8_t reserved[3];
 } PACKED;
 
+/* 5.2.34 "Virtual I/O Translation Table (VIOT)" and its nodes */
+enum acpi_viot_type {
+	ACPI_VIOT_PCI_RANGE = 1,
+	ACPI_VIOT_MMIO_ENDPOINT = 2,
+	ACPI_VIOT_VIRTIO_IOMMU_PCI = 3,
+	ACPI_VIOT_VIRTIO_IOMMU_MMIO = 4,
+};
+
+struct acpi_viot_table {
+	struct acpi_header header;
+	uint16_t node_count, node_offset;
+	uint8_t reserved[8];
+} PACKED;
+
+struct acpi_viot_pci_range {
+	uint8_t type, reserved1;	/* 1 */
+	uint16_t length;		/* 24 */
+	uint32_t endpoint_start;
+	uint16_t segment_start, segment_end, bdf_start, bdf_end;
+	uint16_t output_node;		/* offset in the table */
+	uint8_t reserved2[6];
+} PACKED;
+
+struct acpi_viot_mmio_endpoint {
+	uint8_t type, reserved1;	/* 2 */
+	uint16_t length;		/* 24 */
+	uint32_t endpoint;
+	uint64_t base;
+	uint16_t output_node;
+	uint8_t reserved2[6];
+} PACKED;
+
+struct acpi_viot_iommu_pci {
+	uint8_t type, reserved1;	/* 3 */
+	uint16_t length;		/* 16 */
+	uint16_t segment, bdf;
+	uint8_t reserved2[8];
+} PACKED;
+
+struct acpi_viot_iommu_mmio {
+	uint8_t type, reserved1;	/* 4 */
+	uint16_t length;		/* 16 */
+	uint32_t reserved2;
+	uint64_t base;
+} PACKED;
+
 /* PCI Firmware Specification 3.3, 4.1.2 "MCFG Table Description" */
 struct acpi_mcfg {
 	struct acpi_header header;

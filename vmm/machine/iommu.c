@@ -211,7 +211,7 @@ static bool is_free(struct iommu *iommu, struct iommu_domain *domain)
 	if (domain->state != IOMMU_DOMAIN_ENDING)
 		return domain->state == IOMMU_DOMAIN_FREE;
 	iommu_map_collect(&domain->map, COLLECT_LITTLE, true);
-	if (!iommu_map_is_quiet(&domain->map, UINT64_MAX))
+	if (domain->map.n > 0)
 		return false;
 	for (unsigned i = 0; i < iommu->n_endpoints; i++)
 		if (!is_over(&iommu->endpoint[i], domain->ended))
@@ -273,18 +273,16 @@ static struct iommu_ticket ticket_of_move(struct iommu_endpoint *ep)
 static int attach(struct iommu *iommu, struct iommu_endpoint *ep, uint32_t id, bool bypass,
 		  struct iommu_ticket *ticket)
 {
-	struct iommu_domain *domain = find_domain(iommu, id);
+	struct iommu_domain *domain = find_domain(iommu, id), *before = atomic_load(&ep->domain);
 
 	if (domain && domain->bypass != bypass)
 		return -EINVAL;
-	if (domain && domain == atomic_load(&ep->domain))
+	if (domain && domain == before)
 		return 0;
-	if (find_era(ep) == IOMMU_ERAS)
-		return -ENOMEM;
-	if (!domain)
+	if (!domain && find_era(ep) != IOMMU_ERAS)
 		domain = create_domain(iommu, id, bypass);
-	if (!domain)
-		return -ENOMEM;
+	if (!domain || find_era(ep) == IOMMU_ERAS)
+		return before ? -EOPNOTSUPP : -ENOMEM;
 	move(ep, domain);
 	*ticket = ticket_of_move(ep);
 	return 0;

@@ -58,8 +58,9 @@ struct iommu_ticket {
  * All without an error chain: it is the guest's business.
  *
  *   attach  -ENOENT no such endpoint; -EINVAL the domain exists and bypasses or not, unlike this;
- *           -ENOMEM too much is in progress
- *   detach  -ENOENT no such endpoint; -EINVAL it is not attached to that domain
+ *           -EOPNOTSUPP it cannot be moved there, or -ENOMEM attached: too much is in progress
+ *   detach  -ENOENT no such endpoint; -EINVAL it is not attached to that domain; -ENOMEM too much
+ *           is in progress
  *   map     -ENOENT no such domain; -EINVAL it bypasses, or something is mapped there; -ERANGE
  *           [phys, phys + last - first] is not memory; -ENOMEM too many mappings
  *   unmap   -ENOENT no such domain; -EINVAL it bypasses; -ERANGE it would split a mapping

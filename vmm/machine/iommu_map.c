@@ -288,7 +288,7 @@ bool iommu_map_is_quiet(const struct iommu_map *map, uint64_t serial)
 	if (map->doomed && map->node[map->doomed].serial <= serial)
 		return false;
 	for (uint32_t at = map->pinned; at; at = map->node[at].next)
-		if (map->node[at].serial <= serial)
+		if (map->node[at].serial == serial)
 			return false;
 	return true;
 }

@@ -62,8 +62,8 @@ int iommu_map_insert(struct iommu_map *map, uint64_t first, uint64_t last, uint8
 
 /*
  * Remove every mapping that lies within [first, last].  Returns 0, also when there is none; -ERANGE
- * if one lies there in part: nothing is removed then.  No error chain.  'serial' (never smaller
- * than the last one) is for iommu_map_is_quiet().  The time does not grow with their number.
+ * if one lies there in part: nothing is removed then.  No error chain.  'serial' (larger than the
+ * last one) is for iommu_map_is_quiet().  The time does not grow with their number.
  */
 int iommu_map_remove(struct iommu_map *map, uint64_t first, uint64_t last, uint64_t serial);
 
@@ -73,7 +73,7 @@ int iommu_map_remove(struct iommu_map *map, uint64_t first, uint64_t last, uint6
  */
 void iommu_map_collect(struct iommu_map *map, unsigned budget, bool pinned);
 
-/* Was everything given back that was removed by 'serial' or earlier? */
+/* Was everything given back that was removed by change 'serial'? */
 bool iommu_map_is_quiet(const struct iommu_map *map, uint64_t serial);
 
 /* Find the mapping of 'addr'.  Returns false if there is none.  Any thread, no lock. */
