@@ -1,6 +1,6 @@
 # Guests with a network that needs no rights.
 # shellcheck shell=bash
-# shellcheck disable=SC2154,SC2034  # from guest.sh and the suite
+# shellcheck disable=SC2154,SC2034,SC2004  # from guest.sh and the suite
 
 # What udhcpc calls: as a distribution does, in short.
 dhcp_script() {
@@ -116,7 +116,7 @@ user_net() {
 	host wget -q -O - 'http://[::1]:8081/guest' | sha256sum >from-guest6
 	printf 'over udp' | host socat -t 5 - UDP:127.0.0.1:5353 >udp-echo || true
 	grep -E '^(Uid|CapEff|Seccomp):' "/proc/$(pgrep -f '^./vireo-copy run' | head -n 1)/status" >rights
-	say done
+	say "done"
 	land
 	expect_status 0
 	expect '^lease 10.0.2.15/24 via 10.0.2.2, names from 10.0.2.3'
