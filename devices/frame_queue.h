@@ -20,8 +20,8 @@ void frame_queue_fini(struct frame_queue *queue);
 MUST_USE bool frame_queue_push(struct frame_queue *queue, const void *frame, size_t len);
 
 /*
- * Take the oldest frame out, to 'offset' of 'iov'.  Returns its length; 0: there is none; -EMSGSIZE:
- * it did not fit and is lost.
+ * Take the oldest frame out, to 'offset' of 'iov'.  Returns its length; 0: there is none;
+ * -EMSGSIZE: it did not fit and is lost.
  */
 ssize_t frame_queue_pop(struct frame_queue *queue, const struct iovec *iov, unsigned n,
 			size_t offset);

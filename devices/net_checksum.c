@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* The one's complement sum does not care for the order of bytes, as long as it is always the same. */
+/* The one's complement sum does not care for the order of bytes, if it is always the same. */
 void net_checksum(uint8_t out[2], const uint8_t *bytes, size_t len)
 {
 	uint64_t sum = 0;

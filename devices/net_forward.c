@@ -15,6 +15,8 @@ struct words {
 	unsigned n;
 };
 
+static const char two_ports[] = "the host's and the guest's port are needed, and no more";
+
 static int refuse(const char *text, const char *why, const char *word)
 {
 	error_set(EINVAL, "forward '%s': %s%s%s%s", text, why, word ? " '" : "", word ? word : "",
@@ -117,7 +119,7 @@ static int parse_ends(struct net_forward *out, const char *text, const struct wo
 	if (w->n - i == 2 && !parse_address(&out->guest, w->word[i++]))
 		return refuse(text, "no address:", w->word[i - 1]);
 	if (w->n - i != 1)
-		return refuse(text, "the host's and the guest's port are needed, and no more", NULL);
+		return refuse(text, two_ports, NULL);
 	if (!parse_port(&guest_port, w->word[i]))
 		return refuse(text, "a port is a number from 1 to 65535, not", w->word[i]);
 	set_defaults(out);
@@ -138,6 +140,6 @@ int net_forward_parse(struct net_forward *out, const char *text)
 	else if (strncmp(text, "tcp:", 4) != 0)
 		return refuse(text, "it begins with neither 'tcp:' nor 'udp:'", NULL);
 	if (!split(&words, text + 4))
-		return refuse(text, "the host's and the guest's port are needed, and no more", NULL);
+		return refuse(text, two_ports, NULL);
 	return parse_ends(out, text, &words);
 }

@@ -77,7 +77,8 @@ static bool is_answered_here(const struct user_gate *gate, uint32_t to, uint8_t 
 	       load_be16(p + 2) == PORT_DHCP_SERVER;
 }
 
-static enum user_gate_verdict judge_ipv4(const struct user_gate *gate, const uint8_t *ip, size_t len)
+static enum user_gate_verdict judge_ipv4(const struct user_gate *gate, const uint8_t *ip,
+					 size_t len)
 {
 	if (len < IPV4_LEN || ip[0] >> 4 != 4)
 		return USER_GATE_DROP;
@@ -106,7 +107,8 @@ static bool may_be_source_ipv6(const struct user_gate *gate, const uint8_t *sour
 	return memcmp(source, gate->prefix, sizeof(gate->prefix)) == 0;
 }
 
-static enum user_gate_verdict judge_ipv6(const struct user_gate *gate, const uint8_t *ip, size_t len)
+static enum user_gate_verdict judge_ipv6(const struct user_gate *gate, const uint8_t *ip,
+					 size_t len)
 {
 	if (!gate->has_ipv6 || len <= IPV6_LEN || ip[0] >> 4 != 6)
 		return USER_GATE_DROP;

@@ -23,11 +23,8 @@
 #include "vmm/base/le.h"
 
 enum {
-	NS_PER_MS = 1000000,
 	/* libslirp looks that often at what is always there, even with nothing in progress. */
 	IDLE_TIMEOUT_MS = 1000,
-	/* So many neighbours unknown, and packets that wait for them, are for the next turn. */
-	NO_TIMEOUT = UINT32_MAX,
 };
 
 static struct user_net *of(struct net_peer *peer)
@@ -105,7 +102,8 @@ static void set_timer(struct user_net *u, uint32_t timeout_ms)
 	u->timer_at = max_u64(at, 1);
 
 	const struct itimerspec spec = {
-		.it_value = { (time_t)(u->timer_at / 1000000000), (long)(u->timer_at % 1000000000) },
+		.it_value.tv_sec = (time_t)(u->timer_at / 1000000000),
+		.it_value.tv_nsec = (long)(u->timer_at % 1000000000),
 	};
 	timerfd_settime(u->clock.fd, TFD_TIMER_ABSTIME, &spec, NULL);
 }
@@ -132,7 +130,7 @@ static void tell_readable(struct user_net *u)
 
 static void run_turn(struct user_net *u)
 {
-	uint32_t timeout_ms = NO_TIMEOUT;
+	uint32_t timeout_ms = UINT32_MAX;
 
 	run_timers(u);
 	u->library->pollfds_poll(u->slirp, 0, get_revents, u);

@@ -18,7 +18,7 @@
 enum {
 	USER_NET_TIMERS = 4,		/* libslirp has one */
 	USER_NET_FORWARDS = 64,
-	USER_NET_FDS = 8192,		/* a descriptor is one of the lowest numbers that are free */
+	USER_NET_FDS = 8192,		/* a descriptor is the lowest number that is free */
 	USER_NET_QUEUE_SIZE = 1 << 20,
 	USER_NET_FRAME_MAX = 14 + 65535,
 };

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "devices/slirp_library.h"
 #include "vhost/vhost_probe.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
@@ -132,6 +133,15 @@ static int try_tun(void)
 	return r;
 }
 
+static int try_slirp(void)
+{
+	const struct slirp_library *library;
+	int r = slirp_library_load(&library);
+
+	error_clear();
+	return r;
+}
+
 static const struct facility {
 	const char *name;
 	int (*attempt)(void);	/* 0 or -errno */
@@ -145,6 +155,9 @@ static const struct facility {
 	  "sudo sysctl kernel.io_uring_disabled=0; in a container, allow io_uring_setup" },
 	{ "userfaultfd", try_userfaultfd, false, "memory on demand",
 	  "sudo sysctl vm.unprivileged_userfaultfd=1" },
+	{ "libslirp", try_slirp, false, "networks without any right (--net user)",
+	  HAVE_SLIRP ? "sudo apt-get install libslirp0" :
+	  "install libslirp-dev and build Vireo again, without --enable-static" },
 	{ "/dev/net/tun", try_tun, false, "tap networks",
 	  "sudo modprobe tun; in a container, pass --device /dev/net/tun" },
 };

@@ -1,7 +1,8 @@
 /*
  * What a running VM asks of the kernel, each with its reason.  What is not here: opening
- * anything by name, sockets (but for devices that are about them), starting programs, executable memory, signals to others.  ioctl
- * requests to KVM are listed in vmm/machine/kvm_requests.c, those to a tap in devices/tap.c.
+ * anything by name, sockets (but for devices that are about them), starting programs,
+ * executable memory, signals to others.  ioctl requests to KVM are listed in
+ * vmm/machine/kvm_requests.c, those to a tap in devices/tap.c.
  */
 #include "vmm/sandbox_rules.h"
 
@@ -22,6 +23,7 @@
 #define CALL(name) .call = SCMP_SYS(name)
 #define ARG(index, value) { index, SCMP_CMP_EQ, value, 0 }
 #define WITHOUT(index, bits) { index, SCMP_CMP_MASKED_EQ, bits, 0 }
+#define BY_NAME { 0, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)AT_FDCWD }
 #define COUNT(...) (sizeof((struct scmp_arg_cmp[]){ __VA_ARGS__ }) / sizeof(struct scmp_arg_cmp))
 #define WHEN(...) .n = COUNT(__VA_ARGS__), .when = { __VA_ARGS__ }
 
@@ -140,7 +142,7 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(fcntl), WHEN(ARG(1, F_SETFD)), USER_NET },
 	{ CALL(ioctl), WHEN(ARG(1, FIONREAD)), USER_NET },	/* how long is the datagram? */
 	{ CALL(openat), USER_NET, .refusal = EACCES },		/* resolv.conf */
-	{ CALL(newfstatat), USER_NET, .refusal = SANDBOX_PRETEND },	/* has it changed? */
+	{ CALL(newfstatat), WHEN(BY_NAME), USER_NET, .refusal = SANDBOX_PRETEND }, /* changed? */
 	{ CALL(stat), USER_NET, .refusal = SANDBOX_PRETEND },	/* likewise, by older C libraries */
 
 	/* Signals: vCPU kicks, stop and continue, dying as asked; and tgkill of our own pid. */

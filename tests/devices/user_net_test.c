@@ -11,12 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "devices/net_checksum.h"
 #include "devices/net_header.h"
 #include "devices/user_sockets.h"
+#include "tests/support/fault.h"
 #include "tests/support/loop_pump.h"
 #include "tests/support/user_rig.h"
 #include "vmm/base/error.h"
@@ -456,6 +458,41 @@ static bool be_alone(void)
 	return r == 0;
 }
 
+/* The host's resolv.conf is ours, for this process. */
+static bool bring_name_server(const char *text)
+{
+	char path[] = "/tmp/vireo-resolv-XXXXXX";
+	int fd = mkstemp(path);
+	bool ok;
+
+	cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+	ok = unshare(CLONE_NEWNS) == 0 &&
+	     mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	     mount(path, "/etc/resolv.conf", NULL, MS_BIND, NULL) == 0;
+	unlink(path);
+	return ok;
+}
+
+Test(user_net, names_are_asked_of_the_host_s_name_server)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(53),
+				       .sin_addr.s_addr = htonl(0x7f000035) };
+	char text[16] = "";
+
+	if (!be_alone() || !bring_name_server("search example\nnameserver 127.0.0.53\n"))
+		cr_skip_test("no namespaces here");
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	user_rig_open(&rig, NULL, false);
+	/* That it was learned at once: an empty packet. */
+	cr_expect_eq(recv(fd, text, sizeof(text), MSG_DONTWAIT), 0);
+	user_rig_send(&rig, frame, udp(0x0a000203, 1234, 53, "question"));
+	cr_expect_eq(recv(fd, text, sizeof(text), MSG_DONTWAIT), 8);
+	cr_expect_str_eq(text, "question");
+	close(fd);
+}
+
 /* A neighbour solicitation, an echo, a datagram or a segment. */
 static size_t ipv6(unsigned kind, uint16_t port, unsigned *seed)
 {
@@ -553,6 +590,37 @@ Test(user_net, a_stopped_network_is_silent_and_starts_again)
 		cr_assert_eq(rig.peer->ops->start(rig.peer, &start), 0);
 		cr_expect_leq(count_fds(), fds);
 	}
+}
+
+static int life(void *arg)
+{
+	const char *forward = arg;
+	const struct net_user_config config = { .name = "net0", .forward = &forward,
+						.n_forwards = 1, .ipv6 = true };
+	struct net_peer_start start = { .header_len = USER_RIG_HEADER, .n_pairs = 1,
+					.loop = &rig.loop };
+	int r = event_loop_create(&rig.loop, "user");
+
+	if (r < 0)
+		return r;
+	r = net_user_create(&rig.peer, &config);
+	if (r == 0)
+		r = rig.peer->ops->start(rig.peer, &start);
+	user_rig_close(&rig);
+	return r;
+}
+
+Test(user_net, each_call_that_fails_is_an_error_and_leaves_nothing)
+{
+	char text[32];
+	unsigned fds, n;
+
+	snprintf(text, sizeof(text), "tcp:%u:80", free_port(SOCK_STREAM));
+	cr_assert_eq(life(text), 0);
+	fds = count_fds();
+	n = fault_each(life, text);
+	cr_expect_geq(n, 8u);
+	cr_expect_eq(count_fds(), fds);
 }
 
 Test(user_net, to_look_at_one_takes_nothing_of_the_host)
