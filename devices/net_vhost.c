@@ -230,6 +230,8 @@ void net_vhost_set_link(struct datapath *dp, bool up)
 
 static int judge(const struct virtio_net *net, const struct virtio_net_config *config)
 {
+	if (!config->vhost_path)
+		return error_set(ENOENT, "no vhost device was named");
 	if (!net->peer->is_vhost_capable || !net->peer->ops->vhost_fd)
 		return error_set(ENOTSUP, "%s is no tap, which vhost needs", net->peer->describe);
 	if (config->capture)

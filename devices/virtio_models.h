@@ -72,7 +72,7 @@ struct virtio_net_config {
 	uint8_t duplex;			/* 0 half, 1 full, 0xff unknown */
 	const char *capture;		/* pcap file, or NULL; in process only */
 	enum virtio_offload vhost;
-	const char *vhost_path;
+	const char *vhost_path;		/* NULL: there is none */
 	unsigned vhost_poll_us;
 	/* How a node is opened; NULL: as the kernel's. */
 	int (*vhost_open)(struct vhost_node **out, const char *path);

@@ -112,7 +112,9 @@ static int create_offload(struct virtio_net *net, const struct virtio_net_config
 
 	if (r == 0 || config->vhost == VIRTIO_OFFLOAD_REQUIRE)
 		return r < 0 ? error_add(r, "%s: vhost is required", config->name) : 0;
-	log_info("%s: frames are moved in process: %s", config->name, error_text());
+	/* Only a tap could have been moved by vhost: else there was nothing to choose. */
+	if (net->peer->is_vhost_capable)
+		log_notice("%s: frames are moved in process: %s", config->name, error_text());
 	error_clear();
 	return 0;
 }
@@ -127,7 +129,7 @@ static int create_datapaths(struct virtio_net *net, const struct virtio_net_conf
 		return r;
 	if (net->offload) {
 		virtio_device_add_part(&net->dev, net->offload, 0, n_queues);
-		log_info("%s: frames are moved by %s", config->name, net->offload->name);
+		log_notice("%s: frames are moved by %s", config->name, net->offload->name);
 		if (config->vhost == VIRTIO_OFFLOAD_REQUIRE)
 			return 0;
 	}

@@ -371,7 +371,7 @@ static int create_kernel_rings(struct datapath **out, uint64_t *cid,
 	if (*cid == 0)
 		*cid = FIRST_CID;
 	if (r == 0) {
-		log_info("%s: CID %" PRIu64 ", by the host's kernel (%s)", config->name, *cid,
+		log_notice("%s: CID %" PRIu64 ", by the host's kernel (%s)", config->name, *cid,
 			 config->vhost_path);
 		return 0;
 	}
@@ -381,7 +381,7 @@ static int create_kernel_rings(struct datapath **out, uint64_t *cid,
 		hint_at_sockets();
 		return error_add(r, "%s: have the host's kernel move the packets", config->name);
 	}
-	log_info("%s: not by the host's kernel: %s", config->name, error_text());
+	log_notice("%s: not by the host's kernel: %s", config->name, error_text());
 	error_clear();
 	return 0;
 }
@@ -428,8 +428,9 @@ static int create_parts(struct virtio_vsock *vsock, const struct virtio_vsock_co
 	else if (local)
 		virtio_device_add_part(&vsock->dev, local, 0, RING_QUEUES);
 	if (local && !kernel)
-		log_info("%s: CID %" PRIu64 ", in process: '%s' leads to the guest, '%s_PORT' out",
-			 config->name, cid, config->socket, config->socket);
+		log_notice("%s: CID %" PRIu64
+			   ", in process: '%s' leads to the guest, '%s_PORT' out",
+			   config->name, cid, config->socket, config->socket);
 	r = local_create(&vsock->events, &event_local_ops, vsock, &config->loop, 1);
 	if (r == 0)
 		virtio_device_add_part(&vsock->dev, vsock->events, EVENT, 1);

@@ -388,8 +388,9 @@ static int run_main(int argc, char **argv)
 		} else if (run.switches.dump_dtb) {
 			status = dump_tree(&run);
 		} else {
-			log_set_level(run.switches.verbose == 0 ? LOG_WARNING :
-				      run.switches.verbose == 1 ? LOG_INFO : LOG_DEBUG);
+			log_set_level(run.switches.verbose > 1 ? LOG_DEBUG :
+				      run.switches.verbose == 1 ? LOG_INFO :
+				      run.switches.quiet ? LOG_WARNING : LOG_NOTICE);
 			status = run_guest(&run);
 		}
 	}

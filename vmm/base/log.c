@@ -27,7 +27,7 @@ void log_set_raw_terminal(bool on)
 static void PRINTF_LIKE(3, 0) write_line(enum log_level level, const char *suffix, const char *fmt,
 					 va_list ap)
 {
-	static const char *const prefix[] = { "error: ", "warning: ", "", "" };
+	static const char *const prefix[] = { "error: ", "warning: ", "", "", "" };
 	char line[1024];
 	size_t room = sizeof(line) - 3 - strlen(suffix);
 	int n = snprintf(line, room, "vireo: %s", prefix[level]);
