@@ -271,17 +271,22 @@ static int add_forwards(struct user_net *u, const struct net_user_config *config
 /*
  * libslirp looks up the host's name servers in /etc/resolv.conf when it first needs them, which is
  * too late.  For the one of IPv6, it is as it says its first hello; for that of IPv4, when the
- * guest has something to ask: here an empty packet, to which nobody answers.
+ * guest has something to ask: here for "localhost", which name servers know without asking others
+ * (RFC 6761 6.3).  Nobody is there yet for the answer.
  */
 static void learn_name_servers(struct user_net *u, const struct net_user_config *config)
 {
-	uint8_t frame[ETHERNET_LEN + 20 + 8] = {
+	enum { QUESTION_LEN = 12 + 11 + 4, UDP_LEN = 8 + QUESTION_LEN, IP_LEN = 20 + UDP_LEN };
+	uint8_t frame[ETHERNET_LEN + IP_LEN] = {
 		[0] = 0x52, 0x55, [6] = 0x52, 0x55, [12] = 0x08,
-		/* IPv4: header of 20 bytes, total of 28, time to live, UDP */
-		[14] = 0x45, [17] = 28, [22] = 64, [23] = IPPROTO_UDP,
+		/* IPv4: header of 20 bytes, length, time to live, UDP */
+		[14] = 0x45, [17] = IP_LEN, [22] = 64, [23] = IPPROTO_UDP,
 		[26] = 10, 0, 2, HOST_GUEST, 10, 0, 2, HOST_NAMES,
-		/* UDP: port 1024 to 53, 8 bytes, no checksum */
-		[34] = 4, [37] = 53, [39] = 8,
+		/* UDP: port 1024 to 53, length, no checksum */
+		[34] = 4, [37] = 53, [39] = UDP_LEN,
+		/* Recursion, one question: the address of a name of one label */
+		[44] = 1, [47] = 1, [54] = 9, 'l', 'o', 'c', 'a', 'l', 'h', 'o', 's', 't',
+		[66] = 1, [68] = 1,
 	};
 
 	for (unsigned i = 0; i < USER_NET_TIMERS; i++)

@@ -18,34 +18,34 @@ dhcp_script() {
 }
 
 # A network of the host's own that nothing else shares: servers at 127.0.0.1 and ::1, and a name server in
-# its resolv.conf.  'host CMD...' runs there.
-make_host() {
+# its resolv.conf.  'outside CMD...' runs there.
+make_outside() {
 	netns=vireo$$
 	ip netns add "$netns" || skip "no network namespaces here"
-	trap 'stop_host' EXIT
+	trap 'stop_outside' EXIT
 	mkdir -p "/etc/netns/$netns" www
 	echo nameserver 127.0.0.1 >"/etc/netns/$netns/resolv.conf"
-	host ip link set lo up
+	outside ip link set lo up
 	seq 100000 >www/numbers
-	serve busybox httpd -f -p 127.0.0.1:8000 -h www
-	serve busybox httpd -f -p '[::1]:8000' -h www
-	serve socat UDP-RECVFROM:53,bind=127.0.0.1,fork "EXEC:$here/net-names.sh"
+	serve_outside busybox httpd -f -p 127.0.0.1:8000 -h www
+	serve_outside busybox httpd -f -p '[::1]:8000' -h www
+	serve_outside socat -t 20 UDP-RECVFROM:53,bind=127.0.0.1,fork "EXEC:$here/net-names.sh"
 	# Slow machines take a while to start them.
 	for _ in $(seq 100); do
-		! host busybox nslookup -timeout=20 -type=a vireo.test 127.0.0.1 >asked 2>&1 || break
+		! outside timeout 5 busybox nslookup -type=a vireo.test 127.0.0.1 >asked 2>&1 || break
 		sleep 0.1
 	done
 	expect '192\.0\.2\.7' asked
-	host cat /etc/resolv.conf >resolv
+	outside cat /etc/resolv.conf >resolv
 	expect '127\.0\.0\.1' resolv
 }
 
-host() { ip netns exec "$netns" "$@"; }
+outside() { ip netns exec "$netns" "$@"; }
 
 # No job of the test, which waits for all of them.
-serve() { (host "$@" </dev/null >>servers 2>&1 &); }
+serve_outside() { (outside "$@" </dev/null >>servers 2>&1 &); }
 
-stop_host() {
+stop_outside() {
 	local pid
 	for pid in $(ip netns pids "$netns"); do
 		kill "$pid" || true
@@ -79,7 +79,7 @@ become_nobody() {
 
 # user_net [VIREO OPTION]... ('net': more options of the interface): all that a guest does with a network, in one boot
 user_net() {
-	make_host
+	make_outside
 	take_modules virtio_net af_packet
 	dhcp_script
 	become_nobody
@@ -112,9 +112,9 @@ user_net() {
 		dmesg
 	END
 	await '^ready'
-	host wget -q -O - http://127.0.0.1:8080/guest | sha256sum >from-guest
-	host wget -q -O - 'http://[::1]:8081/guest' | sha256sum >from-guest6
-	printf 'over udp' | host socat -t 5 - UDP:127.0.0.1:5353 >udp-echo || true
+	outside timeout 20 busybox wget -q -O - http://127.0.0.1:8080/guest | sha256sum >from-guest
+	outside timeout 20 busybox wget -q -O - 'http://[::1]:8081/guest' | sha256sum >from-guest6
+	printf 'over udp' | outside timeout 20 socat -t 5 - UDP:127.0.0.1:5353 >udp-echo || true
 	grep -E '^(Uid|CapEff|Seccomp):' "/proc/$(pgrep -f '^./vireo-copy run' | head -n 1)/status" >rights
 	say "done"
 	land
@@ -146,7 +146,7 @@ test_net_user_packed_plain() { net=,features=-mrg_rxbuf,-csum,-ctrl_vq user_net 
 
 # A guest that reboots in place has its network again.
 test_net_user_after_reboot() {
-	make_host
+	make_outside
 	take_modules virtio_net af_packet
 	dhcp_script
 	vireo_plain=$vireo
