@@ -1,4 +1,7 @@
-/* The inside of a vhost node, shared by vhost.c (the ladder), vhost_ring.c and vhost_log.c. */
+/*
+ * The inside of a vhost node, shared by vhost.c (the ladder), vhost_node.c (its life), vhost_ring.c
+ * and vhost_log.c.
+ */
 #ifndef VHOST_VHOST_IMPL_H
 #define VHOST_VHOST_IMPL_H
 
