@@ -167,17 +167,36 @@ static unsigned device_of(enum vhost_kind kind)
 	return 0;
 }
 
-static int tell(struct vhost *v)
+int vhost_set_features(struct vhost *v, struct features f)
 {
 	/*
 	 * N15: this bit leaked means that the kernel takes ring addresses for I/O virtual ones, and
-	 * waits for translations that never come.
+	 * waits for translations that never come.  The bit lost means that it takes what the guest
+	 * chose for addresses of this process.
 	 */
-	assert(vhost_features_are_safe(v->type->kind, v->told, v->terms));
-	int r = v->node->ops->set_features(v->node, &v->told);
+	assert(vhost_features_are_safe(v->type->kind, f, v->terms));
+	int r = v->node->ops->set_features(v->node, &f);
 
 	return r < 0 ? error_set(r, "%s: VHOST_SET_FEATURES %#llx", v->name,
-				 (unsigned long long)v->told.word[0]) : 0;
+				 (unsigned long long)f.word[0]) : 0;
+}
+
+/* N15, N16: can the node go by what stands between the device and memory? */
+static int judge_dma(const struct vhost *v, const struct datapath_start *start)
+{
+	if (!dma_is_translated(start->dma))
+		return 0;
+	if (!vhost_translates(v, start->dma))
+		return error_set(EOPNOTSUPP, "%s knows no IOMMU in front of it: its kernel does "
+				 "not ask for translations", v->name);
+	const struct features told = vhost_tell(v, start->features, start->dma);
+
+	if (features_has(&told, VIRTIO_F_ACCESS_PLATFORM))
+		return 0;
+	return error_set(EOPNOTSUPP, "%s is behind an IOMMU, and %s", v->name,
+			 features_has(&start->features, VIRTIO_F_ACCESS_PLATFORM) ?
+			 "its kernel does not know ACCESS_PLATFORM" :
+			 "the driver did not take ACCESS_PLATFORM");
 }
 
 static int give_memory(struct vhost *v)
@@ -193,16 +212,15 @@ static int prepare(struct vhost *v, const struct datapath_start *start)
 {
 	int r = judge_features(v, start->features, device_of(v->type->kind));
 
+	if (r == 0)
+		r = judge_dma(v, start);
 	if (r < 0)
 		return r;
-	if (dma_is_translated(start->dma) && !vhost_translates(v, start->dma))
-		return error_set(EOPNOTSUPP, "%s knows no IOMMU in front of it: its kernel does "
-				 "not ask for translations", v->name);
 	v->dma = start->dma;
 	v->terms = terms_of(v, start->dma);
 	v->told = vhost_tell(v, start->features, start->dma);
 	v->packed = features_has(&start->features, VIRTIO_F_RING_PACKED);
-	r = tell(v);
+	r = vhost_set_features(v, v->told);
 	if (r == 0)
 		r = give_memory(v);
 	if (r == 0 && v->terms.translates)
