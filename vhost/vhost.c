@@ -2,12 +2,9 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "vhost/vhost_impl.h"
 #include "vhost/vhost_memory.h"
-#include "vhost/vhost_worker.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
@@ -170,17 +167,36 @@ static unsigned device_of(enum vhost_kind kind)
 	return 0;
 }
 
-static int tell(struct vhost *v)
+int vhost_set_features(struct vhost *v, struct features f)
 {
 	/*
 	 * N15: this bit leaked means that the kernel takes ring addresses for I/O virtual ones, and
-	 * waits for translations that never come.
+	 * waits for translations that never come.  The bit lost means that it takes what the guest
+	 * chose for addresses of this process.
 	 */
-	assert(vhost_features_are_safe(v->type->kind, v->told, v->terms));
-	int r = v->node->ops->set_features(v->node, &v->told);
+	assert(vhost_features_are_safe(v->type->kind, f, v->terms));
+	int r = v->node->ops->set_features(v->node, &f);
 
 	return r < 0 ? error_set(r, "%s: VHOST_SET_FEATURES %#llx", v->name,
-				 (unsigned long long)v->told.word[0]) : 0;
+				 (unsigned long long)f.word[0]) : 0;
+}
+
+/* N15, N16: can the node go by what stands between the device and memory? */
+static int judge_dma(const struct vhost *v, const struct datapath_start *start)
+{
+	if (!dma_is_translated(start->dma))
+		return 0;
+	if (!vhost_translates(v, start->dma))
+		return error_set(EOPNOTSUPP, "%s knows no IOMMU in front of it: its kernel does "
+				 "not ask for translations", v->name);
+	const struct features told = vhost_tell(v, start->features, start->dma);
+
+	if (features_has(&told, VIRTIO_F_ACCESS_PLATFORM))
+		return 0;
+	return error_set(EOPNOTSUPP, "%s is behind an IOMMU, and %s", v->name,
+			 features_has(&start->features, VIRTIO_F_ACCESS_PLATFORM) ?
+			 "its kernel does not know ACCESS_PLATFORM" :
+			 "the driver did not take ACCESS_PLATFORM");
 }
 
 static int give_memory(struct vhost *v)
@@ -196,16 +212,15 @@ static int prepare(struct vhost *v, const struct datapath_start *start)
 {
 	int r = judge_features(v, start->features, device_of(v->type->kind));
 
+	if (r == 0)
+		r = judge_dma(v, start);
 	if (r < 0)
 		return r;
-	if (dma_is_translated(start->dma) && !vhost_translates(v, start->dma))
-		return error_set(EOPNOTSUPP, "%s knows no IOMMU in front of it: its kernel does "
-				 "not ask for translations", v->name);
 	v->dma = start->dma;
 	v->terms = terms_of(v, start->dma);
 	v->told = vhost_tell(v, start->features, start->dma);
 	v->packed = features_has(&start->features, VIRTIO_F_RING_PACKED);
-	r = tell(v);
+	r = vhost_set_features(v, v->told);
 	if (r == 0)
 		r = give_memory(v);
 	if (r == 0 && v->terms.translates)
@@ -308,106 +323,4 @@ bool vhost_position(const struct vhost *v, unsigned ring, struct virtqueue_posit
 		return false;
 	*out = v->ring[ring].position;
 	return true;
-}
-
-/* --- for life -------------------------------------------------------------------------------- */
-
-/* The node becomes ours; its thread is the one that was not there before. */
-static int own(struct vhost *v)
-{
-	struct vhost_workers before, now;
-
-	vhost_workers_list(&before);
-	int r = v->node->ops->set_owner(v->node);
-
-	if (r < 0) {
-		error_set(r, "%s: VHOST_SET_OWNER", v->name);
-		if (r == -EBUSY)
-			error_hint("another process uses the same open node");
-		return r;
-	}
-	vhost_workers_list(&now);
-	v->n_workers = vhost_workers_new(&before, &now, v->worker, VHOST_MAX_WORKERS);
-	return 0;
-}
-
-static void iotlb_failed(void *arg, const char *reason)
-{
-	struct vhost *v = arg;
-
-	if (v->fail)
-		v->fail(v->fail_arg, v->ring[0].device_index, reason);
-}
-
-/* Of what we do not know (N16), or a kernel does not have, there is nothing. */
-static int agree_on_backend(struct vhost *v)
-{
-	uint64_t offered = 0;
-
-	if (v->node->ops->get_backend_features(v->node, &offered) < 0)
-		return 0;
-	v->backend = vhost_backend_features_known(offered);
-	if (v->backend == 0)
-		return 0;
-	int r = v->node->ops->set_backend_features(v->node, v->backend);
-
-	return r < 0 ? error_set(r, "%s: VHOST_SET_BACKEND_FEATURES", v->name) : 0;
-}
-
-static int open_node(struct vhost *v, bool only_look)
-{
-	int r = v->node->ops->get_features(v->node, &v->kernel);
-
-	if (r < 0)
-		return error_set(r, "%s: VHOST_GET_FEATURES", v->name);
-	if (only_look)
-		return 0;
-	r = own(v);
-	return r == 0 ? agree_on_backend(v) : r;
-}
-
-int vhost_create(struct vhost **out, const struct vhost_config *config)
-{
-	struct vhost *v = calloc(1, sizeof(*v));
-	int r = 0;
-
-	*out = NULL;
-	assert(config->n_rings <= VHOST_MAX_RINGS);
-	if (!v) {
-		config->node->ops->close(config->node);
-		return error_set(ENOMEM, "use %s", config->name);
-	}
-	v->node = config->node;
-	v->type = config->type;
-	v->arg = config->arg;
-	snprintf(v->name, sizeof(v->name), "%s", config->name);
-	v->loop = config->loop;
-	v->poll_us = config->poll_us;
-	v->fail = config->fail;
-	v->fail_arg = config->fail_arg;
-	vhost_iotlb_init(&v->iotlb, v->loop, iotlb_failed, v);
-	for (; v->n_rings < config->n_rings && r == 0; v->n_rings++)
-		r = vhost_ring_init(v, v->n_rings);
-	if (r == 0)
-		r = open_node(v, config->only_look);
-	if (r < 0) {
-		vhost_destroy(v);
-		return error_add(r, "use %s", config->name);
-	}
-	*out = v;
-	return 0;
-}
-
-void vhost_destroy(struct vhost *v)
-{
-	if (!v)
-		return;
-	vhost_stop(v);
-	vhost_log_stop(v);
-	for (unsigned i = 0; i < v->n_rings; i++)
-		vhost_ring_fini(&v->ring[i]);
-	if (v->node)
-		v->node->ops->close(v->node);
-	vhost_iotlb_fini(&v->iotlb);
-	free(v);
 }

@@ -80,7 +80,7 @@ struct features vhost_features_told(enum vhost_kind kind, struct features kernel
 
 bool vhost_features_are_safe(enum vhost_kind kind, struct features told, struct vhost_terms terms)
 {
-	if (features_has(&told, VIRTIO_F_ACCESS_PLATFORM) && !terms.translates)
+	if (features_has(&told, VIRTIO_F_ACCESS_PLATFORM) != terms.translates)
 		return false;
 	if (features_has(&told, VHOST_F_LOG_ALL) != terms.logs)
 		return false;

@@ -1,4 +1,7 @@
-/* The inside of a vhost node, shared by vhost.c (the ladder), vhost_ring.c and vhost_log.c. */
+/*
+ * The inside of a vhost node, shared by vhost.c (the ladder), vhost_node.c (its life), vhost_ring.c
+ * and vhost_log.c.
+ */
 #ifndef VHOST_VHOST_IMPL_H
 #define VHOST_VHOST_IMPL_H
 
@@ -19,6 +22,12 @@ MUST_USE int vhost_ring_up(struct vhost_ring *ring, const struct datapath_queue 
 
 /* GET_VRING_BASE, and KICK, CALL and ERR away.  It must have been quiesced.  Fine when not up. */
 void vhost_ring_down(struct vhost_ring *ring);
+
+/*
+ * Tell the node what it shall do.  It is asserted that it agrees with the terms (N15).  Returns 0 or
+ * -errno with an error chain.
+ */
+MUST_USE int vhost_set_features(struct vhost *v, struct features f);
 
 /* Tell the node where the ring is, again: with or without notes in the dirty bitmap. */
 MUST_USE int vhost_ring_set_addr(struct vhost_ring *ring, bool log);

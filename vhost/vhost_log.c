@@ -25,9 +25,7 @@ static int set_features(struct vhost *v, bool log)
 
 	if (log)
 		features_add(&f, VHOST_F_LOG_ALL);
-	int r = v->node->ops->set_features(v->node, &f);
-
-	return r < 0 ? error_set(r, "%s: VHOST_SET_FEATURES", v->name) : 0;
+	return vhost_set_features(v, f);
 }
 
 static int switch_on(struct vhost *v, int fd)

@@ -198,3 +198,14 @@ Test(iotlb, a_kernel_that_cannot_ask_is_not_used_behind_an_iommu)
 	cr_expect_eq(rig.dp->ops->start(rig.dp, &rig.start), -EOPNOTSUPP);
 	cr_expect_not(features_has(&rig.fake.told, VIRTIO_F_ACCESS_PLATFORM));
 }
+
+/*
+ * N15, the other way: what a driver that knows nothing of the IOMMU calls addresses would be taken
+ * for those of this process.
+ */
+Test(iotlb, a_driver_without_access_platform_is_no_start)
+{
+	rig.start.features = FEATURES(VIRTIO_F_VERSION_1);
+	cr_expect_eq(rig.dp->ops->start(rig.dp, &rig.start), -EOPNOTSUPP);
+	fake_vhost_expect(&rig.fake, "");
+}
