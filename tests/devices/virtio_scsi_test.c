@@ -207,6 +207,26 @@ Test(virtio_scsi, queues_that_are_not_enabled_are_not_missed)
 	cr_assert_not(fake_vhost_saw(&fake, "SET_VRING_KICK 3"));
 }
 
+/*
+ * The kernel signals a ring's error descriptor for requests that it answers, too (a target that is
+ * not there): a driver that scans must not lose its device by that.
+ */
+Test(virtio_scsi, an_error_of_a_request_is_not_one_of_the_device)
+{
+	plug(FAKE_PCI, 1);
+	for (unsigned round = 0; round < 2; round++) {
+		device_rig_start_all(&rig, QUEUES);
+		fake_vhost_clear(&fake);
+		for (unsigned i = 0; i < 3; i++) {
+			fd_signal(fake.ring[0][i % 2 ? REQUEST : CONTROL].err);
+			cr_assert(device_rig_is_quiet(&rig, EVENT));
+		}
+		cr_assert_not(fake_driver_status(&rig.driver) & VIRTIO_STATUS_NEEDS_RESET);
+		cr_assert_not(fake_vhost_saw(&fake, "SCSI_CLEAR_ENDPOINT"));
+		fake_driver_reset(&rig.driver);
+	}
+}
+
 /* --- sizes ----------------------------------------------------------------------------------- */
 
 static bool starts(void)
