@@ -407,6 +407,29 @@ Test(virtio_scsi, an_event_without_a_buffer_is_told_as_lost)
 	cr_assert_eq(field_at(gpa + 16), TRANSPORT_RESET);
 }
 
+/* A driver that kicks only where it is asked to learns of the loss, too.  covers: SCSI-EVT-01 */
+Test(virtio_scsi, a_loss_asks_for_a_kick)
+{
+	plug(FAKE_PCI, 1);
+	uint64_t gpa = device_rig_alloc(&rig, 64);
+
+	device_rig_start_all(&rig, QUEUES);
+	rig.ring[EVENT].event_idx = true;
+	/* Left alone, so that more of them need no kick. */
+	offer_event(gpa, 16);
+	cr_assert(fake_ring_must_kick(&rig.ring[EVENT]));
+	cr_assert(device_rig_is_quiet(&rig, EVENT));
+	for (uint8_t i = 0; i < 5; i++)
+		target_reports(TRANSPORT_RESET, i, REASON_RESCAN);
+	cr_assert_eq(device_rig_wait(&rig, EVENT, NULL), 16);
+	cr_assert(device_rig_is_quiet(&rig, EVENT));
+	fake_ring_add(&rig.ring[EVENT], &(struct fake_buf){ gpa + 16, 16, true }, 1);
+	if (fake_ring_must_kick(&rig.ring[EVENT]))
+		fake_driver_kick(&rig.driver, EVENT);
+	cr_assert_eq(device_rig_wait(&rig, EVENT, NULL), 16);
+	cr_assert_eq(field_at(gpa + 16), EVENTS_MISSED);
+}
+
 /* The kernel could not say everything, either: its bit is not taken away.  covers: SCSI-EVT-01 */
 Test(virtio_scsi, what_the_target_lost_is_told_too)
 {
