@@ -443,6 +443,27 @@ Test(virtio_scsi, what_the_target_lost_is_told_too)
 	cr_assert_eq(field_at(gpa), EVENTS_MISSED | TRANSPORT_RESET);
 }
 
+/*
+ * Kernels before 6.14 write a whole answer where a wrong request has a buffer of one byte.  Behind
+ * what they can reach there is nothing that it could fall into.
+ */
+Test(virtio_scsi, nothing_lies_behind_the_buffers_for_events)
+{
+	int fds[2];
+
+	plug(FAKE_PCI, 1);
+	device_rig_start_all(&rig, QUEUES);
+	cr_assert_eq(fake.memory.n, 3);
+	const struct vhost_region *r = &fake.memory.region[2];
+	cr_assert_eq(r->gpa, UINT64_C(1) << 52);
+	cr_assert_eq(pipe(fds), 0);
+	cr_assert_eq(write(fds[1], (void *)(uintptr_t)(r->host + r->size - 1), 1), 1);
+	cr_assert_eq(write(fds[1], (void *)(uintptr_t)(r->host + r->size), 1), -1);
+	cr_assert_eq(errno, EFAULT);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 /* Without HOTPLUG the kernel is not given a ring to report on.  covers: SCSI-EVT-03 SCSI-EVT-04 */
 Test(virtio_scsi, without_hotplug_there_is_no_event)
 {
