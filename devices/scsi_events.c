@@ -41,6 +41,9 @@ void scsi_events_report(struct scsi_events *events, const uint8_t event[SCSI_EVE
 		store_le32(copy, load_le32(copy) | EVENTS_MISSED);
 	events->lost = !deliver(events, copy);
 	virtqueue_flush(events->q);
+	/* Buffers that were left alone keep the driver from kicking for more: now it shall. */
+	if (events->lost)
+		local_queue_resume(events->datapath, 0);
 }
 
 static int events_start(void *model, const struct datapath_start *start)

@@ -41,6 +41,11 @@ struct vhost_type {
 	int (*run)(struct vhost *v);
 	int (*halt)(struct vhost *v);
 	bool runs_in_part;		/* 'run' does not wait for rings that are down */
+	/*
+	 * The kernel says "ring error" of single requests, too, which it answers: LUN scans, wrong
+	 * headers.  It is only logged then.
+	 */
+	bool errs_on_requests;
 };
 
 struct vhost_ring {

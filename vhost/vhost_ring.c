@@ -11,7 +11,10 @@
 
 /* --- what the loop does ---------------------------------------------------------------------- */
 
-/* The kernel found the ring broken.  Once: what it finds with each kick from now on is the same. */
+/*
+ * The kernel found the ring broken.  Once: what it finds with each kick from now on is the same, and
+ * where it is about requests a driver can make it happen at will.
+ */
 static void on_err(struct event_source *source, uint32_t events)
 {
 	struct vhost_ring *ring = container_of(source, struct vhost_ring, err);
@@ -21,6 +24,11 @@ static void on_err(struct event_source *source, uint32_t events)
 	if (!fd_drain(source->fd))
 		return;
 	event_loop_remove(source);
+	if (v->type->errs_on_requests) {
+		log_info("%s: the kernel finds fault with a request or the ring of queue %u", v->name,
+			 ring->device_index);
+		return;
+	}
 	if (v->fail)
 		v->fail(v->fail_arg, ring->device_index, "vhost finds the ring broken");
 }

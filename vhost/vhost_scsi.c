@@ -141,6 +141,8 @@ static const struct vhost_type scsi_type = {
 	.run = scsi_run,
 	.halt = scsi_halt,
 	.runs_in_part = true,
+	/* Linux 5.0 to 6.15 even of each target that a scan does not find. */
+	.errs_on_requests = true,
 };
 
 /* --- the datapath ---------------------------------------------------------------------------- */

@@ -18,6 +18,7 @@ enum {
 	USED_AT = 0x800,
 	BUFFERS_AT = 0x1000,
 	AREA_SIZE = 0x2000,
+	GUARD_SIZE = 0x1000,
 	DESC_SIZE = 16,
 	DESC_F_WRITE = 2,
 };
@@ -183,13 +184,19 @@ void vhost_scsi_events_down(struct vhost_scsi_events *e, struct vhost *v, unsign
 
 int vhost_scsi_events_init(struct vhost_scsi_events *e, struct event_loop *loop)
 {
-	void *page = mmap(NULL, AREA_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+	/*
+	 * With nothing behind it: kernels before 6.14 answer wrong requests without a look at how
+	 * long the driver's buffer is, and a driver may name the last byte of ours.
+	 */
+	void *page = mmap(NULL, AREA_SIZE + GUARD_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
 			  0);
 	int r;
 
 	if (page == MAP_FAILED)
 		return error_set(errno, "make a ring for SCSI events");
 	e->page = page;
+	if (mprotect(page, AREA_SIZE, PROT_READ | PROT_WRITE) < 0)
+		return error_set(errno, "make a ring for SCSI events");
 	e->loop = loop;
 	r = fd_create_event(&e->kick_fd);
 	if (r == 0)
@@ -203,6 +210,6 @@ void vhost_scsi_events_fini(struct vhost_scsi_events *e)
 	fd_close(&e->kick_fd);
 	fd_close(&e->call_fd);
 	if (e->page)
-		munmap(e->page, AREA_SIZE);
+		munmap(e->page, AREA_SIZE + GUARD_SIZE);
 	e->page = NULL;
 }

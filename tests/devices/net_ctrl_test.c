@@ -521,6 +521,41 @@ Test(net_ctrl, frames_go_where_the_table_says_wherever_they_arrive)
 		cr_assert_eq(ctrl_rig_receive(&rig, at, frame, sizeof(frame)), (int)at);
 }
 
+static void stop_queue(unsigned index)
+{
+	fake_driver_reset_queue(&rig.rig.driver, index);
+	while (fake_driver_queue_in_reset(&rig.rig.driver, index))
+		fake_machine_pump(rig.rig.machine);
+}
+
+/* After stop_queue. */
+static void enable_queue(unsigned index)
+{
+	struct fake_driver *d = &rig.rig.driver;
+	struct fake_ring *ring = &rig.rig.ring[index];
+	uint64_t at = device_rig_alloc(&rig.rig, fake_driver_ring_bytes(RIG_QUEUE_SIZE));
+
+	fake_driver_init_ring(d, ring, RIG_QUEUE_SIZE, at);
+	fake_driver_set_queue(d, index, ring);
+	fake_driver_enable_queue(d, index);
+}
+
+static void restart_queue(unsigned index)
+{
+	stop_queue(index);
+	enable_queue(index);
+}
+
+/* Does a receive queue that starts anew find nothing of what came before? */
+static bool starts_empty(unsigned index)
+{
+	struct fake_buf buf = { device_rig_alloc(&rig.rig, 2048), 2048, true };
+
+	enable_queue(index);
+	device_rig_add(&rig.rig, index, &buf, 1);
+	return device_rig_is_quiet(&rig.rig, index);
+}
+
 /* covers: NET-CTRL-38 */
 Test(net_ctrl, frame_for_a_queue_in_reset_is_dropped)
 {
@@ -530,12 +565,11 @@ Test(net_ctrl, frame_for_a_queue_in_reset_is_dropped)
 	cr_assert_eq(run(MQ, 1, config, fill_rss(config, NET_RSS_TYPES, 1, 0)), OK);
 	udp_frame(frame, 1);
 	cr_assert_eq(ctrl_rig_receive(&rig, 0, frame, sizeof(frame)), 1);
-	fake_driver_reset_queue(&rig.rig.driver, 2);
-	while (fake_driver_queue_in_reset(&rig.rig.driver, 2))
-		fake_machine_pump(rig.rig.machine);
+	stop_queue(2);
 	for (unsigned at = 0; at < 2; at++)
 		ctrl_peer_inject(rig.peer, at, frame, sizeof(frame));
 	cr_assert(device_rig_is_quiet(&rig.rig, 0));
+	cr_assert(starts_empty(2));
 	cr_assert_not(fake_driver_status(&rig.rig.driver) & VIRTIO_STATUS_NEEDS_RESET);
 }
 
@@ -546,14 +580,13 @@ Test(net_ctrl, frame_is_dropped_when_all_receive_queues_are_in_reset)
 
 	start();
 	cr_assert_eq(run_u16(MQ, 0, 2), OK);
-	for (unsigned pair = 0; pair < 2; pair++) {
-		fake_driver_reset_queue(&rig.rig.driver, 2 * pair);
-		while (fake_driver_queue_in_reset(&rig.rig.driver, 2 * pair))
-			fake_machine_pump(rig.rig.machine);
-	}
+	for (unsigned pair = 0; pair < 2; pair++)
+		stop_queue(2 * pair);
 	udp_frame(frame, 1);
 	for (unsigned at = 0; at < 2; at++)
 		ctrl_peer_inject(rig.peer, at, frame, sizeof(frame));
+	for (unsigned pair = 0; pair < 2; pair++)
+		cr_assert(starts_empty(2 * pair), "pair %u", pair);
 	cr_assert_not(fake_driver_status(&rig.rig.driver) & VIRTIO_STATUS_NEEDS_RESET);
 }
 
@@ -773,26 +806,10 @@ Test(net_ctrl, coalescing_of_a_queue_that_is_none_is_an_error)
 		cr_assert_eq(set_queue(none[i], 1, 1), ERR);
 		cr_assert_not(get_queue(none[i], &packets, &usecs));
 	}
-	fake_driver_reset_queue(&rig.rig.driver, 2);
-	while (fake_driver_queue_in_reset(&rig.rig.driver, 2))
-		fake_machine_pump(rig.rig.machine);
+	stop_queue(2);
 	cr_assert_eq(set_queue(2, 1, 1), ERR);
 	cr_assert_not(get_queue(2, &packets, &usecs));
 	expect_params(0, 0, 0);
-}
-
-static void restart_queue(unsigned index)
-{
-	struct fake_driver *d = &rig.rig.driver;
-	struct fake_ring *ring = &rig.rig.ring[index];
-	uint64_t at = device_rig_alloc(&rig.rig, fake_driver_ring_bytes(RIG_QUEUE_SIZE));
-
-	fake_driver_reset_queue(d, index);
-	while (fake_driver_queue_in_reset(d, index))
-		fake_machine_pump(rig.rig.machine);
-	fake_driver_init_ring(d, ring, RIG_QUEUE_SIZE, at);
-	fake_driver_set_queue(d, index, ring);
-	fake_driver_enable_queue(d, index);
 }
 
 /* covers: NET-CTRL-47 NET-CTRL-48 */

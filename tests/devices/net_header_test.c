@@ -221,7 +221,7 @@ Test(net_header, checksums_to_complete_need_csum)
 	cr_assert_eq(h.csum_offset, 16);
 }
 
-/* covers: NET-RX-07 NET-RX-28 NET-RX-35 */
+/* covers: NET-RX-07 NET-RX-28 */
 Test(net_header, a_driver_without_guest_csum_is_shown_finished_frames_only)
 {
 	struct net_header h = { .flags = NET_HEADER_DATA_VALID };
@@ -238,7 +238,7 @@ Test(net_header, a_driver_without_guest_csum_is_shown_finished_frames_only)
 }
 
 /*
- * covers: NET-RX-13 NET-RX-14 NET-RX-20 NET-RX-21 NET-RX-22 NET-RX-29 NET-RX-30 NET-RX-32 NET-RX-36
+ * covers: NET-RX-13 NET-RX-14 NET-RX-29 NET-RX-30 NET-RX-32 NET-RX-36
  * covers: NET-RX-41 NET-RX-44
  */
 Test(net_header, what_a_peer_says_is_judged_too)

@@ -152,6 +152,9 @@ Test(virtio_net, configuration_has_its_layout_at_every_interface)
 		cr_assert_eq(fake_driver_config(d, 10, 2), 1450);
 		cr_assert_eq(fake_driver_config(d, 12, 4), 10000);
 		cr_assert_eq(fake_driver_config(d, 16, 1), 1);
+		cr_assert_eq(fake_driver_config(d, 17, 1), 40);
+		cr_assert_eq(fake_driver_config(d, 18, 2), 128);
+		cr_assert_eq(fake_driver_config(d, 20, 4), 0x1ff);
 		cr_assert_eq(fake_driver_config(d, 24, 4), 0);
 		net_rig_destroy(&net);
 	}

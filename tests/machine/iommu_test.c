@@ -237,6 +237,25 @@ Test(iommu, too_many_moves_while_chains_are_out_are_refused_and_a_reset_is_not, 
 	cr_expect(iommu_ticket_is_over(iommu, &ticket));
 }
 
+/* What could be remembered of one more move is taken by one that had to wait for that. */
+Test(iommu, an_attach_that_is_refused_leaves_no_domain, .init = begin, .fini = end)
+{
+	unsigned era[16], n = 0;
+	int r = 0;
+
+	while (r == 0 && n < ARRAY_SIZE(era)) {
+		era[n] = dma_enter(first);
+		r = attach(FIRST, 1 + n++);
+	}
+	iommu_reset(iommu);
+	dma_leave(first, era[0]);
+	cr_expect_eq(attach(FIRST, 77), -ENOMEM);
+	cr_expect_eq(iommu_map(iommu, 77, 0, PAGE - 1, 0, 3), -ENOENT);
+	while (n > 1)
+		dma_leave(first, era[--n]);
+	cr_expect_eq(attach(FIRST, 77), 0);
+}
+
 /* covers: IOMMU-OP-12 */
 Test(iommu, who_loses_a_ring_hears_of_it_and_the_unmap_waits_for_the_release, .init = begin,
      .fini = end)

@@ -281,8 +281,12 @@ static int attach(struct iommu *iommu, struct iommu_endpoint *ep, uint32_t id, b
 		return 0;
 	if (!domain && find_era(ep) != IOMMU_ERAS)
 		domain = create_domain(iommu, id, bypass);
-	if (!domain || find_era(ep) == IOMMU_ERAS)
+	if (!domain || find_era(ep) == IOMMU_ERAS) {
+		/* The look for a free one may have begun the last era that there was. */
+		if (domain && domain->n_endpoints == 0)
+			domain->state = IOMMU_DOMAIN_FREE;
 		return before ? -EOPNOTSUPP : -ENOMEM;
+	}
 	move(ep, domain);
 	*ticket = ticket_of_move(ep);
 	return 0;
