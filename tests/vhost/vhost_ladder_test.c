@@ -190,3 +190,29 @@ Test(vhost_ladder, nothing_is_left_of_a_ring_that_fails_to_join)
 		fake_vhost_clear(&rig.fake);
 	}
 }
+
+/* The buffers of vhost-scsi's events are at an address for which no bitmap has a bit. */
+Test(vhost_ladder, scsi_keeps_no_dirty_bitmap)
+{
+	uint64_t *bitmap, n;
+	struct vhost *v = use(&at_once);
+
+	vhost_rig_start(&rig);
+	fake_vhost_clear(&rig.fake);
+	cr_assert_eq(vhost_log_start(v, FD_NONE, &bitmap, &n), -ENOTSUP);
+	fake_vhost_expect(&rig.fake, "");
+}
+
+/* The kernel keeps no descriptor of a dirty bitmap that is gone. */
+Test(vhost_ladder, a_dirty_bitmap_of_a_stopped_node_is_taken_away)
+{
+	uint64_t *bitmap, n;
+	struct vhost *v = use(&each);
+
+	vhost_rig_start(&rig);
+	cr_assert_eq(vhost_log_start(v, rig.kick[2], &bitmap, &n), 0);
+	vhost_rig_stop(&rig);
+	fake_vhost_clear(&rig.fake);
+	vhost_log_stop(v);
+	fake_vhost_expect(&rig.fake, "SET_LOG_FD none\n");
+}
