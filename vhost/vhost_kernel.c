@@ -360,6 +360,14 @@ int vhost_kernel_adopt(struct vhost_node **out, int fd)
 		kernel_close(node);
 		return error_set(EINVAL, "descriptor %d does not answer as vhost", fd);
 	}
+	/* Whoever opened it need not have known: a look for a miss must not wait for one. */
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+		r = error_set(errno, "have reads of descriptor %d not wait", fd);
+		kernel_close(node);
+		return r;
+	}
 	*out = node;
 	return 0;
 }
