@@ -129,8 +129,8 @@ MUST_USE int vhost_start_ring(struct vhost *v, const struct datapath_start *star
 void vhost_stop_ring(struct vhost *v, unsigned ring);
 
 /*
- * Have the ring take no more buffers; nothing of it is in flight then.  It is still up, and does not
- * run again, whatever else happens: a stop follows.
+ * Have the ring take no more buffers; nothing of it is in flight then.  It is still up, and does
+ * not run again, whatever else happens: a stop follows.
  */
 void vhost_end_ring(struct vhost *v, unsigned ring);
 
