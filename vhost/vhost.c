@@ -63,29 +63,41 @@ static void detach(struct vhost_ring *ring)
 	ring->attached = false;
 }
 
-void vhost_quiesce_ring(struct vhost *v, unsigned ring)
+/* Have it take no more buffers; nothing of it is in flight then.  It is still up. */
+static void quiesce(struct vhost *v, unsigned ring)
 {
-	if (ring >= v->n_rings)
-		return;
 	if (v->type->attach)
 		detach(&v->ring[ring]);
 	else
 		halt(v);
 }
 
+void vhost_end_ring(struct vhost *v, unsigned ring)
+{
+	if (ring >= v->n_rings)
+		return;
+	v->ring[ring].ends = v->ring[ring].up;
+	quiesce(v, ring);
+}
+
+static bool may_run(const struct vhost_ring *ring)
+{
+	return ring->up && !ring->ends;
+}
+
 static int attach(struct vhost_ring *ring)
 {
-	int r = ring->up ? ring->vhost->type->attach(ring->vhost, ring->index) : 0;
+	int r = may_run(ring) ? ring->vhost->type->attach(ring->vhost, ring->index) : 0;
 
 	if (r == 0)
-		ring->attached = ring->up;
+		ring->attached = may_run(ring);
 	return r;
 }
 
 static bool all_up(const struct vhost *v)
 {
 	for (unsigned i = 0; i < v->n_rings; i++)
-		if (!v->ring[i].up)
+		if (!may_run(&v->ring[i]))
 			return false;
 	return true;
 }
@@ -93,7 +105,7 @@ static bool all_up(const struct vhost *v)
 static bool any_up(const struct vhost *v)
 {
 	for (unsigned i = 0; i < v->n_rings; i++)
-		if (v->ring[i].up)
+		if (may_run(&v->ring[i]))
 			return true;
 	return false;
 }
@@ -132,7 +144,7 @@ static void take_down(struct vhost *v)
 {
 	/* All are quiet before the first is asked where it stands. */
 	for (unsigned i = 0; i < v->n_rings; i++)
-		vhost_quiesce_ring(v, i);
+		quiesce(v, i);
 	for (unsigned i = 0; i < v->n_rings; i++)
 		vhost_ring_down(&v->ring[i]);
 	vhost_iotlb_stop(&v->iotlb);
@@ -268,17 +280,18 @@ int vhost_start_ring(struct vhost *v, const struct datapath_start *start, unsign
 
 	if (!v->started || ring >= v->n_rings || ring >= start->n_queues || v->ring[ring].up)
 		return 0;
-	if (!v->node)
-		return error_set(EIO, "%s failed before", v->name);
 	/* All run at once: a ring that joins them finds them halted. */
 	halt(v);
+	/* Or cannot be halted any more. */
+	if (!v->node)
+		return error_set(EIO, "%s failed before", v->name);
 	int r = vhost_ring_up(&v->ring[ring], &start->queue[ring]);
 
 	if (r == 0)
 		r = run(v);
 	if (r < 0) {
 		error_save(&chain);
-		vhost_quiesce_ring(v, ring);
+		quiesce(v, ring);
 		vhost_ring_down(&v->ring[ring]);
 		error_restore(&chain);
 		return r;
@@ -289,18 +302,24 @@ int vhost_start_ring(struct vhost *v, const struct datapath_start *start, unsign
 
 void vhost_stop_ring(struct vhost *v, unsigned ring)
 {
+	int r = 0;
+
 	if (ring >= v->n_rings || !v->ring[ring].up)
 		return;
-	vhost_quiesce_ring(v, ring);
+	quiesce(v, ring);
 	vhost_ring_down(&v->ring[ring]);
-	/* The others go on, if they can without it. */
-	if (v->type->runs_in_part && v->started && v->node && run(v) < 0) {
-		log_error("%s: it does not go on: %s", v->name, error_text());
-		error_clear();
-		if (v->fail)
-			v->fail(v->fail_arg, v->ring[ring].device_index,
-				"vhost does not go on without the ring");
-	}
+	/* The others go on, if they can without it, and if it was let go. */
+	if (v->started && !v->node && any_up(v))
+		r = error_set(EIO, "it was closed");
+	else if (v->started && v->node && v->type->runs_in_part)
+		r = run(v);
+	if (r == 0)
+		return;
+	log_error("%s: it does not go on: %s", v->name, error_text());
+	error_clear();
+	if (v->fail)
+		v->fail(v->fail_arg, v->ring[ring].device_index,
+			"vhost does not go on without the ring");
 }
 
 int vhost_pause(struct vhost *v, bool paused)
@@ -309,7 +328,9 @@ int vhost_pause(struct vhost *v, bool paused)
 
 	v->paused = paused;
 	for (unsigned i = 0; i < v->n_rings && paused; i++)
-		vhost_quiesce_ring(v, i);
+		quiesce(v, i);
+	if (v->started && !v->node)
+		return error_set(EIO, "%s was closed", v->name);
 	if (!paused && v->started) {
 		r = run(v);
 		kick(v);

@@ -53,6 +53,7 @@ struct vhost_ring {
 	unsigned index;			/* of the node */
 	unsigned device_index;
 	bool up, attached;
+	bool ends;			/* it is about to go down: nobody has it run again */
 	struct virtqueue_call call;
 	int kick_fd;			/* borrowed, while up */
 	int err_fd, relay_fd;		/* for life */
@@ -132,8 +133,11 @@ void vhost_stop(struct vhost *v);
 MUST_USE int vhost_start_ring(struct vhost *v, const struct datapath_start *start, unsigned ring);
 void vhost_stop_ring(struct vhost *v, unsigned ring);
 
-/* Have the ring take no more buffers; nothing of it is in flight then.  It is still up. */
-void vhost_quiesce_ring(struct vhost *v, unsigned ring);
+/*
+ * Have the ring take no more buffers; nothing of it is in flight then.  It is still up, and does
+ * not run again, whatever else happens: a stop follows.
+ */
+void vhost_end_ring(struct vhost *v, unsigned ring);
 
 /*
  * Have no ring take buffers / go on, with a kick each.  It stays so over starts and stops.  Returns

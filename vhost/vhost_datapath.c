@@ -129,7 +129,7 @@ static void path_prepare_stop(struct datapath *dp, unsigned queue)
 
 	/* The kernel gives back what it has in progress at once, and keeps nobody waiting. */
 	if (v)
-		vhost_quiesce_ring(v, ring);
+		vhost_end_ring(v, ring);
 }
 
 static bool path_can_stop(struct datapath *dp, unsigned queue)

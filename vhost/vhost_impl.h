@@ -24,8 +24,8 @@ MUST_USE int vhost_ring_up(struct vhost_ring *ring, const struct datapath_queue 
 void vhost_ring_down(struct vhost_ring *ring);
 
 /*
- * Tell the node what it shall do.  It is asserted that it agrees with the terms (N15).  Returns 0 or
- * -errno with an error chain.
+ * Tell the node what it shall do.  It is asserted that it agrees with the terms (N15).  Returns 0
+ * or -errno with an error chain.
  */
 MUST_USE int vhost_set_features(struct vhost *v, struct features f);
 

@@ -1,8 +1,10 @@
 #include "vhost/vhost_kernel.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vhost.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -108,10 +110,13 @@ static int kernel_set_owner(struct vhost_node *node)
 
 static int kernel_set_memory(struct vhost_node *node, const struct vhost_memory_table *table)
 {
+	/* struct vhost_memory, whose regions have no number. */
 	struct {
-		struct vhost_memory head;
+		__u32 nregions, padding;
 		struct vhost_memory_region region[VHOST_MAX_REGIONS];
-	} memory = { .head = { .nregions = table->n } };
+	} memory = { .nregions = table->n };
+
+	static_assert(offsetof(struct vhost_memory, regions) == 8, "the head has 8 bytes");
 
 	for (unsigned i = 0; i < table->n; i++)
 		memory.region[i] = (struct vhost_memory_region){
@@ -359,6 +364,14 @@ int vhost_kernel_adopt(struct vhost_node **out, int fd)
 	if (r < 0) {
 		kernel_close(node);
 		return error_set(EINVAL, "descriptor %d does not answer as vhost", fd);
+	}
+	/* Whoever opened it need not have known: a look for a miss must not wait for one. */
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+		r = error_set(errno, "have reads of descriptor %d not wait", fd);
+		kernel_close(node);
+		return r;
 	}
 	*out = node;
 	return 0;

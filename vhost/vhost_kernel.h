@@ -13,8 +13,8 @@
 MUST_USE int vhost_kernel_open(struct vhost_node **out, const char *path);
 
 /*
- * The same for a node that somebody else opened: 'fd' is consumed, also on failure.  -EINVAL: it is
- * none.
+ * The same for a node that somebody else opened: 'fd' is consumed, also on failure, and becomes
+ * non-blocking.  -EINVAL: it is none.
  */
 MUST_USE int vhost_kernel_adopt(struct vhost_node **out, int fd);
 

@@ -53,6 +53,9 @@ static void switch_off(struct vhost *v)
 		else
 			(void)v->node->ops->set_log_fd(v->node, FD_NONE);
 		error_clear();
+	} else if (v->node) {
+		/* It was left with the eventfd. */
+		(void)v->node->ops->set_log_fd(v->node, FD_NONE);
 	}
 	munmap(v->log, v->log_bytes);
 	v->log = NULL;
@@ -65,6 +68,9 @@ int vhost_log_start(struct vhost *v, int fd, uint64_t **bitmap, uint64_t *n_word
 
 	if (!v->started || !v->node)
 		return error_set(EINVAL, "%s: it does not run", v->name);
+	/* It writes events beside the guest's memory, where the bitmap would need a bit. */
+	if (v->type->kind == VHOST_KIND_SCSI)
+		return error_set(ENOTSUP, "%s keeps no dirty bitmap", v->name);
 	if (v->log)
 		return error_set(EBUSY, "%s: a dirty bitmap is kept already", v->name);
 	v->log_bytes = vhost_memory_log_bytes(v->dma->memory);

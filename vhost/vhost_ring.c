@@ -253,6 +253,7 @@ int vhost_ring_up(struct vhost_ring *ring, const struct datapath_queue *dq)
 	ring->call = dq->call;
 	ring->kick_fd = dq->kick_fd;
 	ring->has_position = false;
+	ring->ends = false;
 	int r = judge_areas(ring, dq);
 
 	if (r == 0)

@@ -1,5 +1,6 @@
 #include "vhost/vhost_scsi_events.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -25,6 +26,8 @@ enum {
 
 /* Guest physical addresses have at most 52 bits. */
 #define BUFFERS_GPA (UINT64_C(1) << 52)
+
+static_assert((int)GUEST_MEMORY_MAX_REGIONS < (int)VHOST_MAX_REGIONS, "there is one more");
 
 static uint8_t *at(const struct vhost_scsi_events *e, unsigned offset)
 {

@@ -135,7 +135,7 @@ static void expect_at_wire(unsigned number)
 		cr_assert_eq(poll(&p, 1, WAIT_MS), 1, "frame %u did not come", number);
 		n = read(wire, got, sizeof(got));
 	} while (n != FRAME || got[12] != ETHERTYPE >> 8 || got[0] != 0xff);
-	cr_assert_eq(got[14] << 8 | got[15], number);
+	cr_assert_eq((unsigned)(got[14] << 8 | got[15]), number);
 }
 
 static void give_to_wire(unsigned number)

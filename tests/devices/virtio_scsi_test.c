@@ -39,7 +39,7 @@ static struct virtio_scsi_config make_config(void)
 /* configfs with a target, as far as 'depth' goes: 1 target/vhost, 2 the target, 3 its group, 4 a nexus */
 static void make_target(unsigned depth)
 {
-	static const char *const part[] = { "/target", "/vhost", "/" WWPN, "/tpgt_1" };
+	static const char *const part[] = { "/target", "/vhost", ("/" WWPN), "/tpgt_1" };
 	char path[256];
 
 	snprintf(configfs, sizeof(configfs), "/tmp/vireo-scsi-XXXXXX");
@@ -61,8 +61,8 @@ static void make_target(unsigned depth)
 static void remove_target(void)
 {
 	static const char *const part[] = {
-		"/target/vhost/" WWPN "/tpgt_1/nexus", "/target/vhost/" WWPN "/tpgt_1",
-		"/target/vhost/" WWPN, "/target/vhost", "/target", "",
+		("/target/vhost/" WWPN "/tpgt_1/nexus"), ("/target/vhost/" WWPN "/tpgt_1"),
+		("/target/vhost/" WWPN), "/target/vhost", "/target", "",
 	};
 	char path[256];
 

@@ -193,7 +193,10 @@ static int fake_read_iotlb(struct vhost_node *node, struct vhost_iotlb_message *
 	struct fake_vhost *fake = from_node(node)->fake;
 
 	*m = fake->miss;
-	fake->miss.size = 0;
+	if (fake->miss_again > 0)
+		fake->miss_again--;
+	else
+		fake->miss.size = 0;
 	return m->size > 0 ? 0 : -EAGAIN;
 }
 

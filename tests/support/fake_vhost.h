@@ -33,6 +33,7 @@ struct fake_vhost {
 
 	int miss_fd;			/* of its nodes; FD_NONE */
 	struct vhost_iotlb_message miss;	/* what read_iotlb gives next; size 0: nothing */
+	unsigned miss_again;		/* so many times more */
 
 	unsigned n_requests;
 	char line[FAKE_VHOST_LINES][96];

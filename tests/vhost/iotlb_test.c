@@ -7,6 +7,7 @@
 
 #include "tests/support/loop_pump.h"
 #include "tests/support/vhost_rig.h"
+#include "vhost/vhost_datapath.h"
 #include "vhost/vhost_vsock.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
@@ -163,6 +164,35 @@ Test(iotlb, a_miss_that_nothing_answers_is_a_fault)
 	fake_vhost_expect(&rig.fake, "");
 	cr_assert(iommu_take_fault(iommu, &fault));
 	cr_expect(fault.addr == DATA && fault.reason == IOMMU_NO_MAPPING);
+}
+
+/* A guest can have its kernel ask as often as it likes; the loop has other things to do. */
+Test(iotlb, a_storm_of_misses_is_answered_bit_by_bit)
+{
+	struct vhost_iotlb *t = &vhost_datapath_node(rig.dp, 0)->iotlb;
+	struct iommu_fault fault;
+
+	vhost_rig_start(&rig);
+	map_to(IOVA + DATA, DATA, PAGE, IOMMU_READ);
+	fake_vhost_clear(&rig.fake);
+	rig.fake.miss = (struct vhost_iotlb_message){
+		.type = VHOST_IOTLB_IS_MISS, .iova = IOVA + DATA, .size = 1,
+		.may = VHOST_IOTLB_MAY_READ,
+	};
+	rig.fake.miss_again = 1000;
+	vhost_iotlb_serve(t);
+	cr_expect_eq(rig.fake.n_lines, 64);
+	cr_expect_eq(rig.fake.miss_again, 1000 - 64);
+	cr_expect_eq(rig.n_fails, 0);
+	/* The first that nothing answers is the last that is looked at. */
+	rig.fake.miss.iova = DATA;
+	fake_vhost_clear(&rig.fake);
+	vhost_iotlb_serve(t);
+	cr_expect_eq(rig.fake.miss_again, 1000 - 65);
+	fake_vhost_expect(&rig.fake, "");
+	cr_expect_eq(rig.n_fails, 1);
+	cr_expect(iommu_take_fault(iommu, &fault));
+	cr_expect_not(iommu_take_fault(iommu, &fault));
 }
 
 /* covers: IOMMU-OP-12 */

@@ -424,6 +424,20 @@ Test(real_vhost_vsock, its_thread_is_found)
 	cr_assert_eq(access(path, R_OK), 0);
 }
 
+/* N16: a descriptor from elsewhere may block; the loop that looks for misses must not. */
+Test(real_vhost_vsock, a_node_that_others_opened_does_not_block)
+{
+	struct vhost_iotlb_message miss;
+	struct vhost_node *node;
+	int fd = open("/dev/vhost-vsock", O_RDWR | O_CLOEXEC);
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(vhost_kernel_adopt(&node, fd), 0, "%s", error_text());
+	cr_assert(fcntl(node->fd, F_GETFL) & O_NONBLOCK);
+	cr_assert_eq(node->ops->read_iotlb(node, &miss), -EAGAIN);
+	node->ops->close(node);
+}
+
 /* What the driver did wrong reaches us through VHOST_SET_VRING_ERR. */
 Test(real_vhost_vsock, a_broken_ring_is_reported)
 {

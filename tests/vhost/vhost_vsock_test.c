@@ -42,8 +42,26 @@ static void teardown(void)
 	cr_assert_eq(rig.fake.n_open, 0);
 }
 
+/* What follows VHOST_SET_FEATURES. */
+#define RINGS_UP \
+	"SET_MEM_TABLE 2\n" \
+	"SET_VRING_NUM 0: 16\n" \
+	"SET_VRING_BASE 0: 0\n" \
+	"SET_VRING_ADDR 0\n" \
+	"SET_VRING_ERR 0: fd\n" \
+	"SET_VRING_CALL 0: fd\n" \
+	"SET_VRING_KICK 0: fd\n" \
+	"SET_VRING_NUM 1: 16\n" \
+	"SET_VRING_BASE 1: 0\n" \
+	"SET_VRING_ADDR 1\n" \
+	"SET_VRING_ERR 1: fd\n" \
+	"SET_VRING_CALL 1: fd\n" \
+	"SET_VRING_KICK 1: fd\n" \
+	"VSOCK_SET_RUNNING 1\n"
+
 TestSuite(vhost_vsock, .init = setup, .fini = teardown);
 
+/* N18: SEQPACKET has a row, and is told. */
 Test(vhost_vsock, goes_up_and_down_the_ladder)
 {
 	use();
@@ -55,21 +73,7 @@ Test(vhost_vsock, goes_up_and_down_the_ladder)
 	rig.start.features = FEATURES(VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM,
 				      VIRTIO_VSOCK_F_SEQPACKET);
 	vhost_rig_start(&rig);
-	fake_vhost_expect(&rig.fake, "SET_FEATURES 1 32\n"
-				     "SET_MEM_TABLE 2\n"
-				     "SET_VRING_NUM 0: 16\n"
-				     "SET_VRING_BASE 0: 0\n"
-				     "SET_VRING_ADDR 0\n"
-				     "SET_VRING_ERR 0: fd\n"
-				     "SET_VRING_CALL 0: fd\n"
-				     "SET_VRING_KICK 0: fd\n"
-				     "SET_VRING_NUM 1: 16\n"
-				     "SET_VRING_BASE 1: 0\n"
-				     "SET_VRING_ADDR 1\n"
-				     "SET_VRING_ERR 1: fd\n"
-				     "SET_VRING_CALL 1: fd\n"
-				     "SET_VRING_KICK 1: fd\n"
-				     "VSOCK_SET_RUNNING 1\n");
+	fake_vhost_expect(&rig.fake, "SET_FEATURES 1 32\n" RINGS_UP);
 	vhost_rig_stop(&rig);
 	fake_vhost_expect(&rig.fake, "VSOCK_SET_RUNNING 0\n"
 				     "GET_VRING_BASE 0\n"
@@ -88,7 +92,9 @@ Test(vhost_vsock, access_platform_is_never_told_without_an_iommu)
 	use();
 	cr_assert(features_has(&rig.fake.features, VIRTIO_F_ACCESS_PLATFORM));
 	rig.start.features = FEATURES(VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM);
+	fake_vhost_clear(&rig.fake);
 	vhost_rig_start(&rig);
+	fake_vhost_expect(&rig.fake, "SET_FEATURES 32\n" RINGS_UP);
 	cr_assert_not(features_has(&rig.fake.told, VIRTIO_F_ACCESS_PLATFORM));
 }
 
@@ -107,6 +113,11 @@ Test(vhost_vsock, seqpacket_follows_the_kernel)
 	served = rig.dp->ops->features(rig.dp);
 	cr_assert_not(features_has(&served, VIRTIO_VSOCK_F_SEQPACKET));
 	cr_assert_not(features_has(&served, VIRTIO_F_IN_ORDER), "no row for vsock");
+	/* N14: nor does a driver that took it all the same get a ring. */
+	rig.start.features = FEATURES(VIRTIO_F_VERSION_1, VIRTIO_F_IN_ORDER);
+	fake_vhost_clear(&rig.fake);
+	cr_assert_eq(rig.dp->ops->start(rig.dp, &rig.start), -EOPNOTSUPP);
+	fake_vhost_expect(&rig.fake, "");
 }
 
 Test(vhost_vsock, auto_takes_the_first_free_cid)
