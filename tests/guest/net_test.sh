@@ -81,6 +81,7 @@ become_nobody() {
 user_net() {
 	make_outside
 	take_modules virtio_net af_packet
+	take_programs socat
 	dhcp_script
 	become_nobody
 	launch --memory 256M --set vm.kvm=kvm \
@@ -104,10 +105,10 @@ user_net() {
 		mkdir /tmp/www
 		seq 50000 >/tmp/www/guest
 		httpd -p 80 -h /tmp/www
-		(nc -l -u -p 53 -e cat || true) &
+		socat UDP-RECVFROM:53,fork PIPE &
 		echo ready
 		read line
-		ip -s link show eth0
+		ip link show eth0
 		echo "host says $line"
 		dmesg
 	END
