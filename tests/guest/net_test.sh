@@ -135,7 +135,7 @@ user_net() {
 	expect '^CapEff:[[:space:]]0000000000000000' rights
 	expect '^Seccomp:[[:space:]]2' rights
 	expect_not "$COMPLAINTS"
-	expect_not '^vireo' err
+	expect_not '^vireo: (warning|error)' err
 	command -v tcpdump >/dev/null || return 0
 	tcpdump -nr out-of-nobody/net.pcap 'udp port 67 or udp port 68' >dhcp-seen 2>pcap-said
 	expect 'BOOTP/DHCP, Reply' dhcp-seen
