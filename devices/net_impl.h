@@ -21,6 +21,7 @@ enum {
 	NET_IOV_MAX = 1024,		/* what one readv(2) or writev(2) takes */
 	NET_STASH_MAX = 256,		/* chains that one frame can fill */
 	NET_FRAMES_PER_TURN = 256,
+	NET_DROPS_MAX = 4096,		/* more than waits in a host */
 	NET_BYTES_PER_TURN = 1 << 22,
 	NET_BYTES_PER_BATCH = 1 << 18,	/* the driver hears of a batch, and goes on beside us */
 };
@@ -145,6 +146,8 @@ void net_rx_stop(struct net_pair *pair);
 void net_rx_cancel(struct net_pair *pair);
 /* Move frames from the peer to the ring.  Returns whether there were any. */
 bool net_rx_run(struct net_pair *pair);
+/* Take what waits at the peer, for nobody. */
+void net_rx_drop(struct net_pair *pair);
 
 int net_tx_open(struct net_pair *pair);
 void net_tx_close(struct net_pair *pair);
