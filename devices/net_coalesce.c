@@ -104,7 +104,11 @@ void net_coalesce_start(struct net_coalesce *c, struct virtqueue *q, struct even
 	c->q = q;
 	c->params = (struct net_coalesce_params){ 0 };
 	if (net_coalesce_set(c, loop, params) < 0) {
-		log_warning("notifications are not coalesced: %s", error_text());
+		/* The driver can have this again and again, by a reset of the queue. */
+		static struct log_limit limit;
+
+		log_guest(&limit, LOG_WARNING, "notifications are not coalesced: %s",
+			  error_text());
 		error_clear();
 	}
 }

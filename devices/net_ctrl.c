@@ -518,7 +518,7 @@ void net_ctrl_mac_changed(struct virtio_net *net)
 		return;
 	net_filter_set_mac(&filter, net->dev.config + NET_CONFIG_MAC);
 	if (!change_filter(net, &filter)) {
-		log_warning("%s: %s", net->dev.name, error_text());
+		log_guest(&net->dev.log, LOG_WARNING, "%s: %s", net->dev.name, error_text());
 		error_clear();
 	}
 }

@@ -12,6 +12,7 @@
 #include "devices/net_ctrl.h"
 #include "devices/net_header.h"
 #include "devices/net_peer.h"
+#include "devices/net_stash.h"
 #include "virtio/datapath_local.h"
 #include "virtio/virtio_device.h"
 
@@ -19,8 +20,8 @@ enum {
 	NET_MAX_PAIRS = 16,		/* what a configuration can ask for */
 	NET_CTRL_QUEUE_SIZE = 64,
 	NET_IOV_MAX = 1024,		/* what one readv(2) or writev(2) takes */
-	NET_STASH_MAX = 256,		/* chains that one frame can fill */
 	NET_FRAMES_PER_TURN = 256,
+	NET_DROPS_MAX = 4096,		/* more than waits in a host */
 	NET_BYTES_PER_TURN = 1 << 22,
 	NET_BYTES_PER_BATCH = 1 << 18,	/* the driver hears of a batch, and goes on beside us */
 };
@@ -58,17 +59,13 @@ struct net_rx {
 	bool starved;			/* the driver must add buffers first */
 	/* While there is no ring: frames wait for it (it changes hands), or are dropped. */
 	bool holds;
-	bool pushed;			/* since the last flush */
 	size_t want;			/* room to offer: what the last large frame took */
 	struct iovec *iov;		/* NET_IOV_MAX; of 'open' queues */
 	uint8_t *spill;			/* the end of a frame for which there was too little room */
 	uint8_t *spills;		/* the same for each slot; behind it */
 	struct net_rx_slot *slot;	/* NET_PEER_BATCH: frames that are read together */
 	unsigned streak;		/* frames since a look that found none */
-	/* Popped and not used yet, in the order of the ring. */
-	struct chain stash[NET_STASH_MAX];
-	unsigned n_stash;
-	size_t stash_room;
+	struct net_stash stash;
 	struct event_poller poller;
 	struct net_counters count;
 };
@@ -145,6 +142,8 @@ void net_rx_stop(struct net_pair *pair);
 void net_rx_cancel(struct net_pair *pair);
 /* Move frames from the peer to the ring.  Returns whether there were any. */
 bool net_rx_run(struct net_pair *pair);
+/* Take what waits at the peer, for nobody. */
+void net_rx_drop(struct net_pair *pair);
 
 int net_tx_open(struct net_pair *pair);
 void net_tx_close(struct net_pair *pair);

@@ -63,6 +63,11 @@ static void look_again(void *arg)
 	net_rx_run(arg);
 }
 
+static void drop_waiting(void *arg)
+{
+	net_rx_drop(arg);
+}
+
 void net_set_link(struct virtio_net *net, bool up)
 {
 	atomic_store(&net->link_up, up);
@@ -70,9 +75,15 @@ void net_set_link(struct virtio_net *net, bool up)
 		net_vhost_set_link(net->offload, up);
 	if (net->peer->ops->set_link)
 		net->peer->ops->set_link(net->peer, up);
-	/* What arrived before is gone, also where no buffer waits for it. */
+	/*
+	 * What arrived before is gone, also where no buffer waits for it.  Of what the host's
+	 * kernel moves we take nothing while the cable is in.
+	 */
 	for (unsigned i = 0; net->is_started && i < net->n_pairs; i++)
-		event_loop_call(net->pair[i].loop, look_again, &net->pair[i]);
+		if (!net->is_offloaded)
+			event_loop_call(net->pair[i].loop, look_again, &net->pair[i]);
+		else if (!up)
+			event_loop_call(net->pair[i].loop, drop_waiting, &net->pair[i]);
 }
 
 struct offload_call {

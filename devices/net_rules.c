@@ -91,9 +91,10 @@ static int filter_in_peer(struct virtio_net *net, const struct net_filter *filte
 	unsigned n = net_filter_compile(filter, prog, &exact);
 	int r = net->peer->ops->set_filter(net->peer, prog, n);
 
+	/* Once a session; and a guest has as many sessions as it likes. */
 	if (r == 0 && !exact && !net->ctrl.told_inexact) {
-		log_info("%s: too many VLANs for a filter in the host's kernel: all are received",
-			 net->dev.name);
+		log_guest(&net->dev.log, LOG_INFO, "%s: too many VLANs for a filter in the host's "
+			  "kernel: all are received", net->dev.name);
 		net->ctrl.told_inexact = true;
 	}
 	return r;
@@ -170,7 +171,7 @@ int net_rules_start(struct virtio_net *net)
 void net_rules_stop(struct virtio_net *net)
 {
 	if (net->ctrl.filters_in_peer && net_ctrl_filter_in_peer(net, false) < 0) {
-		log_warning("%s: %s", net->dev.name, error_text());
+		log_guest(&net->dev.log, LOG_WARNING, "%s: %s", net->dev.name, error_text());
 		error_clear();
 	}
 	net->ctrl.filters_in_peer = false;

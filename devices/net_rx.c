@@ -31,93 +31,6 @@ static unsigned rx_index(const struct net_pair *pair)
 	return 2 * pair->number;
 }
 
-/* --- the stash: chains that are popped and not used yet -------------------------------------- */
-
-/*
- * Pop until there is room for 'want' bytes.  Readable buffers do not belong here, and what has no
- * room for a header is of no use: both come back unused.
- */
-static bool stash_fill(struct net_pair *pair, size_t want)
-{
-	struct net_rx *rx = &pair->rx;
-	unsigned max = pair->net->is_merging ? NET_STASH_MAX : 1;
-
-	while (rx->stash_room < want && rx->n_stash < max) {
-		struct chain *c = &rx->stash[rx->n_stash];
-
-		if (virtqueue_pop(rx->vq, c) != VQ_CHAIN)
-			break;
-		if (c->out_len > 0 || c->in_len <= pair->net->header_len) {
-			/* Those before it may have to go back first, and then so must this one. */
-			if (rx->n_stash > 0) {
-				virtqueue_unpop(rx->vq, c);
-				break;
-			}
-			virtqueue_push(rx->vq, c->head, 0);
-			rx->pushed = true;
-			continue;
-		}
-		rx->n_stash++;
-		rx->stash_room += c->in_len;
-	}
-	return rx->n_stash > 0;
-}
-
-/* The driver keeps what was not used: the next turn pops it again. */
-static void stash_give_back(struct net_rx *rx)
-{
-	while (rx->n_stash > 0)
-		virtqueue_unpop(rx->vq, &rx->stash[--rx->n_stash]);
-	rx->stash_room = 0;
-}
-
-/* Copy to 'offset' of the stash as one stream. */
-static void stash_write(struct net_rx *rx, size_t offset, const uint8_t *bytes, size_t len)
-{
-	for (unsigned i = 0; i < rx->n_stash && len > 0; i++) {
-		const struct chain *c = &rx->stash[i];
-		size_t n = offset < c->in_len ? min_u64(c->in_len - offset, len) : 0;
-
-		if (n > 0)
-			iov_write(c->in, c->n_in, offset, bytes, n);
-		offset = n > 0 ? 0 : offset - c->in_len;
-		bytes += n;
-		len -= n;
-	}
-}
-
-/*
- * Answer the chains that hold the first 'total' bytes, all but the last of them full.  The driver
- * sees them together: they are published by one flush.
- */
-static unsigned stash_push(struct net_rx *rx, size_t total)
-{
-	unsigned n = 0;
-
-	while (total > 0) {
-		const struct chain *c = &rx->stash[n++];
-		size_t used = min_u64(c->in_len, total);
-
-		virtqueue_push(rx->vq, c->head, (uint32_t)used);
-		rx->stash_room -= c->in_len;
-		total -= used;
-	}
-	rx->pushed = true;
-	rx->n_stash -= n;
-	memmove(rx->stash, rx->stash + n, rx->n_stash * sizeof(rx->stash[0]));
-	return n;
-}
-
-/* How many chains of the stash 'total' bytes take. */
-static unsigned stash_count(const struct net_rx *rx, size_t total)
-{
-	unsigned n = 0;
-
-	for (size_t held = 0; held < total; n++)
-		held += rx->stash[n].in_len;
-	return n;
-}
-
 /* --- one frame ------------------------------------------------------------------------------- */
 
 /* Where a frame is read to. */
@@ -162,7 +75,7 @@ static void prepare_landing(struct net_pair *pair, struct landing *l, unsigned f
 	l->n = 1;
 	l->room = 0;
 	for (unsigned i = first; i < first + n; i++)
-		skip = land_on(l, &pair->rx.stash[i], skip);
+		skip = land_on(l, &pair->rx.stash.chain[i], skip);
 	l->iov[l->n++] = (struct iovec){ l->spill, SPILL_SIZE };
 }
 
@@ -189,19 +102,19 @@ static bool hand_over(struct net_pair *pair, struct net_header *header, const ui
 		      size_t room, size_t len)
 {
 	struct virtio_net *net = pair->net;
-	struct net_rx *rx = &pair->rx;
+	struct net_stash *stash = &pair->rx.stash;
 	size_t total = net->header_len + len;
 	uint8_t bytes[NET_HEADER_MAX];
 
-	stash_fill(pair, total);
-	if (rx->stash_room < total)
+	net_stash_fill(stash, total);
+	if (stash->room < total)
 		return false;
 	if (len > room)
-		stash_write(rx, net->header_len + room, spill, len - room);
-	header->num_buffers = (uint16_t)stash_count(rx, total);
+		net_stash_write(stash, net->header_len + room, spill, len - room);
+	header->num_buffers = (uint16_t)net_stash_count(stash, total);
 	net_header_store(header, bytes, net->header_len);
-	stash_write(rx, 0, bytes, net->header_len);
-	stash_push(rx, total);
+	net_stash_write(stash, 0, bytes, net->header_len);
+	net_stash_push(stash, total);
 	return true;
 }
 
@@ -273,7 +186,7 @@ static enum step receive_frame(struct net_pair *pair, size_t *len)
 	struct net_rx *rx = &pair->rx;
 	struct landing l = { .iov = rx->iov, .spill = rx->spill };
 
-	prepare_landing(pair, &l, 0, rx->n_stash);
+	prepare_landing(pair, &l, 0, rx->stash.n);
 	ssize_t r = peer->ops->receive(peer, pair->number, l.iov, l.n);
 	enum step step = judge_result(pair, r, len);
 
@@ -304,14 +217,15 @@ static unsigned batch_size(const struct net_pair *pair)
 static unsigned prepare_slots(struct net_pair *pair, unsigned n)
 {
 	struct net_rx *rx = &pair->rx;
+	struct net_stash *stash = &rx->stash;
 
 	for (unsigned i = 0; i < n; i++) {
 		struct net_rx_slot *slot = &rx->slot[i];
-		const struct chain *c = &rx->stash[i];
+		const struct chain *c = &stash->chain[i];
 
-		if (i == rx->n_stash && !stash_fill(pair, rx->stash_room + 1))
+		if (i == stash->n && !net_stash_fill(stash, stash->room + 1))
 			return i;
-		if (i == rx->n_stash || c->in_len < rx->want || c->n_in > SLOT_IOV - 2)
+		if (i == stash->n || c->in_len < rx->want || c->n_in > SLOT_IOV - 2)
 			return i;
 		slot->landing.iov = slot->iov;
 		slot->landing.spill = rx->spills + (size_t)i * SPILL_SIZE;
@@ -348,15 +262,15 @@ static void take_slots(struct net_pair *pair, unsigned n)
 
 	for (unsigned i = 0; i < n; i++) {
 		struct net_rx_slot *slot = &rx->slot[i];
-		unsigned n_stash = rx->n_stash;
+		unsigned n_stash = rx->stash.n;
 
-		if (!lifted && pair->net->header_len + slot->len > rx->stash[0].in_len) {
+		if (!lifted && pair->net->header_len + slot->len > rx->stash.chain[0].in_len) {
 			lift_frames(slot + 1, n - i - 1);
 			lifted = true;
 		}
 		if (slot->has_frame)
 			take_and_count(pair, &slot->landing, slot->len);
-		if (!lifted && rx->n_stash != n_stash - 1) {
+		if (!lifted && rx->stash.n != n_stash - 1) {
 			lift_frames(slot + 1, n - i - 1);
 			lifted = true;
 		}
@@ -456,7 +370,7 @@ static enum step run_step(struct net_pair *pair, unsigned *n, size_t *len)
 		feed(pair);
 		return discard_frame(pair, len);
 	}
-	if (!stash_fill(pair, rx->want)) {
+	if (!net_stash_fill(&rx->stash, rx->want)) {
 		starve(pair);
 		return STEP_NOTHING;
 	}
@@ -487,20 +401,20 @@ bool net_rx_run(struct net_pair *pair)
 		bytes += len;
 		n += n_came;
 		/* The driver takes those beside us, and has their buffers back by then. */
-		if (rx->pushed &&
+		if (rx->stash.pushed &&
 		    (n - n_told >= NET_PEER_BATCH || bytes - told >= NET_BYTES_PER_BATCH)) {
 			net_ctrl_flush(pair, rx->vq);
-			rx->pushed = false;
+			rx->stash.pushed = false;
 			n_told = n;
 			told = bytes;
 		}
 	}
 	if (!rx->vq)
 		return n > 0;
-	stash_give_back(rx);
-	if (rx->pushed)
+	net_stash_give_back(&rx->stash);
+	if (rx->stash.pushed)
 		net_ctrl_flush(pair, rx->vq);
-	rx->pushed = false;
+	rx->stash.pushed = false;
 	/* There may be more, and nobody says so again. */
 	if (n >= NET_FRAMES_PER_TURN || bytes >= NET_BYTES_PER_TURN)
 		local_queue_resume(pair->net->datapath, rx_index(pair));
@@ -516,15 +430,25 @@ bool net_rx_deliver(struct net_pair *pair, const struct net_header *header,
 
 	if (!rx->vq || len > NET_FRAME_MAX || iov_read(iov, n, 0, rx->spill, len) < len)
 		return false;
-	fits = stash_fill(pair, pair->net->header_len + len) &&
+	fits = net_stash_fill(&rx->stash, pair->net->header_len + len) &&
 	       hand_over(pair, &copy, rx->spill, 0, len);
 	if (!fits)
 		rx->count.dropped++;
-	stash_give_back(rx);
-	if (rx->pushed)
+	net_stash_give_back(&rx->stash);
+	if (rx->stash.pushed)
 		net_ctrl_flush(pair, rx->vq);
-	rx->pushed = false;
+	rx->stash.pushed = false;
 	return fits;
+}
+
+/* Bounded, should somebody send as fast as we look. */
+void net_rx_drop(struct net_pair *pair)
+{
+	size_t len;
+
+	for (unsigned n = 0; n < NET_DROPS_MAX; n++)
+		if (discard_frame(pair, &len) != STEP_FRAME)
+			return;
 }
 
 /* While the loop spins, the peer is looked at like the rings. */
@@ -569,11 +493,9 @@ void net_rx_start(struct net_pair *pair, struct virtqueue *q)
 
 	rx->vq = q;
 	rx->holds = true;
-	rx->n_stash = 0;
-	rx->stash_room = 0;
+	net_stash_init(&rx->stash, q, pair->net->header_len, pair->net->is_merging);
 	rx->want = WANT_MIN;
 	rx->streak = 0;
-	rx->pushed = false;
 	feed(pair);
 	rx->poller = (struct event_poller){ .poll = rx_poll };
 	event_loop_add_poller(pair->loop, &rx->poller);

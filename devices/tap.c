@@ -15,6 +15,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 
+#include "devices/net_header.h"
 #include "devices/tap_impl.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
@@ -208,10 +209,11 @@ static void tap_set_link(struct net_peer *peer, bool up)
 /* What came while nobody was there is not for the driver that starts now. */
 static void drop_stale(const struct tap_queue *q)
 {
-	uint8_t byte;
+	/* Where not even the header fits, the kernel drops the frame and says EINVAL. */
+	uint8_t header[NET_HEADER_MAX];
 
 	for (unsigned i = 0; i < STALE_FRAMES_MAX; i++)
-		if (read(q->fd, &byte, sizeof(byte)) < 0 && errno != EINTR)
+		if (read(q->fd, header, sizeof(header)) < 0 && errno != EINTR && errno != EINVAL)
 			return;
 }
 

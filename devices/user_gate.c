@@ -7,6 +7,7 @@ enum {
 	TYPE_IPV4 = 0x0800,
 	TYPE_ARP = 0x0806,
 	TYPE_IPV6 = 0x86dd,
+	ARP_LEN = 28,
 	IPV4_LEN = 20,
 	IPV6_LEN = 40,
 	PORT_DHCP_SERVER = 67,
@@ -121,14 +122,25 @@ static enum user_gate_verdict judge_ipv6(const struct user_gate *gate, const uin
 	return judge_payload(protocol, ip + IPV6_LEN, payload);
 }
 
+/* Large frames are TCP over IPv4, as the device offers no others: what says so must be that. */
+static size_t frame_max_of(const struct user_gate *gate, const uint8_t *frame, size_t len)
+{
+	bool is_tcp = len >= ETHERNET_LEN + IPV4_LEN && load_be16(frame + 12) == TYPE_IPV4 &&
+		      frame[ETHERNET_LEN + 9] == IPPROTO_TCP;
+
+	return is_tcp ? FRAME_SEGMENTED_MAX : gate->frame_max;
+}
+
 enum user_gate_verdict user_gate_judge(const struct user_gate *gate, const uint8_t *frame,
 				       size_t len, bool is_segmented)
 {
-	if (len < ETHERNET_LEN || len > (is_segmented ? FRAME_SEGMENTED_MAX : gate->frame_max))
+	if (len < ETHERNET_LEN ||
+	    len > (is_segmented ? frame_max_of(gate, frame, len) : gate->frame_max))
 		return USER_GATE_DROP;
 	switch (load_be16(frame + 12)) {
 	case TYPE_ARP:
-		return USER_GATE_PASS;
+		/* libslirp believes that it is whole. */
+		return len < ETHERNET_LEN + ARP_LEN ? USER_GATE_DROP : USER_GATE_PASS;
 	case TYPE_IPV4:
 		return judge_ipv4(gate, frame + ETHERNET_LEN, len - ETHERNET_LEN);
 	case TYPE_IPV6:

@@ -249,9 +249,11 @@ static void user_want_readable(struct net_peer *peer, unsigned pair, bool want)
 
 /* --- Life ------------------------------------------------------------------------------------ */
 
+/* An error chain belongs to a thread and is carried back. */
 struct begin {
 	struct user_net *u;
 	int result;
+	struct error_chain chain;
 };
 
 static void begin(void *arg)
@@ -260,8 +262,10 @@ static void begin(void *arg)
 	struct user_net *u = b->u;
 
 	b->result = event_loop_add(u->loop, &u->clock, EPOLLIN);
-	if (b->result < 0)
+	if (b->result < 0) {
+		error_save(&b->chain);
 		return;
+	}
 	u->is_running = true;
 	u->wants_readable = true;
 	u->timer_at = 0;
@@ -276,6 +280,8 @@ static int user_start(struct net_peer *peer, const struct net_peer_start *start)
 	u->start = *start;
 	u->loop = start->loop[0];
 	event_loop_call(u->loop, begin, &b);
+	if (b.result < 0)
+		error_restore(&b.chain);
 	return b.result;
 }
 

@@ -159,6 +159,9 @@ static void validate_two(const struct net_settings *a, const struct net_settings
 	if (a->ifname && b->ifname && !strcmp(a->ifname, b->ifname))
 		mistakes_add(mistakes, "nets '%s' and '%s' are both on tap '%s'", a->name, b->name,
 			     a->ifname);
+	if (a->fd && a->fd == b->fd)
+		mistakes_add(mistakes, "nets '%s' and '%s' both have descriptor %u", a->name,
+			     b->name, a->fd);
 	config_net_mac(a, mac_a);
 	config_net_mac(b, mac_b);
 	if (a->mac && b->mac && !memcmp(mac_a, mac_b, sizeof(mac_a)))

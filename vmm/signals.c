@@ -30,6 +30,8 @@ int signals_init(struct signals *signals, struct event_loop *loop,
 	signals->received = received;
 	signals->arg = arg;
 	signal(SIGPIPE, SIG_IGN);
+	/* A file that may not grow ('ulimit -f') is an error of who writes, not everybody's end. */
+	signal(SIGXFSZ, SIG_IGN);
 	sigemptyset(&set);
 	for (unsigned i = 0; i < ARRAY_SIZE(caught); i++)
 		sigaddset(&set, caught[i]);

@@ -254,6 +254,27 @@ Test(net_vhost, without_a_link_nothing_moves)
 	cr_assert_eq(fake.ring[0][RX].backend, 1000);
 }
 
+/* What the kernel moves is its own, but for what arrived before the cable was pulled. */
+Test(net_vhost, the_link_takes_no_frame_from_the_kernel)
+{
+	const uint8_t frame[64] = { 0 };
+
+	create((struct net_rig_options){ 0 });
+	net_rig_start_without(&net, 3, -1);
+	for (unsigned again = 0; again < 2; again++) {
+		for (unsigned i = 0; i < 600; i++)
+			fake_peer_give(net.peer, 0, &none, frame, sizeof(frame));
+		net_rig_set_link(&net, true);
+		cr_assert_eq(fake_peer_n_arriving(net.peer, 0), 600);
+		net_rig_set_link(&net, false);
+		cr_assert_eq(fake_peer_n_arriving(net.peer, 0), 0);
+		net_rig_set_link(&net, true);
+		/* The same after the frames were ours in between. */
+		change();
+		change();
+	}
+}
+
 /* The kernel's node is not there: in process, unless it is required. */
 Test(net_vhost, auto_goes_on_without)
 {

@@ -49,27 +49,30 @@ static void open_wire(void)
 	cr_assert_eq(bind(wire, (struct sockaddr *)&link, sizeof(link)), 0);
 }
 
+static void start_peer(void)
+{
+	struct event_loop *loops[N_PAIRS] = { loop, loop };
+	const struct net_peer_start start = {
+		.header_len = HEADER, .n_pairs = N_PAIRS, .loop = loops, .readable = nothing,
+		.writable = nothing,
+	};
+
+	cr_assert_eq(peer->ops->start(peer, &start), 0, "%s", error_text());
+}
+
 static void setup(void)
 {
 	const struct net_tap_config config = {
 		.name = "net0", .ifname = "vireo0", .fd = FD_NONE, .n_pairs = N_PAIRS,
 	};
 	struct features features = FEATURES_EMPTY;
-	struct event_loop *loops[N_PAIRS];
 
 	if (unshare(CLONE_NEWNET) < 0 || access("/dev/net/tun", R_OK | W_OK) < 0 ||
 	    net_tap_create(&peer, &config) < 0)
 		cr_skip_test("cannot make a tap here: %s", strerror(errno));
 	cr_assert_eq(event_loop_create(&loop, "io"), 0);
-	for (unsigned i = 0; i < N_PAIRS; i++)
-		loops[i] = loop;
-	const struct net_peer_start start = {
-		.header_len = HEADER, .n_pairs = N_PAIRS, .loop = loops, .readable = nothing,
-		.writable = nothing,
-	};
-
 	open_wire();
-	cr_assert_eq(peer->ops->start(peer, &start), 0, "%s", error_text());
+	start_peer();
 	features_add(&features, VIRTIO_NET_F_CTRL_RX);
 	features_add(&features, VIRTIO_NET_F_CTRL_VLAN);
 	features_add(&features, VIRTIO_NET_F_MAC);
@@ -100,12 +103,32 @@ static void use_filter(void)
 	memset(prog, 0xff, sizeof(prog));
 }
 
+/*
+ * How often the frame is in the tap's queues.  What the host itself says on a new network
+ * (neighbour discovery) is passed over.
+ */
+static unsigned take(const uint8_t frame[FRAME])
+{
+	uint8_t header[HEADER], got[2048];
+	const struct iovec iov[] = { { header, sizeof(header) }, { got, sizeof(got) } };
+	unsigned n = 0;
+
+	for (unsigned pair = 0; pair < N_PAIRS; pair++)
+		for (;;) {
+			ssize_t len = peer->ops->receive(peer, pair, iov, 2);
+
+			if (len <= 0)
+				break;
+			n += len == HEADER + FRAME && memcmp(got, frame, FRAME) == 0;
+		}
+	return n;
+}
+
 /* Send a frame from the host; does it come out of any of the tap's queues? */
 static bool arrives(const uint8_t mac[6], int vlan)
 {
-	uint8_t frame[FRAME] = { 0 }, header[HEADER], got[2048];
-	const struct iovec iov[] = { { header, sizeof(header) }, { got, sizeof(got) } };
-	unsigned at = 12, n = 0;
+	uint8_t frame[FRAME] = { 0 };
+	unsigned at = 12;
 
 	memcpy(frame, mac, 6);
 	if (vlan >= 0) {
@@ -117,16 +140,20 @@ static bool arrives(const uint8_t mac[6], int vlan)
 	frame[at] = ETHERTYPE >> 8;
 	frame[at + 1] = ETHERTYPE & 0xff;
 	cr_assert_eq(send(wire, frame, sizeof(frame), 0), sizeof(frame), "%s", strerror(errno));
-	/* What the host itself says on a new network (neighbour discovery) is passed over. */
-	for (unsigned pair = 0; pair < N_PAIRS; pair++)
-		for (;;) {
-			ssize_t len = peer->ops->receive(peer, pair, iov, 2);
+	return take(frame) > 0;
+}
 
-			if (len <= 0)
-				break;
-			n += len == HEADER + FRAME && memcmp(got, frame, FRAME) == 0;
-		}
-	return n > 0;
+Test(tap_host, all_that_came_for_nobody_is_gone_at_a_start)
+{
+	uint8_t frame[FRAME] = { [12] = ETHERTYPE >> 8, [13] = ETHERTYPE & 0xff };
+
+	peer->ops->stop(peer);
+	for (unsigned i = 0; i < 20; i++)
+		cr_assert_eq(send(wire, frame, sizeof(frame), 0), sizeof(frame));
+	start_peer();
+	cr_assert_eq(take(frame), 0);
+	cr_assert_eq(send(wire, frame, sizeof(frame), 0), sizeof(frame));
+	cr_assert_eq(take(frame), 1);
 }
 
 Test(tap_host, kernel_drops_what_the_driver_does_not_want)

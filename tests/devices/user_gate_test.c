@@ -79,6 +79,27 @@ Test(user_gate, a_frame_is_no_longer_than_the_mtu_allows_unless_it_was_to_be_seg
 	cr_expect_eq(user_gate_judge(&gate, frame, 65550, true), USER_GATE_DROP);
 }
 
+Test(user_gate, only_tcp_over_ipv4_is_segmented)
+{
+	static const uint8_t ours[16] = { 0xfe, 0xc0, [15] = 15 };
+
+	ipv4(UDP, guest, 60000);
+	cr_expect_eq(user_gate_judge(&gate, frame, 60034, true), USER_GATE_DROP);
+	ipv6(TCP, ours, 60000);
+	cr_expect_eq(user_gate_judge(&gate, frame, 60054, true), USER_GATE_DROP);
+	ipv6(TCP, ours, 1000);
+	cr_expect_eq(user_gate_judge(&gate, frame, 1054, true), USER_GATE_PASS, "it is not large");
+}
+
+Test(user_gate, an_arp_packet_that_is_cut_off_does_not_pass)
+{
+	memset(frame, 0, 64);
+	frame[12] = 0x08;
+	frame[13] = 0x06;
+	cr_expect_eq(judge(41), USER_GATE_DROP);
+	cr_expect_eq(judge(42), USER_GATE_PASS);
+}
+
 Test(user_gate, what_can_take_a_socket_is_told_from_what_cannot)
 {
 	uint8_t *tcp = ipv4(TCP, guest, 20);

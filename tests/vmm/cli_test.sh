@@ -232,6 +232,9 @@ expect "doctor looks at vhost" "$($has_kvm && echo 0 || echo 126)" '/dev/vhost-n
 # --- How a guest ends ---------------------------------------------------------------------------
 expect_kvm "a status of 0 is 0" 0 "^vireo: guest exited with status 0" "$vireo" run --kernel exit0
 expect_kvm "a guest's status is passed on" 7 "^vireo: guest exited with status 7" "$vireo" run --kernel exit7
+expect_kvm "a file that may not grow is a message" 0 \
+	"capture packets to 'full.pcap'|user-mode network" bash -c \
+	'(ulimit -f 0; exec "$0" run --kernel exit7 --net user,capture=full.pcap) 2>&1 | cat' "$vireo"
 expect_kvm "a large status is 119" 119 "status 300, reported as 119" "$vireo" run --kernel exit300
 expect_kvm "power off is 0" 0 "guest powered off" "$vireo" run --kernel poweroff
 expect_kvm "a panic is 120" 120 "guest kernel panicked" "$vireo" run --kernel panic

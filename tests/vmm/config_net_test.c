@@ -103,6 +103,9 @@ Test(config_net, contradictions_are_told)
 	add_net(NET_TAP)->ifname = strdup("tap0");
 	add_net(NET_TAP)->ifname = strdup("tap0");
 	expect("both on tap 'tap0'");
+	add_net(NET_TAP)->fd = 7;
+	add_net(NET_TAP)->fd = 7;
+	expect("both have descriptor 7");
 	add_net(NET_TAP)->mtu = 67;
 	expect("67 is less than 68");
 }
