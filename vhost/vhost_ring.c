@@ -12,8 +12,8 @@
 /* --- what the loop does ---------------------------------------------------------------------- */
 
 /*
- * The kernel found the ring broken.  Once: what it finds with each kick from now on is the same, and
- * where it is about requests a driver can make it happen at will.
+ * The kernel found the ring broken.  Once: what it finds with each kick from now on is the same,
+ * and where it is about requests a driver can make it happen at will.
  */
 static void on_err(struct event_source *source, uint32_t events)
 {
@@ -25,8 +25,8 @@ static void on_err(struct event_source *source, uint32_t events)
 		return;
 	event_loop_remove(source);
 	if (v->type->errs_on_requests) {
-		log_info("%s: the kernel finds fault with a request or the ring of queue %u", v->name,
-			 ring->device_index);
+		log_info("%s: the kernel finds fault with a request or the ring of queue %u",
+			 v->name, ring->device_index);
 		return;
 	}
 	if (v->fail)
