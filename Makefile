@@ -43,7 +43,7 @@ $(foreach f,$(FLOORS),$(eval SRC_$(f) := $(call sources,$(DIRS_$(f)))))
 SRC_vmm := $(filter-out vmm/main.c,$(SRC_vmm))
 SRC_support := $(call sources,tests/support)
 $(foreach f,$(FLOORS),$(eval TEST_$(f) := $(call sources,tests/$(f))))
-BENCHES := tests/bench/ring.c tests/bench/blk_path.c
+BENCHES := tests/bench/ring.c tests/bench/blk_path.c tests/bench/net_path.c
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(call sources,tests/fuzz))
 HEADERS := $(sort $(patsubst $(srcdir)/%,%,$(wildcard $(addprefix $(srcdir)/,\
 	$(addsuffix /*.h,$(foreach f,$(FLOORS),$(DIRS_$(f))) tests/support)))))
@@ -144,13 +144,14 @@ check-vhost: configured ## tests against the vhost of a real kernel, in the nest
 check-guest: configured ## every Linux guest, in the nested test bed where needed (check runs a third)
 	@$(MAKE) --no-print-directory check-guest-configured
 
+PATHS := obj/bench/blk_path obj/bench/net_path
 UNIT_TESTS := $(foreach f,$(FLOORS),$(if $(TEST_$(f)),obj/tests/$(f)_test))
 include $(srcdir)/tests/path/path.mk
 # Without clang 'make check' says that it skips the fuzz targets, 'make fuzz' that it cannot.
 FUZZ_PROGRAMS = $(patsubst %,obj/fuzz/%,$(FUZZERS))
 FUZZ_IF_ANY = $(if $(filter yes,$(HAVE_FUZZ)),$(FUZZ_PROGRAMS))
 # Some guests need a kernel of our own.  Where it cannot be built they are skipped, and say so.
-check-configured: vireo obj/vireo.1 $(UNIT_TESTS) obj/bench/blk_path $(FUZZ_IF_ANY) payloads
+check-configured: vireo obj/vireo.1 $(UNIT_TESTS) $(PATHS) $(FUZZ_IF_ANY) payloads
 	@$(srcdir)/images/build-kernel >/dev/null || echo "make check: goes on without a kernel of our own"
 	@$(srcdir)/tests/check unit cli path fuzz payload vhost guest
 check-unit-configured: vireo $(UNIT_TESTS)
@@ -172,13 +173,13 @@ conformance-configured: vireo $(UNIT_TESTS) payloads
 
 bench: configured ## measure, side by side with QEMU; raw numbers in obj/bench/
 	@$(MAKE) --no-print-directory bench-configured
-bench-configured: vireo payloads obj/bench/ring obj/bench/blk_path
+bench-configured: vireo payloads obj/bench/ring $(PATHS)
 	@$(srcdir)/tests/bench/run ./vireo obj
 # With the program's own flags and archives: what they measure is what runs.
 obj/bench/ring: obj/tests/bench/ring.o $(call archives,virtio)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(CFLAGS) $(LINK) -o $@ $^ $(ALL_LDFLAGS) $(LIBS)
-obj/bench/blk_path: obj/tests/bench/blk_path.o obj/libsupport-devices.a $(call archives,devices)
+$(PATHS): obj/bench/%: obj/tests/bench/%.o obj/libsupport-devices.a $(call archives,devices)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(CFLAGS) -pie -o $@ $^ $(ALL_LDFLAGS) -lcriterion $(LIBS)
 
