@@ -266,7 +266,7 @@ take_seqpacket() {
 }
 
 # The CID that Vireo's log or the guest tells.
-vsock_talks() { # VIREO OPTION...
+kernel_vsock_talks() { # VIREO OPTION...
 	need_node /dev/vhost-vsock
 	take_modules vmw_vsock_virtio_transport
 	take_programs socat
@@ -301,8 +301,8 @@ vsock_talks() { # VIREO OPTION...
 	expect '^message of 1: X' messages
 }
 guest_cid() { echo "${cid:-3}"; }
-test_vhost_vsock_talks() { cid=1234 vsock_talks --vsock cid=1234,vhost=require; }
-test_vhost_vsock_talks_mmio() { cid=77 vsock_talks --vsock cid=77,vhost=require --transport mmio; }
+test_vhost_vsock_talks() { cid=1234 kernel_vsock_talks --vsock cid=1234,vhost=require; }
+test_vhost_vsock_talks_mmio() { cid=77 kernel_vsock_talks --vsock cid=77,vhost=require --transport mmio; }
 
 # Two guests at once, each with a CID of its own.
 test_vhost_vsock_auto_twice() {
