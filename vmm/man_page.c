@@ -177,6 +177,14 @@ void help_man_page(FILE *out)
 	      "its number (34).  For each bit the last word counts, and that of the device\n"
 	      "before that of the VM.\n"
 	      ".PP\nOf a VM that runs, SIGUSR1 prints the same to standard error.\n", out);
+	fputs(".SH SIGNALS\n"
+	      ".TP\n.B SIGUSR1\nTell what became of the feature bits so far (see EXPLAIN).\n"
+	      ".TP\n.B SIGUSR2\n"
+	      "For debugging: devices whose buffers can be moved by the host's kernel and by Vireo\n"
+	      "(a network on a tap with vhost) change from the one to the other, or back, while the\n"
+	      "guest uses them.\n"
+	      ".TP\n.B SIGTERM, SIGINT, SIGHUP, SIGQUIT\nEnd the guest; the status is 128 and the\n"
+	      "signal's number.\n", out);
 	fputs(".SH KEYS\nOn a terminal, Ctrl\\-A is for Vireo:\n"
 	      ".TP\n.B Ctrl\\-A x\nEnd the guest.\n"
 	      ".TP\n.B Ctrl\\-A p\nPress its power button.\n"

@@ -144,6 +144,9 @@ static void signal_received(void *arg, int sig)
 	case SIGUSR1:
 		explain_now(run);
 		break;
+	case SIGUSR2:
+		vm_switch_datapaths(run->vm);
+		break;
 	case SIGWINCH:
 		if (run->config.console.kind == TARGET_STDIO && terminal_size(&cols, &rows))
 			vm_resize_console(run->vm, cols, rows);

@@ -23,7 +23,8 @@ int signals_init(struct signals *signals, struct event_loop *loop,
 		 void (*received)(void *arg, int sig), void *arg)
 {
 	static const int caught[] = {
-		SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH, SIGUSR1
+		SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH, SIGUSR1,
+		SIGUSR2,
 	};
 	sigset_t set;
 

@@ -71,6 +71,13 @@ void vm_describe_cpus(struct vm *vm, char *buf, size_t size);
  */
 MUST_USE int vm_accounts(struct vm *vm, struct device_account **out, unsigned *n);
 
+/*
+ * Have the other datapath of each device that has two move its buffers from now on, and say of each
+ * what became of it.  The guest does not notice, nor does the caller of a failure: who moved them
+ * goes on.
+ */
+void vm_switch_datapaths(struct vm *vm);
+
 /* The terminal has another size now. */
 void vm_resize_console(struct vm *vm, uint16_t cols, uint16_t rows);
 

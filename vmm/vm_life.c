@@ -108,6 +108,36 @@ int vm_accounts(struct vm *vm, struct device_account **out, unsigned *n)
 	return 0;
 }
 
+static void switch_part(struct virtio_device *dev, unsigned index)
+{
+	if (virtio_device_switch(dev, index) == 0) {
+		log_notice("%s: its buffers are moved by %s now", dev->name,
+			   dev->part[index].datapath->name);
+		return;
+	}
+	log_warning("%s", error_text());
+	error_clear();
+}
+
+void vm_switch_datapaths(struct vm *vm)
+{
+	unsigned n = 0;
+
+	machine_lock(vm->machine);
+	for (unsigned i = 0; i < vm->n_transports; i++) {
+		struct virtio_device *dev = vm->transport[i]->device;
+		for (unsigned part = 0; part < dev->n_parts; part++) {
+			if (!dev->part[part].other)
+				continue;
+			switch_part(dev, part);
+			n++;
+		}
+	}
+	machine_unlock(vm->machine);
+	if (n == 0)
+		log_notice("no device has another datapath to switch to");
+}
+
 void vm_resize_console(struct vm *vm, uint16_t cols, uint16_t rows)
 {
 	if (!vm->console)

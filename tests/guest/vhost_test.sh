@@ -184,6 +184,47 @@ test_vhost_net_stop_under_traffic() {
 	expect '^again'
 }
 
+# Kernel and process take turns (SIGUSR2) under a guest that talks both ways.  A ping is not sent again, so
+# each that is lost is missed; TCP is there for full rings and long frames.
+test_vhost_net_switches_under_traffic() {
+	local pid turns=0
+	make_taps 1
+	take_modules virtio_net
+	take_programs iperf3
+	serve
+	launch --memory 256M --net tap,ifname=t0,vhost=auto <<-END
+		$talk
+		up 0
+		ping -q -c 1 -W 5 10.7.0.1 || exit 10
+		echo running
+		ping -q -i 0.01 -c 500 10.7.0.1 | sed 's/^/from the guest: /'
+		iperf3 -c 10.7.0.1 -t 3 -l 16k >/tmp/log 2>&1 || { cat /tmp/log; exit 12; }
+		grep receiver /tmp/log
+		iperf3 -c 10.7.0.1 -t 3 -l 16k -R >/tmp/log 2>&1 || { cat /tmp/log; exit 13; }
+		grep receiver /tmp/log
+		ping -q -c 2 -W 5 10.7.0.1 || exit 14
+		echo ended
+		dmesg
+	END
+	await '^running'
+	in_ns busybox ping -q -i 0.01 -c 400 10.7.0.2 >from-host &
+	pid=$(pgrep -P "$(pgrep -P "$launched" -x timeout)")
+	while ! grep -q '^ended' out && [ ! -e status ] && [ $turns -lt 200 ]; do
+		kill -USR2 "$pid" || break
+		turns=$((turns + 1))
+		sleep 0.3
+	done
+	land
+	expect_status 0
+	expect '^ended'
+	expect '^from the guest: 500 packets transmitted, 500 packets received'
+	expect '400 packets transmitted, 400 packets received' from-host
+	expect_not "$COMPLAINTS"
+	expect_not 'WARNING|warning|lost|reset|switch to' err
+	[ "$(grep -c 'its buffers are moved by /dev/vhost-net now' err)" -ge 5 ] ||
+		{ show; fail "$turns signals, and not 5 ways to the kernel and back"; }
+}
+
 # A tap that is deleted under traffic: the device needs a reset, and Vireo goes on.
 test_vhost_net_tap_is_deleted() {
 	make_taps 1

@@ -307,6 +307,8 @@ if $has_kvm; then
 	wait_for grep -q '^rng: virtio entropy source' first
 	kill -USR1 $first
 	sleep 0.3
+	kill -USR2 $first
+	wait_for grep -q 'no device has another datapath' first
 	kill -TERM $first
 	wait $first
 	status=$?
@@ -316,6 +318,11 @@ if $has_kvm; then
 	else
 		not_ok "SIGUSR1 explains a VM that runs, in the sandbox" 143
 	fi
+	if grep -q 'no device has another datapath' first; then
+		ok "SIGUSR2 says that there is nothing to switch"
+	else
+		not_ok "SIGUSR2 says that there is nothing to switch" 143
+	fi
 	cp first out
 	if [ $status -eq 143 ] && grep -q 'ended by SIGTERM' out; then ok "SIGTERM ends it in order"; else not_ok "SIGTERM ends it in order" 143; fi
 	expect "and the disk is free again" 0 'status 0' "$vireo" run --kernel exit0 --disk d1.img
@@ -323,6 +330,7 @@ else
 	skip "a disk that another VM uses is refused" "/dev/kvm does not work here"
 	skip "but can be explained" "likewise"
 	skip "SIGUSR1 explains a VM that runs, in the sandbox" "likewise"
+	skip "SIGUSR2 says that there is nothing to switch" "likewise"
 	skip "SIGTERM ends it in order" "likewise"
 	skip "and the disk is free again" "likewise"
 fi
