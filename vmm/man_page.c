@@ -180,9 +180,9 @@ void help_man_page(FILE *out)
 	fputs(".SH SIGNALS\n"
 	      ".TP\n.B SIGUSR1\nTell what became of the feature bits so far (see EXPLAIN).\n"
 	      ".TP\n.B SIGUSR2\n"
-	      "For debugging: devices whose buffers can be moved by the host's kernel and by Vireo\n"
-	      "(a network on a tap with vhost) change from the one to the other, or back, while the\n"
-	      "guest uses them.\n"
+	      "For debugging: devices whose buffers can be moved by the host's kernel and by\n"
+	      "Vireo (a network on a tap with vhost) change from the one to the other, or\n"
+	      "back, while the guest uses them.\n"
 	      ".TP\n.B SIGTERM, SIGINT, SIGHUP, SIGQUIT\nEnd the guest; the status is 128 and the\n"
 	      "signal's number.\n", out);
 	fputs(".SH KEYS\nOn a terminal, Ctrl\\-A is for Vireo:\n"
