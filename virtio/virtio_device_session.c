@@ -38,6 +38,15 @@ static void break_down(struct virtio_device *dev)
 	dev->state = VIRTIO_BROKEN;
 }
 
+/* What kept it from giving its rings back may be over. */
+static void break_down_fully(struct virtio_device *dev)
+{
+	if (dev->state != VIRTIO_BREAKING || !virtio_device_can_stop(dev, 0, dev->n_queues))
+		return;
+	stop_parts(dev, dev->n_parts);
+	dev->state = VIRTIO_BROKEN;
+}
+
 /* --- failure --------------------------------------------------------------------------------- */
 
 void virtio_device_needs_reset(struct virtio_device *dev, unsigned queue, const char *reason)
@@ -95,6 +104,7 @@ void virtio_device_catch_up(struct virtio_device *dev)
 	const char *reason = take_failure(dev);
 	unsigned queue = atomic_load(&dev->fail_queue);
 
+	break_down_fully(dev);
 	if (!reason)
 		return;
 	if (!atomic_load(&dev->fail_of_datapath) || !virtio_device_recover(dev, queue, reason))

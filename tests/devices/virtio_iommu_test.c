@@ -9,6 +9,7 @@
 #include "devices/iommu_request.h"
 #include "devices/virtio_models.h"
 #include "tests/support/device_rig.h"
+#include "tests/support/echo_device.h"
 #include "vmm/base/le.h"
 
 enum { REQUESTS, EVENTS, QUEUES };
@@ -842,7 +843,9 @@ static void start_rng(void)
 
 	cr_assert_eq(ask(write_map(1, at, end - 1, at, 3)), IOMMU_S_OK);
 	cr_assert(fake_driver_negotiate(&rng, fake_driver_offered(&rng)));
-	fake_driver_init_ring(&rng, &ring, RIG_QUEUE_SIZE, at);
+	uint16_t most = fake_driver_queue_max(&rng, 0);
+
+	fake_driver_init_ring(&rng, &ring, most < RIG_QUEUE_SIZE ? most : RIG_QUEUE_SIZE, at);
 	fake_driver_set_queue(&rng, 0, &ring);
 	fake_driver_enable_queue(&rng, 0);
 	fake_driver_set_status(&rng, fake_driver_status(&rng) | VIRTIO_STATUS_DRIVER_OK);
@@ -940,5 +943,54 @@ Test(virtio_iommu, a_device_whose_ring_is_unmapped_needs_reset_and_works_again, 
 	/* Without mappings for its ring it does not even start. */
 	cr_assert_eq(ask(write_detach(0x30, 1)) & 0xff, IOMMU_S_OK);
 	cr_expect(rng_broke());
+	unplug_rng();
+}
+
+static void look_for_held(void *arg)
+{
+	struct echo_device *echo = arg;
+
+	echo->look_us = echo->queue[0].n_held;
+}
+
+static bool echo_holds(struct echo_device *echo)
+{
+	event_loop_call(rig.io, look_for_held, echo);
+	return echo->look_us > 0;
+}
+
+static void make_quick(void *arg)
+{
+	struct echo_device *echo = arg;
+
+	echo->slow = false;
+}
+
+/* What the host has in progress of a device that broke keeps its ring, until it is over. */
+Test(virtio_iommu, a_broken_device_gives_its_ring_back_when_the_host_is_done, .init = start,
+     .fini = stop)
+{
+	struct echo_device *echo = echo_device_create(rig.io);
+	struct fake_buf buf = { data_at, 64, true };
+
+	virtio_device_require_platform(&echo->dev);
+	rng_transport = fake_driver_plug(&rng, rig.machine, &echo->dev, FAKE_MMIO, 1);
+	cr_assert_eq(virtio_device_put_behind(&echo->dev, iommu, 0x30), 0);
+	cr_assert_eq(attach(0x30, 1), IOMMU_S_OK);
+	cr_assert_eq(ask(write_map(1, data_at, data_at + PAGE - 1, data_at, 3)), IOMMU_S_OK);
+	echo->hold = echo->slow = true;
+	start_rng();
+	fake_ring_add(&ring, &buf, 1);
+	fake_driver_kick(&rng, 0);
+	for (unsigned i = 0; i < 10000 && !echo_holds(echo); i++)
+		usleep(100);
+	cr_assert(echo_holds(echo));
+	send(write_unmap(1, 0, IOMMU_INPUT_LAST), 4);
+	cr_expect(rng_broke());
+	cr_expect(device_rig_is_quiet(&rig, REQUESTS));
+	event_loop_call(rig.io, make_quick, echo);
+	cr_expect_eq(device_rig_wait(&rig, REQUESTS, NULL), 4);
+	cr_expect_eq(in()[0], IOMMU_S_OK);
+	cr_expect_eq(echo->n_hard_stops, 0);
 	unplug_rng();
 }
