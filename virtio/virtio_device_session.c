@@ -334,6 +334,13 @@ void virtio_device_reset(struct virtio_device *dev)
 		dev->ops->reset(dev);
 }
 
+/* Would a reset have to wait for nobody now? */
+static bool can_reset(struct virtio_device *dev)
+{
+	return virtio_device_can_stop(dev, 0, dev->n_queues) &&
+	       (!dev->ops->can_reset || dev->ops->can_reset(dev));
+}
+
 /*
  * The driver wrote 0.  What the host has in progress can take as long as it likes: the driver is
  * kept waiting here for a moment only, which is enough for every host that is well.  If it is not,
@@ -341,7 +348,7 @@ void virtio_device_reset(struct virtio_device *dev)
  */
 static void begin_reset(struct virtio_device *dev)
 {
-	if (virtio_device_prepare_stop(dev, 0, dev->n_queues))
+	if (virtio_device_prepare_stop(dev, 0, dev->n_queues) && can_reset(dev))
 		virtio_device_reset(dev);
 }
 
@@ -445,7 +452,7 @@ bool virtio_device_seal_legacy(struct virtio_device *dev)
 uint8_t virtio_device_read_status(struct virtio_device *dev)
 {
 	/* N6: 0 once the reset is complete, and not before. */
-	if (dev->negotiation.resetting && virtio_device_can_stop(dev, 0, dev->n_queues))
+	if (dev->negotiation.resetting && can_reset(dev))
 		virtio_device_reset(dev);
 	/* N6: the answer says suspended once that is complete, and not before. */
 	if (dev->negotiation.suspending && is_quiet(dev))

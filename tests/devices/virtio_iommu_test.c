@@ -469,18 +469,64 @@ Test(virtio_iommu, a_device_that_does_not_let_go_is_told_to_stop, .init = start,
 	cr_expect_eq(device_rig_wait(&rig, REQUESTS, NULL), 4);
 }
 
-/* A reset of the IOMMU does not wait for the devices, and answers nothing. */
-Test(virtio_iommu, a_reset_drops_what_waits, .init = start, .fini = stop)
+/* covers: IOMMU-OP-09 IOMMU-OP-12 CORE-RESET-02 */
+Test(virtio_iommu, a_reset_waits_for_who_uses_the_memory_and_answers_nothing, .init = start,
+     .fini = stop)
 {
 	cr_assert_eq(attach(ENDPOINT, 1), IOMMU_S_OK);
 	unsigned era = dma_enter(dma);
 
 	send(write_detach(ENDPOINT, 1), 4);
 	cr_expect(device_rig_is_quiet(&rig, REQUESTS));
-	fake_driver_reset(&rig.driver);
-	cr_expect_eq(fake_driver_status(&rig.driver), 0);
+	fake_driver_set_status(&rig.driver, 0);
+	for (unsigned i = 0; i < 50; i++)
+		cr_expect_neq(fake_driver_status(&rig.driver), 0);
 	cr_expect_eq(in()[0], 0xcc);
 	dma_leave(dma, era);
+	cr_expect_eq(fake_driver_status(&rig.driver), 0);
+	start_with(fake_driver_offered(&rig.driver));
+	cr_expect_eq(attach(ENDPOINT, 1), IOMMU_S_OK);
+}
+
+Test(virtio_iommu, a_device_that_does_not_let_go_for_a_reset_is_told_to_stop)
+{
+	struct dma_hold ring;
+
+	plug(true);
+	start_with(fake_driver_offered(&rig.driver));
+	/* Before and after the reset the ring is the same memory: only the chain is in the way. */
+	cr_assert_eq(ask(write_attach(ENDPOINT, 1, IOMMU_ATTACH_F_BYPASS)), IOMMU_S_OK);
+	cr_assert_not_null(dma_hold(dma, data_at, 16, DMA_BOTH, &ring));
+	unsigned era = dma_enter(dma);
+
+	fake_driver_set_status(&rig.driver, 0);
+	cr_expect_eq(n_lost, 0);
+	for (unsigned i = 0; i < 1000 && n_lost == 0; i++) {
+		cr_expect_neq(fake_driver_status(&rig.driver), 0);
+		usleep(10000);
+	}
+	cr_expect_gt(n_lost, 0);
+	dma_leave(dma, era);
+	cr_expect_eq(fake_driver_status(&rig.driver), 0);
+	dma_release(&ring);
+	stop();
+}
+
+/* Nobody answers a write to the configuration; the next ATTACH says when it is over. */
+Test(virtio_iommu, who_bypassed_is_waited_for_by_the_next_attach)
+{
+	plug(true);
+	start_with(fake_driver_offered(&rig.driver));
+	unsigned era = dma_enter(dma);
+
+	fake_driver_set_config(&rig.driver, CONFIG_BYPASS, 1, 0);
+	cr_expect_eq(reach(dma, data_at, DMA_BOTH), -1);
+	send(write_attach(ENDPOINT, 1, 0), 4);
+	cr_expect(device_rig_is_quiet(&rig, REQUESTS));
+	dma_leave(dma, era);
+	cr_expect_eq(device_rig_wait(&rig, REQUESTS, NULL), 4);
+	cr_expect_eq(in()[0], IOMMU_S_OK);
+	stop();
 }
 
 /* --- ATTACH and DETACH ----------------------------------------------------------------------- */
