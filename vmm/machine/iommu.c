@@ -30,7 +30,9 @@ static int init(struct iommu *iommu, const struct iommu_config *config)
 		if (r < 0)
 			return r;
 	}
-	return fd_create_event(&iommu->fault_fd);
+	int r = fd_create_event(&iommu->fault_fd);
+
+	return r < 0 ? error_set(r, "create the eventfd for faults of an IOMMU") : 0;
 }
 
 int iommu_create(struct iommu **out, const struct iommu_config *config)
