@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "devices/iommu_request.h"
@@ -36,6 +37,7 @@ enum {
 	/* How often it is looked whether a request is over, and for how long devices have time. */
 	TICK_NS = 1000000,
 	PATIENCE_TICKS = 1000,
+	RESET_PATIENCE_MS = 1000,
 };
 
 /* A request that was carried out, and whose answer waits for the devices. */
@@ -61,6 +63,9 @@ struct virtio_iommu {
 	struct event_source tick;	/* a timerfd; runs while something waits */
 	struct waiting waiting[QUEUE_SIZE];
 	unsigned n_waiting;
+
+	/* Of the machine lock. */
+	uint64_t patience_ends;		/* milliseconds; 0: no reset waits */
 };
 
 static struct virtio_iommu *to_iommu(struct virtio_device *dev)
@@ -348,9 +353,37 @@ static void iommu_config_written(struct virtio_device *dev, unsigned offset, uns
 	show_bypass(v);
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* A reset takes every mapping away, so it is over when an UNMAP of everything would be. */
+static bool iommu_can_reset(struct virtio_device *dev)
+{
+	struct virtio_iommu *v = to_iommu(dev);
+
+	iommu_reset(v->iommu);
+	if (iommu_is_quiet(v->iommu)) {
+		v->patience_ends = 0;
+		return true;
+	}
+	if (v->patience_ends == 0)
+		v->patience_ends = now_ms() + RESET_PATIENCE_MS;
+	else if (now_ms() >= v->patience_ends)
+		iommu_enforce(v->iommu);
+	return false;
+}
+
 static void iommu_was_reset(struct virtio_device *dev)
 {
-	iommu_reset(to_iommu(dev)->iommu);
+	struct virtio_iommu *v = to_iommu(dev);
+
+	iommu_reset(v->iommu);
+	v->patience_ends = 0;
 }
 
 static void iommu_system_reset(struct virtio_device *dev)
@@ -372,6 +405,7 @@ static void iommu_destroy_model(struct virtio_device *dev)
 
 static const struct virtio_device_ops iommu_ops = {
 	.config_written = iommu_config_written,
+	.can_reset = iommu_can_reset,
 	.reset = iommu_was_reset,
 	.system_reset = iommu_system_reset,
 	.destroy = iommu_destroy_model,

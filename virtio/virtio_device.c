@@ -158,7 +158,11 @@ void virtio_device_require_platform(struct virtio_device *dev)
 
 static void lost(void *arg, const char *reason)
 {
-	virtio_device_fail(arg, VIRTIO_NO_QUEUE, reason);
+	struct virtio_device *dev = arg;
+
+	virtio_device_fail(dev, VIRTIO_NO_QUEUE, reason);
+	/* Also if it failed before: somebody waits until it has given its rings back. */
+	event_loop_post(dev->machine->main_loop, &dev->fail_post);
 }
 
 int virtio_device_put_behind(struct virtio_device *dev, struct iommu *iommu, uint32_t endpoint)

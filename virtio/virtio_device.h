@@ -34,6 +34,11 @@ struct virtio_device_ops {
 	void (*sealed)(struct virtio_device *dev);
 	/* Optional: the driver wrote to writable bytes within [offset, offset + len). */
 	void (*config_written)(struct virtio_device *dev, unsigned offset, unsigned len);
+	/*
+	 * Optional: the driver asks for a reset, first and then again until it is over; the queues
+	 * take nothing any more.  False while others work with what the device gave them.
+	 */
+	bool (*can_reset)(struct virtio_device *dev);
 	/* Optional: the device was reset: datapath stopped, writable config bytes restored. */
 	void (*reset)(struct virtio_device *dev);
 	/* Optional: the whole machine was; 'reset' came before. */

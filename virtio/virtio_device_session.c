@@ -38,6 +38,15 @@ static void break_down(struct virtio_device *dev)
 	dev->state = VIRTIO_BROKEN;
 }
 
+/* What kept it from giving its rings back may be over. */
+static void break_down_fully(struct virtio_device *dev)
+{
+	if (dev->state != VIRTIO_BREAKING || !virtio_device_can_stop(dev, 0, dev->n_queues))
+		return;
+	stop_parts(dev, dev->n_parts);
+	dev->state = VIRTIO_BROKEN;
+}
+
 /* --- failure --------------------------------------------------------------------------------- */
 
 void virtio_device_needs_reset(struct virtio_device *dev, unsigned queue, const char *reason)
@@ -95,6 +104,7 @@ void virtio_device_catch_up(struct virtio_device *dev)
 	const char *reason = take_failure(dev);
 	unsigned queue = atomic_load(&dev->fail_queue);
 
+	break_down_fully(dev);
 	if (!reason)
 		return;
 	if (!atomic_load(&dev->fail_of_datapath) || !virtio_device_recover(dev, queue, reason))
@@ -324,6 +334,13 @@ void virtio_device_reset(struct virtio_device *dev)
 		dev->ops->reset(dev);
 }
 
+/* Would a reset have to wait for nobody now? */
+static bool can_reset(struct virtio_device *dev)
+{
+	return virtio_device_can_stop(dev, 0, dev->n_queues) &&
+	       (!dev->ops->can_reset || dev->ops->can_reset(dev));
+}
+
 /*
  * The driver wrote 0.  What the host has in progress can take as long as it likes: the driver is
  * kept waiting here for a moment only, which is enough for every host that is well.  If it is not,
@@ -331,7 +348,7 @@ void virtio_device_reset(struct virtio_device *dev)
  */
 static void begin_reset(struct virtio_device *dev)
 {
-	if (virtio_device_prepare_stop(dev, 0, dev->n_queues))
+	if (virtio_device_prepare_stop(dev, 0, dev->n_queues) && can_reset(dev))
 		virtio_device_reset(dev);
 }
 
@@ -435,7 +452,7 @@ bool virtio_device_seal_legacy(struct virtio_device *dev)
 uint8_t virtio_device_read_status(struct virtio_device *dev)
 {
 	/* N6: 0 once the reset is complete, and not before. */
-	if (dev->negotiation.resetting && virtio_device_can_stop(dev, 0, dev->n_queues))
+	if (dev->negotiation.resetting && can_reset(dev))
 		virtio_device_reset(dev);
 	/* N6: the answer says suspended once that is complete, and not before. */
 	if (dev->negotiation.suspending && is_quiet(dev))

@@ -3,7 +3,8 @@
  * from kick to call, through the whole of a block device behind virtio-pci in a machine without
  * KVM, all on one thread.  The file is in the page cache, and the driver wants each interrupt.
  *
- *   blk_path CASE READS     CASE: split, split-indirect, packed, packed-indirect
+ *   blk_path CASE READS     CASE: split, split-indirect, packed, packed-indirect,
+ *                         split-iommu (behind an IOMMU, with a mapping for each page)
  *
  * The counting begins at measured().
  */
@@ -17,6 +18,7 @@
 #include "tests/support/loop_pump.h"
 #include "tests/support/temp_disk.h"
 #include "vmm/base/error.h"
+#include "vmm/machine/iommu.h"
 
 enum {
 	SIZE = 64,
@@ -27,17 +29,47 @@ enum {
 
 struct path {
 	const char *name;
-	bool packed, indirect;
+	bool packed, indirect, iommu;
 };
 
 static const struct path paths[] = {
-	{ "split", false, false },
-	{ "split-indirect", false, true },
-	{ "packed", true, false },
-	{ "packed-indirect", true, true },
+	{ "split", false, false, false },
+	{ "split-indirect", false, true, false },
+	{ "packed", true, false, false },
+	{ "packed-indirect", true, true, false },
+	{ "split-iommu", false, false, true },
 };
 
 static struct device_rig rig;
+static struct iommu *iommu;
+
+static void give_up(const char *what)
+{
+	fprintf(stderr, "blk_path: %s: %s\n", what, error_text());
+	exit(1);
+}
+
+/* Pages are where they are in memory, and each has a mapping; the ring is one. */
+static void put_behind(struct virtio_device *dev)
+{
+	const struct iommu_config config = { .n_endpoints = 1, .n_mappings = 64 };
+	const uint32_t both = IOMMU_READ | IOMMU_WRITE;
+	struct iommu_ticket ticket;
+	int r = iommu_create(&iommu, &config);
+
+	if (r < 0)
+		give_up("no IOMMU");
+	iommu_set_memory(iommu, &rig.machine->m.memory);
+	if (virtio_device_put_behind(dev, iommu, 1) < 0)
+		give_up("not behind it");
+	r = iommu_attach(iommu, 1, 1, false, &ticket);
+	if (r == 0)
+		r = iommu_map(iommu, 1, RING, HEADER - 1, RING, both);
+	for (uint64_t at = HEADER; r == 0 && at < DATA + BLOCK; at += BLOCK)
+		r = iommu_map(iommu, 1, at, at + BLOCK - 1, at, both);
+	if (r < 0)
+		give_up("nothing is mapped");
+}
 
 static void plug(const struct path *path, const struct temp_disk *file)
 {
@@ -55,12 +87,14 @@ static void plug(const struct path *path, const struct temp_disk *file)
 
 	if (path->packed)
 		features_add(&on, VIRTIO_F_RING_PACKED);
-	if (virtio_blk_create(&dev, &config) < 0) {
-		fprintf(stderr, "blk_path: %s\n", error_text());
-		exit(1);
-	}
+	if (virtio_blk_create(&dev, &config) < 0)
+		give_up("no disk");
 	virtio_device_want_features(dev, on, FEATURES_EMPTY);
+	if (path->iommu)
+		virtio_device_require_platform(dev);
 	device_rig_plug(&rig, dev, FAKE_PCI);
+	if (path->iommu)
+		put_behind(dev);
 }
 
 static void start(const struct path *path)
@@ -150,6 +184,7 @@ int main(int argc, char **argv)
 		status = 1;
 	}
 	device_rig_destroy(&rig);
+	iommu_destroy(iommu);
 	temp_disk_remove(&file);
 	return status;
 }

@@ -11,11 +11,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "devices/iommu_request.h"
+#include "devices/virtio_iommu.h"
 #include "devices/virtio_models.h"
 #include "devices/vsock_packet.h"
 #include "tests/support/blk_rig.h"
@@ -226,6 +229,98 @@ static int use_rng(struct life *life)
 Test(fault, rng)
 {
 	struct life life = { .rig = &rig, .n_queues = 1, .create = create_rng, .use = use_rng };
+
+	device_rig_create(&rig);
+	live_over_both(&life);
+	rig.transport = NULL;
+	event_loop_destroy(rig.io);
+	fake_machine_destroy(rig.machine);
+}
+
+/* --- IOMMU ----------------------------------------------------------------------------------- */
+
+enum { IOMMU_ENDPOINT = 0x18, IOMMU_REQUESTS = 0, IOMMU_EVENTS = 1 };
+
+static struct iommu *iommu;
+static const struct dma *behind;
+
+static void lost(void *arg, const char *reason)
+{
+	(void)arg;
+	(void)reason;
+}
+
+static int create_iommu(struct life *life, struct virtio_device **out)
+{
+	const struct iommu_config tables = { .n_endpoints = 1, .n_mappings = 16 };
+	struct virtio_iommu_config config = { .name = "iommu", .loop = life->rig->io };
+	int r = iommu_create(&iommu, &tables);
+
+	if (r < 0)
+		return r;
+	iommu_set_memory(iommu, &life->rig->machine->m.memory);
+	behind = iommu_add_endpoint(iommu, IOMMU_ENDPOINT, lost, NULL);
+	config.iommu = iommu;
+	return virtio_iommu_create(out, &config);
+}
+
+static void end_iommu(struct life *life)
+{
+	(void)life;
+	iommu_destroy(iommu);
+	iommu = NULL;
+}
+
+/* Send an ATTACH or DETACH of domain 1; returns where its answer comes. */
+static uint64_t ask_iommu(struct life *life, uint8_t type)
+{
+	uint64_t out = device_rig_alloc(life->rig, 20), in = device_rig_alloc(life->rig, 4);
+	uint8_t *bytes = device_rig_at(life->rig, out, 20);
+
+	memset(bytes, 0, 20);
+	bytes[0] = type;
+	store_le32(bytes + 4, 1);
+	store_le32(bytes + 8, IOMMU_ENDPOINT);
+	*(uint8_t *)device_rig_at(life->rig, in, 4) = 0xcc;
+	device_rig_add(life->rig, IOMMU_REQUESTS,
+		       (struct fake_buf[]){ { out, 20, false }, { in, 4, true } }, 2);
+	return in;
+}
+
+static bool said_ok(struct life *life, uint64_t in)
+{
+	return answered(life, IOMMU_REQUESTS) &&
+	       *(uint8_t *)device_rig_at(life->rig, in, 4) == IOMMU_S_OK;
+}
+
+/* A fault is reported, and a DETACH waits for a chain. */
+static int use_iommu(struct life *life)
+{
+	struct dma_cache cache = { 0 };
+	struct iommu_mapping *pin;
+	uint64_t len = 1;
+
+	device_rig_add(life->rig, IOMMU_EVENTS,
+		       &(struct fake_buf){ device_rig_alloc(life->rig, 24), 24, true }, 1);
+	unsigned era = dma_enter(behind);
+	cr_assert_null(dma_pin(behind, &cache, 0x5000, &len, DMA_BOTH, &pin));
+	dma_leave(behind, era);
+	if (!answered(life, IOMMU_EVENTS) || !said_ok(life, ask_iommu(life, IOMMU_T_ATTACH)))
+		return FAULT_SHOWN;
+	era = dma_enter(behind);
+	uint64_t in = ask_iommu(life, IOMMU_T_DETACH);
+
+	usleep(1000);
+	dma_leave(behind, era);
+	return said_ok(life, in) ? FAULT_FINE : FAULT_SHOWN;
+}
+
+Test(fault, iommu)
+{
+	struct life life = {
+		.rig = &rig, .n_queues = 2, .create = create_iommu, .use = use_iommu,
+		.end = end_iommu,
+	};
 
 	device_rig_create(&rig);
 	live_over_both(&life);

@@ -9,6 +9,7 @@
 #include "devices/iommu_request.h"
 #include "devices/virtio_models.h"
 #include "tests/support/device_rig.h"
+#include "tests/support/echo_device.h"
 #include "vmm/base/le.h"
 
 enum { REQUESTS, EVENTS, QUEUES };
@@ -468,18 +469,64 @@ Test(virtio_iommu, a_device_that_does_not_let_go_is_told_to_stop, .init = start,
 	cr_expect_eq(device_rig_wait(&rig, REQUESTS, NULL), 4);
 }
 
-/* A reset of the IOMMU does not wait for the devices, and answers nothing. */
-Test(virtio_iommu, a_reset_drops_what_waits, .init = start, .fini = stop)
+/* covers: IOMMU-OP-09 IOMMU-OP-12 CORE-RESET-02 */
+Test(virtio_iommu, a_reset_waits_for_who_uses_the_memory_and_answers_nothing, .init = start,
+     .fini = stop)
 {
 	cr_assert_eq(attach(ENDPOINT, 1), IOMMU_S_OK);
 	unsigned era = dma_enter(dma);
 
 	send(write_detach(ENDPOINT, 1), 4);
 	cr_expect(device_rig_is_quiet(&rig, REQUESTS));
-	fake_driver_reset(&rig.driver);
-	cr_expect_eq(fake_driver_status(&rig.driver), 0);
+	fake_driver_set_status(&rig.driver, 0);
+	for (unsigned i = 0; i < 50; i++)
+		cr_expect_neq(fake_driver_status(&rig.driver), 0);
 	cr_expect_eq(in()[0], 0xcc);
 	dma_leave(dma, era);
+	cr_expect_eq(fake_driver_status(&rig.driver), 0);
+	start_with(fake_driver_offered(&rig.driver));
+	cr_expect_eq(attach(ENDPOINT, 1), IOMMU_S_OK);
+}
+
+Test(virtio_iommu, a_device_that_does_not_let_go_for_a_reset_is_told_to_stop)
+{
+	struct dma_hold ring;
+
+	plug(true);
+	start_with(fake_driver_offered(&rig.driver));
+	/* Before and after the reset the ring is the same memory: only the chain is in the way. */
+	cr_assert_eq(ask(write_attach(ENDPOINT, 1, IOMMU_ATTACH_F_BYPASS)), IOMMU_S_OK);
+	cr_assert_not_null(dma_hold(dma, data_at, 16, DMA_BOTH, &ring));
+	unsigned era = dma_enter(dma);
+
+	fake_driver_set_status(&rig.driver, 0);
+	cr_expect_eq(n_lost, 0);
+	for (unsigned i = 0; i < 1000 && n_lost == 0; i++) {
+		cr_expect_neq(fake_driver_status(&rig.driver), 0);
+		usleep(10000);
+	}
+	cr_expect_gt(n_lost, 0);
+	dma_leave(dma, era);
+	cr_expect_eq(fake_driver_status(&rig.driver), 0);
+	dma_release(&ring);
+	stop();
+}
+
+/* Nobody answers a write to the configuration; the next ATTACH says when it is over. */
+Test(virtio_iommu, who_bypassed_is_waited_for_by_the_next_attach)
+{
+	plug(true);
+	start_with(fake_driver_offered(&rig.driver));
+	unsigned era = dma_enter(dma);
+
+	fake_driver_set_config(&rig.driver, CONFIG_BYPASS, 1, 0);
+	cr_expect_eq(reach(dma, data_at, DMA_BOTH), -1);
+	send(write_attach(ENDPOINT, 1, 0), 4);
+	cr_expect(device_rig_is_quiet(&rig, REQUESTS));
+	dma_leave(dma, era);
+	cr_expect_eq(device_rig_wait(&rig, REQUESTS, NULL), 4);
+	cr_expect_eq(in()[0], IOMMU_S_OK);
+	stop();
 }
 
 /* --- ATTACH and DETACH ----------------------------------------------------------------------- */
@@ -842,7 +889,9 @@ static void start_rng(void)
 
 	cr_assert_eq(ask(write_map(1, at, end - 1, at, 3)), IOMMU_S_OK);
 	cr_assert(fake_driver_negotiate(&rng, fake_driver_offered(&rng)));
-	fake_driver_init_ring(&rng, &ring, RIG_QUEUE_SIZE, at);
+	uint16_t most = fake_driver_queue_max(&rng, 0);
+
+	fake_driver_init_ring(&rng, &ring, most < RIG_QUEUE_SIZE ? most : RIG_QUEUE_SIZE, at);
 	fake_driver_set_queue(&rng, 0, &ring);
 	fake_driver_enable_queue(&rng, 0);
 	fake_driver_set_status(&rng, fake_driver_status(&rng) | VIRTIO_STATUS_DRIVER_OK);
@@ -940,5 +989,54 @@ Test(virtio_iommu, a_device_whose_ring_is_unmapped_needs_reset_and_works_again, 
 	/* Without mappings for its ring it does not even start. */
 	cr_assert_eq(ask(write_detach(0x30, 1)) & 0xff, IOMMU_S_OK);
 	cr_expect(rng_broke());
+	unplug_rng();
+}
+
+static void look_for_held(void *arg)
+{
+	struct echo_device *echo = arg;
+
+	echo->look_us = echo->queue[0].n_held;
+}
+
+static bool echo_holds(struct echo_device *echo)
+{
+	event_loop_call(rig.io, look_for_held, echo);
+	return echo->look_us > 0;
+}
+
+static void make_quick(void *arg)
+{
+	struct echo_device *echo = arg;
+
+	echo->slow = false;
+}
+
+/* What the host has in progress of a device that broke keeps its ring, until it is over. */
+Test(virtio_iommu, a_broken_device_gives_its_ring_back_when_the_host_is_done, .init = start,
+     .fini = stop)
+{
+	struct echo_device *echo = echo_device_create(rig.io);
+	struct fake_buf buf = { data_at, 64, true };
+
+	virtio_device_require_platform(&echo->dev);
+	rng_transport = fake_driver_plug(&rng, rig.machine, &echo->dev, FAKE_MMIO, 1);
+	cr_assert_eq(virtio_device_put_behind(&echo->dev, iommu, 0x30), 0);
+	cr_assert_eq(attach(0x30, 1), IOMMU_S_OK);
+	cr_assert_eq(ask(write_map(1, data_at, data_at + PAGE - 1, data_at, 3)), IOMMU_S_OK);
+	echo->hold = echo->slow = true;
+	start_rng();
+	fake_ring_add(&ring, &buf, 1);
+	fake_driver_kick(&rng, 0);
+	for (unsigned i = 0; i < 10000 && !echo_holds(echo); i++)
+		usleep(100);
+	cr_assert(echo_holds(echo));
+	send(write_unmap(1, 0, IOMMU_INPUT_LAST), 4);
+	cr_expect(rng_broke());
+	cr_expect(device_rig_is_quiet(&rig, REQUESTS));
+	event_loop_call(rig.io, make_quick, echo);
+	cr_expect_eq(device_rig_wait(&rig, REQUESTS, NULL), 4);
+	cr_expect_eq(in()[0], IOMMU_S_OK);
+	cr_expect_eq(echo->n_hard_stops, 0);
 	unplug_rng();
 }

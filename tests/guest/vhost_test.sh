@@ -43,21 +43,21 @@ talk='
 		echo eth$1 talks
 	}
 '
-serve() {
+serve_iperf() {
 	in_ns iperf3 -s >server.log 2>&1 &
 }
 
 # What 'vireo run --explain' says of a bit of the device: its line.
 explained() { sed -n "/^$1/,/^\$/p" err | grep -E "$2"; }
 
-net_talks() { # VHOST [VIREO OPTION]...
+net_talks() { # VHOST [VIREO OPTION]... ('net': more options of the interface)
 	local vhost=$1
 	shift
 	make_taps 1
 	take_modules virtio_net
 	take_programs iperf3
-	serve
-	boot -v --memory 256M --net "tap,ifname=t0,vhost=$vhost" "$@" <<-END
+	serve_iperf
+	boot -v --memory 256M --net "tap,ifname=t0,vhost=$vhost${net-}" "$@" <<-END
 		$talk
 		up 0
 		talk 0
@@ -88,7 +88,7 @@ test_vhost_net_without_each_offload() {
 		i=$((i + 1))
 	done
 	make_taps $i
-	serve
+	serve_iperf
 	boot --memory 256M "${nets[@]}" <<-END
 		$talk
 		for i in \$(seq 0 $((i - 1))); do up \$i; talk \$i; done
@@ -101,7 +101,7 @@ test_vhost_net_multiqueue() {
 	make_taps 1 multi_queue
 	take_modules virtio_net
 	take_programs iperf3
-	serve
+	serve_iperf
 	boot --memory 256M --cpus 2 --net tap,ifname=t0,vhost=require,queues=2 <<-END
 		$talk
 		up 0
@@ -156,7 +156,7 @@ test_vhost_net_stop_under_traffic() {
 	make_taps 1
 	take_modules virtio_net
 	take_programs iperf3
-	serve
+	serve_iperf
 	launch --memory 256M --net tap,ifname=t0,vhost=require <<-END
 		$talk
 		up 0
@@ -270,7 +270,22 @@ test_vhost_net_auto_falls_back() {
 	expect 'in process' err
 }
 
-# What docs/offload.md shows is what Vireo says.  To renew it: what this test prints goes between its marks.
+# documented MARK OPTIONS: is what docs/offload.md shows between its marks what 'vireo run --explain' said of net0?
+documented() {
+	{
+		echo '```text'
+		echo '$ vireo run --kernel vmlinuz ... --explain \'
+		echo "        $2"
+		# The thread's number is another one each time.
+		sed -n '/^net0/,/^$/p' err | sed -e '/^$/d' -Ee 's/(serve it: )[0-9]+/\1N/'
+		echo '```'
+	} >new
+	sed -n "/^<!-- $1:begin -->$/,/^<!-- $1:end -->$/{/^<!-- /!p}" "$here/../../docs/offload.md" | diff - new && return
+	cat new
+	fail 'docs/offload.md shows something else'
+}
+
+# To renew it: what this test prints goes between its marks.
 test_vhost_offload_documentation() {
 	make_taps 1
 	take_modules virtio_net
@@ -282,18 +297,7 @@ test_vhost_offload_documentation() {
 	END
 	expect_status 0
 	expect '^talks'
-	{
-		echo '```text'
-		echo '$ vireo run --kernel vmlinuz ... --explain \'
-		echo '        --net tap,ifname=t0,vhost=require,features=+access_platform'
-		# The thread's number is another one each time.
-		sed -n '/^net0/,/^$/p' err | sed -e '/^$/d' -Ee 's/(serve it: )[0-9]+/\1N/'
-		echo '```'
-	} >new
-	sed -n '/^<!-- explain:begin -->$/,/^<!-- explain:end -->$/{/^<!-- /!p}' "$here/../../docs/offload.md" |
-		diff - new && return
-	cat new
-	fail 'docs/offload.md shows something else'
+	documented explain '--net tap,ifname=t0,vhost=require,features=+access_platform'
 }
 
 # --- vsock ---------------------------------------------------------------------------------------

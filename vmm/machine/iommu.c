@@ -30,7 +30,9 @@ static int init(struct iommu *iommu, const struct iommu_config *config)
 		if (r < 0)
 			return r;
 	}
-	return fd_create_event(&iommu->fault_fd);
+	int r = fd_create_event(&iommu->fault_fd);
+
+	return r < 0 ? error_set(r, "create the eventfd for faults of an IOMMU") : 0;
 }
 
 int iommu_create(struct iommu **out, const struct iommu_config *config)
@@ -195,6 +197,12 @@ static bool has_lost(const struct iommu_endpoint *ep, const struct iommu_domain 
 	return false;
 }
 
+/* Does the endpoint work with nothing that change 'serial' or an earlier one took from it? */
+static bool has_let_go(struct iommu_endpoint *ep, uint64_t serial)
+{
+	return is_over(ep, serial) && !has_lost(ep, NULL, serial);
+}
+
 /* --- Domains --------------------------------------------------------------------------------- */
 
 static struct iommu_domain *find_domain(const struct iommu *iommu, uint32_t id)
@@ -265,7 +273,7 @@ static struct iommu_ticket ticket_of_move(struct iommu_endpoint *ep)
 {
 	struct iommu_ticket ticket = { .serial = ep->iommu->serial, .endpoint = ep };
 
-	if (is_over(ep, ticket.serial) && !has_lost(ep, NULL, ticket.serial))
+	if (has_let_go(ep, ticket.serial))
 		ticket = (struct iommu_ticket){ 0 };
 	return ticket;
 }
@@ -440,11 +448,17 @@ bool iommu_ticket_is_over(struct iommu *iommu, const struct iommu_ticket *ticket
 		iommu_map_collect(&ticket->domain->map, COLLECT_MUCH, true);
 		over = unmap_is_over(iommu, ticket->domain, ticket->serial);
 	} else {
-		over = is_over(ticket->endpoint, ticket->serial) &&
-		       !has_lost(ticket->endpoint, NULL, ticket->serial);
+		over = has_let_go(ticket->endpoint, ticket->serial);
 	}
 	pthread_mutex_unlock(&iommu->lock);
 	return over;
+}
+
+/* Whoever holds no ring has nothing in progress either. */
+static void stop_device(struct iommu_endpoint *ep)
+{
+	if (ep->holds)
+		ep->lost(ep->lost_arg, "memory that it works with was unmapped by the guest");
 }
 
 void iommu_ticket_enforce(struct iommu *iommu, const struct iommu_ticket *ticket)
@@ -455,11 +469,29 @@ void iommu_ticket_enforce(struct iommu *iommu, const struct iommu_ticket *ticket
 		bool concerned = ticket->endpoint == ep ||
 				 (ticket->domain && ticket->domain == atomic_load(&ep->domain));
 
-		/* Whoever holds no ring has nothing in progress either. */
-		if (concerned && ep->holds)
-			ep->lost(ep->lost_arg,
-				 "memory that it works with was unmapped by the guest");
+		if (concerned)
+			stop_device(ep);
 	}
+	pthread_mutex_unlock(&iommu->lock);
+}
+
+bool iommu_is_quiet(struct iommu *iommu)
+{
+	bool quiet = true;
+
+	pthread_mutex_lock(&iommu->lock);
+	for (unsigned i = 0; i < iommu->n_endpoints && quiet; i++)
+		quiet = has_let_go(&iommu->endpoint[i], iommu->serial);
+	pthread_mutex_unlock(&iommu->lock);
+	return quiet;
+}
+
+void iommu_enforce(struct iommu *iommu)
+{
+	pthread_mutex_lock(&iommu->lock);
+	for (unsigned i = 0; i < iommu->n_endpoints; i++)
+		if (!has_let_go(&iommu->endpoint[i], iommu->serial))
+			stop_device(&iommu->endpoint[i]);
 	pthread_mutex_unlock(&iommu->lock);
 }
 

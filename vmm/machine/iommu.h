@@ -76,12 +76,23 @@ int iommu_map(struct iommu *iommu, uint32_t domain, uint64_t first, uint64_t las
 int iommu_unmap(struct iommu *iommu, uint32_t domain, uint64_t first, uint64_t last,
 		struct iommu_ticket *ticket);
 
-/* Do endpoints that are attached to no domain reach all of memory? */
+/*
+ * Do endpoints that are attached to no domain reach all of memory?  It has no ticket, as the guest
+ * has no answer to wait for: an endpoint's accesses that began before are over when its next attach
+ * is, or the reset.
+ */
 void iommu_set_bypass(struct iommu *iommu, bool bypass);
 bool iommu_bypass(const struct iommu *iommu);
 
 /* No endpoint is attached and there is no domain; bypass stays. */
 void iommu_reset(struct iommu *iommu);
+
+/*
+ * Is everything over, whatever change it was that took something away?  The second is
+ * iommu_ticket_enforce() for whom that waits for.
+ */
+bool iommu_is_quiet(struct iommu *iommu);
+void iommu_enforce(struct iommu *iommu);
 
 /*
  * Is it over?  The first also gives back what can be.  iommu_ticket_enforce() has the devices
