@@ -191,7 +191,7 @@ test_vhost_net_switches_under_traffic() {
 	make_taps 1
 	take_modules virtio_net
 	take_programs iperf3
-	serve
+	serve_iperf
 	launch --memory 256M --net tap,ifname=t0,vhost=auto <<-END
 		$talk
 		up 0
