@@ -58,6 +58,7 @@ static int open_kernel(struct vm *vm)
 
 static int start_io_threads(struct vm *vm)
 {
+	uint64_t poll_us = event_loop_should_spin() ? vm->config->poll_us : 0;
 	unsigned n = vm->config->io_threads;
 	char name[16];
 
@@ -69,7 +70,7 @@ static int start_io_threads(struct vm *vm)
 		int r = event_loop_create(&vm->io_loop[i], name);
 		if (r < 0)
 			return r;
-		event_loop_set_poll_limit(vm->io_loop[i], vm->config->poll_us * UINT64_C(1000));
+		event_loop_set_poll_limit(vm->io_loop[i], poll_us * 1000);
 		r = event_loop_thread_start(vm->io_loop[i]);
 		if (r < 0)
 			return r;

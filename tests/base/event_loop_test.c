@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
 
@@ -176,6 +177,20 @@ Test(event_loop, pollers_find_work_without_a_wake_up_and_never_starve_calls)
 	event_loop_call(loop, remove_poller, &c.poller);
 	event_loop_thread_stop(loop);
 	event_loop_destroy(loop);
+}
+
+Test(event_loop, does_not_spin_where_there_is_one_cpu)
+{
+	cpu_set_t all, one;
+
+	cr_assert_eq(sched_getaffinity(0, sizeof(all), &all), 0);
+	cr_assert_eq(event_loop_should_spin(), CPU_COUNT(&all) > 1);
+	CPU_ZERO(&one);
+	for (int i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++)
+		if (CPU_ISSET(i, &all))
+			CPU_SET(i, &one);
+	cr_assert_eq(sched_setaffinity(0, sizeof(one), &one), 0);
+	cr_assert_not(event_loop_should_spin());
 }
 
 static int live_shortly(void *arg)

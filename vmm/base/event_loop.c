@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -423,4 +424,12 @@ void event_loop_set_poll_limit(struct event_loop *loop, uint64_t limit_ns)
 {
 	loop->poll_limit_ns = limit_ns;
 	loop->poll_ns = limit_ns;
+}
+
+bool event_loop_should_spin(void)
+{
+	cpu_set_t cpus;
+
+	/* It fails where there are more than the set has room for. */
+	return sched_getaffinity(0, sizeof(cpus), &cpus) < 0 || CPU_COUNT(&cpus) > 1;
 }

@@ -113,5 +113,7 @@ bool event_loop_is_mine(struct event_loop *loop);
 void event_loop_add_poller(struct event_loop *loop, struct event_poller *poller);
 void event_loop_remove_poller(struct event_poller *poller);
 void event_loop_set_poll_limit(struct event_loop *loop, uint64_t limit_ns);
+/* Has the caller more than one CPU?  On one, who spins keeps away who would give it work. */
+bool event_loop_should_spin(void);
 
 #endif
