@@ -165,7 +165,7 @@ const struct option option_table[] = {
 	  .flag = "io-threads", .value = "N", .help = "threads that move data for the devices" },
 	{ "vm", "poll", OPTION_NUMBER, VM(poll_us), "32", "microseconds", .max = 100000,
 	  .flag = "poll", .value = "US",
-	  .help = "how long an I/O thread looks for more work before it sleeps" },
+	  .help = "how long I/O threads look for work before they sleep; on one CPU: 0" },
 	{ "vm", "kvm", OPTION_PATH, VM(kvm_path), "/dev/kvm", .value = "PATH",
 	  .help = "the KVM device" },
 
