@@ -56,7 +56,10 @@ struct net_peer_ops {
 	 * the driver changes it (CTRL_GUEST_OFFLOADS).  Returns 0 or -errno with an error chain.
 	 */
 	int (*set_offloads)(struct net_peer *peer, struct features features);
-	/* How many pairs the driver uses now (MQ), 1 to n_pairs; the others receive nothing. */
+	/*
+	 * How many pairs the driver uses now (MQ), 1 to n_pairs; the others receive nothing.
+	 * Returns 0, or -errno with an error chain: nothing has changed then.
+	 */
 	int (*set_pairs)(struct net_peer *peer, unsigned n);
 	/*
 	 * Optional: drop what the program of the classic packet filter ('n' instructions, borrowed)

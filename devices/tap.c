@@ -124,26 +124,81 @@ static int set_attached(struct tap_queue *q, bool attached)
 			 q->number, q->tap->ifname);
 }
 
+static int attach_queue(struct tap_queue *q)
+{
+	struct error_chain chain;
+	int r = set_attached(q, true);
+
+	if (r == 0)
+		r = watch_queue(q);
+	if (r < 0) {
+		error_save(&chain);
+		(void)set_attached(q, false);
+		error_restore(&chain);
+	}
+	return r;
+}
+
+/* In this order: one that is watched and not attached looks like a tap that was deleted. */
+static int detach_queue(struct tap_queue *q)
+{
+	struct error_chain chain;
+
+	unwatch_queue(q);
+	int r = set_attached(q, false);
+	if (r < 0) {
+		error_save(&chain);
+		(void)watch_queue(q);
+		error_restore(&chain);
+	}
+	return r;
+}
+
+static int use_queue(struct tap_queue *q, bool want)
+{
+	if (q->is_attached == want)
+		return 0;
+	return want ? attach_queue(q) : detach_queue(q);
+}
+
+static void give_up(void *arg)
+{
+	struct tap_queue *q = arg;
+	const struct net_peer_start *start = &q->tap->start;
+
+	q->is_lost = true;
+	if (start->lost)
+		start->lost(start->arg, q->number);
+}
+
+/* As they were; one that cannot be is at its end, and the driver shall know. */
+static void restore_queues(struct tap *tap, const bool *was)
+{
+	struct error_chain chain;
+
+	error_save(&chain);
+	for (unsigned i = 1; i < tap->n_running; i++) {
+		struct tap_queue *q = &tap->queue[i];
+
+		(void)use_queue(q, was[i]);
+		if (was[i] && !q->is_attached)
+			event_loop_call(q->loop, give_up, q);
+	}
+	error_restore(&chain);
+}
+
 static int tap_set_pairs(struct net_peer *peer, unsigned n)
 {
 	struct tap *tap = tap_of(peer);
+	bool was[TAP_MAX_QUEUES];
 	int r = 0;
 
-	for (unsigned i = 1; i < tap->n_running && r == 0; i++) {
-		struct tap_queue *q = &tap->queue[i];
-		bool want = i < n;
-
-		if (q->is_attached == want)
-			continue;
-		if (!want) {
-			unwatch_queue(q);
-			r = set_attached(q, false);
-		} else {
-			r = set_attached(q, true);
-			if (r == 0)
-				r = watch_queue(q);
-		}
-	}
+	for (unsigned i = 1; i < tap->n_running; i++)
+		was[i] = tap->queue[i].is_attached;
+	for (unsigned i = 1; i < tap->n_running && r == 0; i++)
+		r = use_queue(&tap->queue[i], i < n);
+	if (r < 0)
+		restore_queues(tap, was);
 	return r;
 }
 
