@@ -132,6 +132,10 @@ struct net_tap_config {
  */
 MUST_USE int net_tap_create(struct net_peer **out, const struct net_tap_config *config);
 
+/* The name of the interface behind 'fd', an open tap; empty if it is none.  Any thread. */
+enum { NET_TAP_NAME_SIZE = 16 };
+void net_tap_name(int fd, char name[NET_TAP_NAME_SIZE]);
+
 /* The ioctl requests of a tap that runs, for the sandbox. */
 extern const unsigned long net_tap_requests[];
 extern const unsigned net_tap_requests_len;

@@ -9,7 +9,7 @@
 #include "devices/net_filter_bpf.h"
 #include "devices/net_peer.h"
 
-enum { TAP_MAX_QUEUES = 16, TAP_NAME_SIZE = 16 };
+enum { TAP_MAX_QUEUES = 16 };
 
 /* A queue of the tap.  What is not constant belongs to the pair's loop while it runs. */
 struct tap_queue {
@@ -27,7 +27,7 @@ struct tap_queue {
 struct tap {
 	struct net_peer base;
 	const char *name;		/* of the device, in messages; owned */
-	char ifname[TAP_NAME_SIZE];
+	char ifname[NET_TAP_NAME_SIZE];
 	bool is_multi_queue;
 	bool is_ours;			/* it was made here, and goes with its descriptors */
 	bool is_running;
