@@ -44,17 +44,22 @@ int tap_send(struct net_peer *peer, unsigned pair, const struct iovec *iov, unsi
 	return -EAGAIN;
 }
 
-/* What the kernel said to a frame of several: is the tap still there, and had it room? */
-static int judge_sent(struct tap_queue *q, ssize_t r)
+/*
+ * How many of the 'n' frames that went together are done with, or -ENODEV.  Those at the end for
+ * which there was no room can wait for it.  One before them is lost: what came after it has gone, and
+ * a network may lose frames but not change their order.
+ */
+static int judge_sent(struct tap_queue *q, const struct io_batch_op *op, unsigned n)
 {
-	if (r == -EBADFD)
-		return tap_lose(q);
-	if (r == -EAGAIN) {
-		/* Those behind it may have gone: from now on one by one, so that it can wait. */
-		io_batch_destroy(q->batch);
-		q->batch = NULL;
+	unsigned done = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (op[i].result == -EBADFD)
+			return tap_lose(q);
+		if (op[i].result != -EAGAIN)
+			done = i + 1;
 	}
-	return 0;
+	return (int)done;
 }
 
 static int send_one_by_one(struct net_peer *peer, unsigned pair,
@@ -76,23 +81,19 @@ int tap_send_many(struct net_peer *peer, unsigned pair, const struct net_peer_fr
 {
 	struct tap_queue *q = &tap_of(peer)->queue[pair];
 	struct io_batch_op op[NET_PEER_BATCH];
-	unsigned n_sent = 0;
+	int done = 0, r;
 
 	if (!q->is_attached)
 		return q->is_lost ? -ENODEV : (int)n;
 	if (q->batch && n > 1) {
 		for (unsigned i = 0; i < n; i++)
 			op[i] = (struct io_batch_op){ .iov = frame[i].iov, .n = frame[i].n };
-		n_sent = io_batch_write(q->batch, op, n);
-		for (unsigned i = 0; i < n_sent; i++) {
-			int r = judge_sent(q, op[i].result);
-
-			if (r < 0)
-				return r;
-		}
+		done = judge_sent(q, op, io_batch_write(q->batch, op, n));
+		if (done < 0)
+			return done;
 	}
-	int r = send_one_by_one(peer, pair, frame + n_sent, n - n_sent);
-	return r < 0 ? r : (int)n_sent + r;
+	r = send_one_by_one(peer, pair, frame + done, n - (unsigned)done);
+	return r < 0 ? r : done + r;
 }
 
 /* EFAULT is how a read ends that the deletion overtook. */
