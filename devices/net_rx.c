@@ -60,7 +60,7 @@ static size_t land_on(struct landing *l, const struct chain *c, size_t skip)
 		skip -= cut;
 		if (v.iov_len == cut)
 			continue;
-		l->iov[l->n++] = (struct iovec){ (char *)v.iov_base + cut, v.iov_len - cut };
+		l->n = iov_add(l->iov, l->n, (char *)v.iov_base + cut, v.iov_len - cut);
 		l->room += v.iov_len - cut;
 	}
 	return skip;
