@@ -67,6 +67,7 @@ struct net_settings {
 	char *name;		/* never NULL after config_validate */
 	enum net_backend backend;
 	char *mac;		/* as text, NULL: made of the names */
+	uint8_t address[6];	/* no setting: what 'mac' comes to, by config_validate */
 	unsigned queues, queue_size, mtu, speed;
 	enum net_duplex duplex;
 	bool link;

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "devices/net_peer.h"
+
 enum { IFNAME_MAX = 15, MTU_MIN = 68, FIRST_OWN_FD = 3 };
 
 static int hex_digit(char c)
@@ -32,33 +34,6 @@ static bool parse_mac(const char *text, uint8_t mac[6])
 		text += i < 5;
 	}
 	return *text == '\0';
-}
-
-/* FNV-1a. */
-static uint64_t add_to_hash(uint64_t hash, const char *text)
-{
-	do
-		hash = (hash ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
-	while (*text++);
-	return hash;
-}
-
-void config_net_mac(const struct net_settings *net, uint8_t mac[6])
-{
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-	char host[256] = "";
-
-	if (net->mac && parse_mac(net->mac, mac))
-		return;
-	gethostname(host, sizeof(host) - 1);
-	hash = add_to_hash(hash, host);
-	/* A tap's name is this host's; a user network is seen by nobody else. */
-	hash = add_to_hash(hash, net->ifname ? net->ifname : "");
-	hash = add_to_hash(hash, net->name);
-	for (unsigned i = 0; i < 6; i++)
-		mac[i] = (uint8_t)(hash >> 8 * i);
-	/* Locally administered, of one interface. */
-	mac[0] = (uint8_t)((mac[0] | 2) & ~1);
 }
 
 static void validate_mac(const struct net_settings *net, struct mistakes *mistakes)
@@ -162,11 +137,68 @@ static void validate_two(const struct net_settings *a, const struct net_settings
 	if (a->fd && a->fd == b->fd)
 		mistakes_add(mistakes, "nets '%s' and '%s' both have descriptor %u", a->name,
 			     b->name, a->fd);
-	config_net_mac(a, mac_a);
-	config_net_mac(b, mac_b);
-	if (a->mac && b->mac && !memcmp(mac_a, mac_b, sizeof(mac_a)))
+	if (a->mac && b->mac && parse_mac(a->mac, mac_a) && parse_mac(b->mac, mac_b) &&
+	    !memcmp(mac_a, mac_b, sizeof(mac_a)))
 		mistakes_add(mistakes, "nets '%s' and '%s' have the same mac '%s'", a->name,
 			     b->name, a->mac);
+}
+
+/* --- addresses ------------------------------------------------------------------------------- */
+
+/* FNV-1a. */
+static uint64_t add_to_hash(uint64_t hash, const char *text)
+{
+	do
+		hash = (hash ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
+	while (*text++);
+	return hash;
+}
+
+/* A tap's name is this host's; a user network is seen by nobody else. */
+static void make_address(struct net_settings *net, unsigned attempt)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+	char host[256] = "", tap[NET_TAP_NAME_SIZE] = "";
+
+	gethostname(host, sizeof(host) - 1);
+	if (net->fd)
+		net_tap_name((int)net->fd, tap);
+	hash = add_to_hash(hash, host);
+	hash = add_to_hash(hash, net->ifname ? net->ifname : tap);
+	hash = add_to_hash(hash, net->name);
+	for (unsigned i = 0; i < attempt; i++)
+		hash = add_to_hash(hash, "again");
+	for (unsigned i = 0; i < sizeof(net->address); i++)
+		net->address[i] = (uint8_t)(hash >> 8 * i);
+	/* Locally administered, of one interface. */
+	net->address[0] = (uint8_t)((net->address[0] | 2) & ~1);
+}
+
+/* Do those that were given one, or those before 'net', have it? */
+static bool is_taken(const struct vm_config *config, const struct net_settings *net)
+{
+	for (const struct net_settings *n = config->net; n < config->net + config->n_nets; n++)
+		if (n != net && (n->mac || n < net) &&
+		    !memcmp(n->address, net->address, sizeof(net->address)))
+			return true;
+	return false;
+}
+
+static void settle_addresses(struct vm_config *config)
+{
+	for (unsigned i = 0; i < config->n_nets; i++)
+		/* What is none was noted. */
+		if (config->net[i].mac && !parse_mac(config->net[i].mac, config->net[i].address))
+			memset(config->net[i].address, 0, sizeof(config->net[i].address));
+	for (unsigned i = 0; i < config->n_nets; i++) {
+		unsigned attempt = 0;
+
+		while (!config->net[i].mac) {
+			make_address(&config->net[i], attempt++);
+			if (!is_taken(config, &config->net[i]))
+				break;
+		}
+	}
 }
 
 void config_validate_nets(struct vm_config *config, struct mistakes *mistakes)
@@ -180,4 +212,5 @@ void config_validate_nets(struct vm_config *config, struct mistakes *mistakes)
 		for (unsigned k = 0; k < i; k++)
 			validate_two(&config->net[k], &config->net[i], mistakes);
 	}
+	settle_addresses(config);
 }

@@ -1,12 +1,12 @@
 /* The virtio models of a VM, each made from its settings, in the order of config_device(). */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "devices/virtio_balloon.h"
 #include "devices/virtio_models.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
-#include "vmm/config_net.h"
 #include "vmm/config_vsock.h"
 #include "vmm/sandbox.h"
 #include "vmm/terminal.h"
@@ -172,7 +172,7 @@ static int add_net_model(struct vm *vm, const struct net_settings *net, unsigned
 		.loop = loop,
 		.n_loops = n,
 	};
-	config_net_mac(net, config.mac);
+	memcpy(config.mac, net->address, sizeof(config.mac));
 	r = virtio_net_create(&vm->model[vm->n_models], &config);
 	vm->blames_host = r < 0 && net->vhost == VHOST_REQUIRE;
 	if (r < 0)

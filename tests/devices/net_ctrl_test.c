@@ -1,6 +1,8 @@
 /* The control queue of a network device, as a driver sees it: commands and what follows. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -234,6 +236,45 @@ Test(net_ctrl, reset_while_commands_are_on_their_way)
 			fake_machine_pump(rig.rig.machine);
 		fake_driver_reset(&rig.rig.driver);
 	}
+	start();
+	cr_assert_eq(run_u8(RX, PROMISC, 1), OK);
+}
+
+static atomic_bool is_over;
+
+static void *run_main_loop(void *arg)
+{
+	while (!atomic_load(&is_over))
+		fake_machine_pump(arg);
+	return NULL;
+}
+
+/*
+ * The main loop may be about to carry out a command of a session that ends, and finds one of the next
+ * session that its queue's loop writes just then: of interest to the thread sanitizer.
+ */
+Test(net_ctrl, sessions_change_while_the_main_loop_carries_out)
+{
+	pthread_t main_thread;
+
+	cr_assert_eq(pthread_create(&main_thread, NULL, run_main_loop, rig.rig.machine), 0);
+	for (unsigned i = 0; i < 300; i++) {
+		struct fake_buf buf[] = { { 0, 3, false }, { 0, 1, true } };
+		uint8_t *command;
+
+		start();
+		buf[0].addr = rig.command;
+		buf[1].addr = rig.ack;
+		/* RX, PROMISC, off and on. */
+		command = device_rig_at(&rig.rig, rig.command, 3);
+		memset(command, 0, 3);
+		command[2] = i % 2;
+		for (unsigned k = 0; k <= i % 5; k++)
+			device_rig_add(&rig.rig, rig.ctrl, buf, 2);
+		fake_driver_reset(&rig.rig.driver);
+	}
+	atomic_store(&is_over, true);
+	pthread_join(main_thread, NULL);
 	start();
 	cr_assert_eq(run_u8(RX, PROMISC, 1), OK);
 }

@@ -151,6 +151,7 @@ static int peer_send(struct net_peer *base, unsigned pair, const struct iovec *i
 		uint8_t *bytes = malloc(len);
 
 		iov_read(iov, n, 0, bytes, len);
+		peer->n_iov_sent = n;
 		put(&peer->sent[pair], bytes, len);
 	}
 	pthread_mutex_unlock(&peer->lock);
@@ -171,6 +172,7 @@ static ssize_t peer_receive(struct net_peer *base, unsigned pair, const struct i
 		size_t fits = iov_write(iov, n, 0, frame.bytes, frame.len);
 
 		r = fits < frame.len ? -EMSGSIZE : (ssize_t)frame.len;
+		peer->n_iov_received = n;
 		free(frame.bytes);
 	} else {
 		peer->n_looks++;

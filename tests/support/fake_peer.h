@@ -33,6 +33,7 @@ struct fake_peer {
 	unsigned header_len, n_pairs, n_active;
 	unsigned n_starts, n_stops, n_looks;	/* looks: receive found nothing */
 	unsigned n_full;			/* send had no room */
+	unsigned n_iov_sent, n_iov_received;	/* entries of the last frame */
 	struct features offloads;	/* that the device asked for last; empty when stopped */
 	bool wants_readable[FAKE_PEER_PAIRS];
 	bool link_up;
