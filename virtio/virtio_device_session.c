@@ -185,11 +185,14 @@ struct datapath_start virtio_device_describe_part(struct virtio_device *dev,
 	};
 }
 
-static int start_part(struct virtio_device *dev, struct virtio_part *part)
+/* A back end that died, or cannot do this one thing, is no reason to have no device at all. */
+static int start_part(struct virtio_device *dev, unsigned index)
 {
+	struct virtio_part *part = &dev->part[index];
 	const struct datapath_start start = virtio_device_describe_part(dev, part);
+	int r = part->datapath->ops->start(part->datapath, &start);
 
-	return part->datapath->ops->start(part->datapath, &start);
+	return r < 0 ? virtio_device_start_other(dev, index) : 0;
 }
 
 /* The reasons of a failed start, for the log: the driver brought most of them about. */
@@ -211,7 +214,7 @@ void virtio_device_start(struct virtio_device *dev)
 	if (dev->state != VIRTIO_STOPPED || !dev->dma_allowed)
 		return;
 	for (unsigned i = 0; i < dev->n_parts; i++) {
-		int r = start_part(dev, &dev->part[i]);
+		int r = start_part(dev, i);
 
 		if (r < 0) {
 			start_failed(dev, r);

@@ -276,6 +276,61 @@ OVER_MODERN(device_switch, a_start_that_fails_leaves_it_where_it_was)
 	echo_rig_expect_answer(rig, 0);
 }
 
+/* Whichever request of a driver's start fails: this process has the rings, and keeps them. */
+OVER_MODERN(device_switch, a_back_end_that_does_not_start_is_replaced)
+{
+	use_vhost(rig);
+	change(rig);
+	for (unsigned n = 1;; n++) {
+		fake_vhost_clear(&fake);
+		fake.fail_at = n;
+		echo_rig_start(rig);
+		bool failed = fake.n_requests >= n;
+
+		fake.fail_at = 0;
+		cr_assert_not(fake_driver_status(&rig->driver) & VIRTIO_STATUS_NEEDS_RESET,
+			      "request %u", n);
+		if (!failed)
+			break;
+		cr_assert_str_eq(who(rig), "in process", "request %u", n);
+		cr_assert_eq(error_errno(), 0);
+		echo_rig_round_trip(rig, 0);
+		echo_rig_round_trip(rig, 1);
+		/* And in the next session. */
+		fake_driver_set_status(&rig->driver, 0);
+		echo_rig_start(rig);
+		cr_assert_str_eq(who(rig), "in process");
+		echo_rig_round_trip(rig, 0);
+		fake_driver_set_status(&rig->driver, 0);
+		change(rig);
+	}
+	cr_assert_str_eq(who(rig), "vhost-echo");
+	echo_rig_ask(rig, 0);
+	cr_assert_eq(kernel_serves(rig, 0), 1);
+	echo_rig_expect_answer(rig, 0);
+}
+
+/* What the driver got wrong no other back end mends: it is told once, under its own name. */
+OVER_MODERN(device_switch, a_ring_that_nobody_can_start_is_the_drivers_mistake)
+{
+	use_vhost(rig);
+	change(rig);
+	fake_vhost_clear(&fake);
+	fake.fail_at = 1;
+	echo_rig_prepare(rig, echo_rig_features_with(VIRTIO_NET_F_CSUM));
+	rig->dev->queue[0].desc = UINT64_C(1) << 60;
+	fake_driver_set_status(&rig->driver, fake_driver_status(&rig->driver) |
+						     VIRTIO_STATUS_DRIVER_OK);
+	fake.fail_at = 0;
+	cr_assert(fake_driver_status(&rig->driver) & VIRTIO_STATUS_NEEDS_RESET);
+	cr_assert_str_eq(who(rig), "vhost-echo", "nobody else can, either");
+	fake_driver_set_status(&rig->driver, 0);
+	echo_rig_start(rig);
+	echo_rig_ask(rig, 0);
+	cr_assert_eq(kernel_serves(rig, 0), 1);
+	echo_rig_expect_answer(rig, 0);
+}
+
 /* A position that the kernel does not tell cannot be guessed. */
 OVER_MODERN(device_switch, a_lost_position_needs_a_reset)
 {
