@@ -227,13 +227,11 @@ void virtio_device_start(struct virtio_device *dev)
 	dev->transport->ops->update_doorbells(dev->transport);
 }
 
-void virtio_device_start_queue(struct virtio_device *dev, unsigned index)
+/* Of a device that runs, and of the part that has it. */
+static int start_queue(struct virtio_device *dev, unsigned index)
 {
 	int r = 0;
 
-	dev->queue[index].start_waits = !dev->dma_allowed;
-	if (!dev->dma_allowed)
-		return;
 	for (unsigned i = 0; i < dev->n_parts && r == 0; i++) {
 		struct virtio_part *part = &dev->part[i];
 		if (index < part->first_queue || index - part->first_queue >= part->n_queues)
@@ -242,6 +240,35 @@ void virtio_device_start_queue(struct virtio_device *dev, unsigned index)
 		r = part->datapath->ops->start_queue(part->datapath, &start,
 						     index - part->first_queue);
 	}
+	return r;
+}
+
+/* One that its datapath does not start, while another datapath might: the whole part goes over. */
+static int start_queue_elsewhere(struct virtio_device *dev, unsigned index, int r)
+{
+	struct error_chain chain;
+
+	error_save(&chain);
+	/* It has no position that could be taken along. */
+	dev->queue[index].start_waits = true;
+	if (virtio_device_recover(dev, index, "it cannot start")) {
+		dev->queue[index].start_waits = false;
+		return start_queue(dev, index);
+	}
+	dev->queue[index].start_waits = false;
+	error_restore(&chain);
+	return r;
+}
+
+void virtio_device_start_queue(struct virtio_device *dev, unsigned index)
+{
+	dev->queue[index].start_waits = !dev->dma_allowed;
+	if (!dev->dma_allowed)
+		return;
+	int r = start_queue(dev, index);
+
+	if (r < 0)
+		r = start_queue_elsewhere(dev, index, r);
 	if (r < 0) {
 		start_failed(dev, r);
 		virtio_device_needs_reset(dev, index, "it cannot start");
