@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "virtio/transport.h"
 #include "vmm/base/error.h"
@@ -279,6 +280,34 @@ static void validate_scsi(const struct scsi_settings *scsi, struct mistakes *mis
 			     name, scsi->wwpn);
 }
 
+/* The kernel gives a target to one VM at a time. */
+static void validate_scsis(const struct vm_config *config, struct mistakes *mistakes)
+{
+	for (unsigned i = 0; i < config->n_scsis; i++) {
+		const struct scsi_settings *a = &config->scsi[i];
+
+		validate_scsi(a, mistakes);
+		for (unsigned k = 0; k < i; k++) {
+			const struct scsi_settings *b = &config->scsi[k];
+			if (a->wwpn && b->wwpn && !strcasecmp(a->wwpn, b->wwpn))
+				mistakes_add(mistakes, "scsis '%s' and '%s' are both target "
+						       "'%.80s'", b->name ? b->name : "",
+					     a->name ? a->name : "", a->wwpn);
+		}
+	}
+}
+
+/* Each would close it. */
+static void validate_descriptors(const struct vm_config *config, struct mistakes *mistakes)
+{
+	for (unsigned i = 0; i < config->n_nets; i++)
+		if (config->vsock.given && config->vsock.fd &&
+		    config->net[i].fd == config->vsock.fd)
+			mistakes_add(mistakes, "net '%s' and vsock both have 'fd=%u'",
+				     config->net[i].name ? config->net[i].name : "",
+				     config->vsock.fd);
+}
+
 static void validate_cpus(const struct vm_config *config, struct mistakes *mistakes)
 {
 	unsigned per_socket = (config->threads ? config->threads : 1) *
@@ -315,8 +344,13 @@ static void validate_iommu(const struct vm_config *config, struct mistakes *mist
 	const struct device_settings *device;
 	bool legacy = false;
 
-	if (!config_has_iommu(config))
+	if (!config_has_iommu(config)) {
+		if (config->iommu.given)
+			mistakes_add(mistakes, "--iommu: no device is behind the IOMMU: give "
+					       "'iommu=yes' to those that shall be, as in "
+					       "'--net user,iommu=yes'");
 		return;
+	}
 	for (unsigned i = 0; (device = config_device(config, i)); i++) {
 		int transport = config_device_transport(config, i);
 
@@ -355,8 +389,8 @@ void config_validate(struct vm_config *config, struct mistakes *mistakes)
 	for (unsigned i = 0; i < config->n_disks; i++)
 		validate_disk(&config->disk[i], mistakes);
 	config_validate_nets(config, mistakes);
-	for (unsigned i = 0; i < config->n_scsis; i++)
-		validate_scsi(&config->scsi[i], mistakes);
+	validate_scsis(config, mistakes);
+	validate_descriptors(config, mistakes);
 	validate_balloon(config, mistakes);
 	validate_iommu(config, mistakes);
 	config_validate_vsock(&config->vsock, mistakes);

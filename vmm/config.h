@@ -20,6 +20,10 @@ enum vhost_mode { VHOST_AUTO, VHOST_OFF, VHOST_REQUIRE };
 enum hinting_mode { HINTING_NO, HINTING_YES, HINTING_START };
 enum presence { PRESENCE_OFF, PRESENCE_ON };
 
+/* Where the vhost devices are, unless somebody says otherwise. */
+#define CONFIG_VHOST_NET "/dev/vhost-net"
+#define CONFIG_VHOST_VSOCK "/dev/vhost-vsock"
+
 /* Where a console of the guest leads to. */
 enum target_kind {
 	TARGET_OFF,		/* the device does not exist */
@@ -102,6 +106,7 @@ struct scsi_settings {
 };
 
 struct iommu_settings {
+	bool given;		/* any of them was: it needs a device behind it */
 	bool bypass;
 	struct device_settings device;	/* never behind itself */
 };
