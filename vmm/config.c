@@ -13,7 +13,7 @@
 #include "vmm/config_vsock.h"
 #include "vmm/option.h"
 
-enum { NAME_MAX_LEN = 64, DISK_SERIAL_MAX = 20, BALLOON_STATS_MIN_MS = 100 };
+enum { NAME_MAX_LEN = 64, DISK_SERIAL_MAX = 20, BALLOON_STATS_MIN_MS = 100, DEFAULT_NAME_SIZE = 24 };
 
 /* The objects of a repeated section: where they are, how many. */
 static char **items_of(const struct vm_config *config, const struct option_list *list)
@@ -89,18 +89,35 @@ void *config_add(struct vm_config *config, const struct option_section *section)
 	return item;
 }
 
+/* "disk0" is the first disk, unless the user called another one so. */
+static void default_name(char name[DEFAULT_NAME_SIZE], const struct option_list *list,
+			 unsigned index)
+{
+	snprintf(name, DEFAULT_NAME_SIZE, "%s%u", list->noun, index);
+}
+
+static bool is_called(const char *own, const char *name, size_t len)
+{
+	return strlen(own) == len && !memcmp(own, name, len);
+}
+
 void *config_find(const struct vm_config *config, const struct option_section *section,
 		  const char *name, size_t len)
 {
 	const struct option_list *list = section->list;
+	char *unnamed = NULL, text[DEFAULT_NAME_SIZE];
 
 	for (unsigned i = 0; i < *count_of(config, list); i++) {
 		char *item = *items_of(config, list) + i * list->item_size;
 		const char *own = *name_of(item, list);
-		if (own && strlen(own) == len && !memcmp(own, name, len))
+
+		if (own && is_called(own, name, len))
 			return item;
+		default_name(text, list, i);
+		if (!own && is_called(text, name, len))
+			unnamed = item;
 	}
-	return NULL;
+	return unnamed;
 }
 
 static const struct option_section *section_called(const char *name)
@@ -200,17 +217,16 @@ unsigned config_count_mmio(const struct vm_config *config)
 	return n;
 }
 
-/* "disk0" is the first disk, unless the user called another one so. */
 static void name_unnamed(struct vm_config *config, const struct option_list *list,
 			 struct mistakes *mistakes)
 {
-	char text[24];
+	char text[DEFAULT_NAME_SIZE];
 
 	for (unsigned i = 0; i < *count_of(config, list); i++) {
 		char **name = name_of(*items_of(config, list) + i * list->item_size, list);
 		if (*name)
 			continue;
-		snprintf(text, sizeof(text), "%s%u", list->noun, i);
+		default_name(text, list, i);
 		*name = strdup(text);
 		if (!*name)
 			mistakes_add(mistakes, "no memory");
