@@ -419,7 +419,8 @@ static int create_parts(struct virtio_vsock *vsock, const struct virtio_vsock_co
 
 	if (kernel)
 		virtio_device_add_part(&vsock->dev, kernel, 0, RING_QUEUES);
-	if (config->socket)
+	/* Who requires the kernel gets it or an error, also later. */
+	if (config->socket && config->vhost != VIRTIO_OFFLOAD_REQUIRE)
 		r = create_local_rings(&local, vsock, config, cid);
 	if (r < 0)
 		return r;
