@@ -80,6 +80,21 @@ for kind in net:"--net tap,vhost=require" vsock:"--vsock auto" vsock:"--vsock vh
 	$check "${options[*]}: a path through a file is 126" 126 'exit0/node' "${again[@]}"
 done
 
+# --- The doctor says the same -------------------------------------------------------------------
+status_of_doctor=126
+! $has_kvm || status_of_doctor=0
+expect "doctor looks at libslirp" $status_of_doctor '^(ok|no) +libslirp +' "$vireo" doctor
+expect_tap "doctor looks at taps" $status_of_doctor 'taps: Vireo makes those that are missing' \
+	"${alone[@]}" "$vireo" doctor
+expect_tap "doctor tells that there is no tun" $status_of_doctor 'fix: sudo modprobe tun; in a container' \
+	"${alone[@]}" --mount bash -c "$no_tun" - "$vireo" doctor
+expect_tap "doctor tells who may open tun" 126 'fix: sudo setfacl -m u:\$USER:rw /dev/net/tun' \
+	"${alone[@]}" --mount bash -c "mount -t tmpfs none /dev/net && mknod -m 600 /dev/net/tun c 10 200 && $no_rights" \
+	- "$vireo" doctor --kvm /nonexistent
+expect_tap "doctor tells who may not make taps" 126 'taps: only those made for this user' \
+	"${alone[@]}" --mount bash -c "mount -t tmpfs none /dev/net && mknod -m 666 /dev/net/tun c 10 200 && $no_rights" \
+	- "$vireo" doctor --kvm /nonexistent
+
 # --- What was named and is not there: 127 -------------------------------------------------------
 expect "a capture in no directory is 127" 127 "capture packets to 'nowhere/x.pcap'" \
 	"${run[@]}" --net user,capture=nowhere/x.pcap
