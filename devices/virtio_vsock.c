@@ -278,6 +278,9 @@ static void lose_connections(void *arg)
 
 	if (vsock->hub)
 		vsock_hub_forget(vsock->hub);
+	/* What the guest sent may have waited for room for the replies, which are gone. */
+	if (vsock->tx)
+		local_queue_resume(vsock->rings, TX);
 	if (!vsock->event)
 		return;
 	vsock->has_event = true;
