@@ -110,6 +110,16 @@ for what in file directory; do
 	expect "a $what is not replaced by a socket" 125 "'$what' is there and is not a socket" \
 		"${run[@]}" --vsock "vhost=off,socket=$what"
 done
+mkdir -m 777 open
+if command -v socat >/dev/null && [ "$(id -u)" -eq 0 ]; then
+	timeout 0.3 socat -u UNIX-LISTEN:open/v,mode=600,unlink-close=0 /dev/null
+	expect "another user's socket is not said to be in use" 125 "'open/v' is there, a socket of another user" \
+		setpriv --reuid 65534 --regid 65534 --clear-groups "${run[@]}" --vsock vhost=off,socket=open/v
+	expect_kvm "one that was left behind is replaced" 0 . "${run[@]}" --vsock vhost=off,socket=open/v
+else
+	skip "another user's socket is not said to be in use" "needs root and socat"
+	skip "one that was left behind is replaced" "likewise"
+fi
 if [ -f file ] && [ -d directory ]; then ok "and stays"; else status=0; not_ok "and stays" 0; fi
 
 # --- What was chosen ----------------------------------------------------------------------------
