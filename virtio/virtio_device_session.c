@@ -192,7 +192,7 @@ static int start_part(struct virtio_device *dev, unsigned index)
 	const struct datapath_start start = virtio_device_describe_part(dev, part);
 	int r = part->datapath->ops->start(part->datapath, &start);
 
-	return r < 0 ? virtio_device_start_other(dev, index) : 0;
+	return r < 0 ? virtio_device_start_other(dev, index, r) : 0;
 }
 
 /* The reasons of a failed start, for the log: the driver brought most of them about. */

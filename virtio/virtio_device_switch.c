@@ -259,32 +259,34 @@ bool virtio_device_recover(struct virtio_device *dev, unsigned queue, const char
 	return true;
 }
 
-int virtio_device_start_other(struct virtio_device *dev, unsigned index)
+int virtio_device_start_other(struct virtio_device *dev, unsigned index, int r)
 {
 	struct virtio_part *part = &dev->part[index];
 	struct error_chain chain;
 
+	if (dev->recovered || !part->other)
+		return r;
 	error_save(&chain);
-	if (dev->recovered || !part->other || judge(dev, index, part->other) < 0) {
+	if (judge(dev, index, part->other) < 0) {
 		error_restore(&chain);
-		return -chain.err;
+		return r;
 	}
 	exchange(dev, part);
 	const struct datapath_start start = virtio_device_describe_part(dev, part);
-	int r = part->datapath->ops->start(part->datapath, &start);
+	int other = part->datapath->ops->start(part->datapath, &start);
 
-	if (r < 0) {
+	if (other < 0) {
 		exchange(dev, part);
 		part->told = virtio_device_tell(dev, part->datapath);
-		if (r != -EINVAL)
+		if (other != -EINVAL)
 			error_restore(&chain);
-		return r == -EINVAL ? r : -chain.err;
+		return other == -EINVAL ? other : r;
 	}
 	dev->recovered = true;
 	error_clear();
 	log_guest(&dev->log, LOG_NOTICE, "%s: %s cannot start (%s%s%s): it goes on %s", dev->name,
 		  part->other->name, chain.n ? chain.line[0] : "", chain.n ? ": " : "",
-		  strerror(chain.err), part->datapath->name);
+		  strerror(-r), part->datapath->name);
 	return 0;
 }
 
