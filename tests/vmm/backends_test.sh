@@ -13,6 +13,7 @@ trap 'rm -rf "$dir"' EXIT
 cp "$1" "$dir/vireo" || exit 2
 vireo=$dir/vireo
 cd "$dir" || exit 2
+# shellcheck source=tests/vmm/cli_lib.sh
 . "$here/cli_lib.sh"
 
 # shellcheck disable=SC2086  # words are bytes

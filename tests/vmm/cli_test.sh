@@ -13,6 +13,7 @@ cp "$1" "$dir/vireo" || exit 2
 vireo=$dir/vireo
 cd "$dir" || exit 2
 
+# shellcheck source=tests/vmm/cli_lib.sh
 . "$here/cli_lib.sh"
 
 set_reset="66 ba f9 0c b0 06 ee"	# mov dx, 0xcf9; mov al, 6; out dx, al
