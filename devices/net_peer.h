@@ -136,6 +136,13 @@ MUST_USE int net_tap_create(struct net_peer **out, const struct net_tap_config *
 enum { NET_TAP_NAME_SIZE = 16 };
 void net_tap_name(int fd, char name[NET_TAP_NAME_SIZE]);
 
+/*
+ * Does this host have taps for this user, and may he make one ('may_make'; it is gone at once)?
+ * Returns 0, or the -errno of opening /dev/net/tun with the fix in 'fix', which is never NULL then;
+ * no error chain.
+ */
+MUST_USE int net_tap_probe(bool *may_make, const char **fix);
+
 /* The ioctl requests of a tap that runs, for the sandbox. */
 extern const unsigned long net_tap_requests[];
 extern const unsigned net_tap_requests_len;

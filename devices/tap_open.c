@@ -334,6 +334,23 @@ static int look(struct tap *tap, const struct net_tap_config *config)
 	return 0;
 }
 
+int net_tap_probe(bool *may_make, const char **fix)
+{
+	char ifname[TAP_NAME_SIZE] = "vt-probe%d";
+	int fd = open(TUN_NODE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	int r = fd < 0 ? -errno : 0;
+
+	*may_make = r == 0 && attach(fd, ifname, 0) == 0;
+	fd_close(&fd);
+	if (r == -EACCES || r == -EPERM)
+		*fix = "sudo setfacl -m u:$USER:rw " TUN_NODE;
+	else if (r == -ENODEV || r == -ENXIO)
+		*fix = "sudo modprobe tun; if there is no such module, the kernel needs CONFIG_TUN";
+	else
+		*fix = "sudo modprobe tun; in a container, pass --device " TUN_NODE;
+	return r;
+}
+
 int tap_open(struct tap *tap, const struct net_tap_config *config)
 {
 	int r = 0;

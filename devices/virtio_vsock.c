@@ -278,6 +278,9 @@ static void lose_connections(void *arg)
 
 	if (vsock->hub)
 		vsock_hub_forget(vsock->hub);
+	/* What the guest sent may have waited for room for the replies, which are gone. */
+	if (vsock->tx)
+		local_queue_resume(vsock->rings, TX);
 	if (!vsock->event)
 		return;
 	vsock->has_event = true;
@@ -419,7 +422,8 @@ static int create_parts(struct virtio_vsock *vsock, const struct virtio_vsock_co
 
 	if (kernel)
 		virtio_device_add_part(&vsock->dev, kernel, 0, RING_QUEUES);
-	if (config->socket)
+	/* Who requires the kernel gets it or an error, also later. */
+	if (config->socket && config->vhost != VIRTIO_OFFLOAD_REQUIRE)
 		r = create_local_rings(&local, vsock, config, cid);
 	if (r < 0)
 		return r;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "virtio/transport.h"
 #include "vmm/base/error.h"
@@ -12,7 +13,7 @@
 #include "vmm/config_vsock.h"
 #include "vmm/option.h"
 
-enum { NAME_MAX_LEN = 64, DISK_SERIAL_MAX = 20, BALLOON_STATS_MIN_MS = 100 };
+enum { NAME_MAX_LEN = 64, DISK_SERIAL_MAX = 20, BALLOON_STATS_MIN_MS = 100, DEFAULT_NAME_SIZE = 24 };
 
 /* The objects of a repeated section: where they are, how many. */
 static char **items_of(const struct vm_config *config, const struct option_list *list)
@@ -88,18 +89,35 @@ void *config_add(struct vm_config *config, const struct option_section *section)
 	return item;
 }
 
+/* "disk0" is the first disk, unless the user called another one so. */
+static void default_name(char name[DEFAULT_NAME_SIZE], const struct option_list *list,
+			 unsigned index)
+{
+	snprintf(name, DEFAULT_NAME_SIZE, "%s%u", list->noun, index);
+}
+
+static bool is_called(const char *own, const char *name, size_t len)
+{
+	return strlen(own) == len && !memcmp(own, name, len);
+}
+
 void *config_find(const struct vm_config *config, const struct option_section *section,
 		  const char *name, size_t len)
 {
 	const struct option_list *list = section->list;
+	char *unnamed = NULL, text[DEFAULT_NAME_SIZE];
 
 	for (unsigned i = 0; i < *count_of(config, list); i++) {
 		char *item = *items_of(config, list) + i * list->item_size;
 		const char *own = *name_of(item, list);
-		if (own && strlen(own) == len && !memcmp(own, name, len))
+
+		if (own && is_called(own, name, len))
 			return item;
+		default_name(text, list, i);
+		if (!own && is_called(text, name, len))
+			unnamed = item;
 	}
-	return NULL;
+	return unnamed;
 }
 
 static const struct option_section *section_called(const char *name)
@@ -199,17 +217,16 @@ unsigned config_count_mmio(const struct vm_config *config)
 	return n;
 }
 
-/* "disk0" is the first disk, unless the user called another one so. */
 static void name_unnamed(struct vm_config *config, const struct option_list *list,
 			 struct mistakes *mistakes)
 {
-	char text[24];
+	char text[DEFAULT_NAME_SIZE];
 
 	for (unsigned i = 0; i < *count_of(config, list); i++) {
 		char **name = name_of(*items_of(config, list) + i * list->item_size, list);
 		if (*name)
 			continue;
-		snprintf(text, sizeof(text), "%s%u", list->noun, i);
+		default_name(text, list, i);
 		*name = strdup(text);
 		if (!*name)
 			mistakes_add(mistakes, "no memory");
@@ -279,6 +296,34 @@ static void validate_scsi(const struct scsi_settings *scsi, struct mistakes *mis
 			     name, scsi->wwpn);
 }
 
+/* The kernel gives a target to one VM at a time. */
+static void validate_scsis(const struct vm_config *config, struct mistakes *mistakes)
+{
+	for (unsigned i = 0; i < config->n_scsis; i++) {
+		const struct scsi_settings *a = &config->scsi[i];
+
+		validate_scsi(a, mistakes);
+		for (unsigned k = 0; k < i; k++) {
+			const struct scsi_settings *b = &config->scsi[k];
+			if (a->wwpn && b->wwpn && !strcasecmp(a->wwpn, b->wwpn))
+				mistakes_add(mistakes, "scsis '%s' and '%s' are both target "
+						       "'%.80s'", b->name ? b->name : "",
+					     a->name ? a->name : "", a->wwpn);
+		}
+	}
+}
+
+/* Each would close it. */
+static void validate_descriptors(const struct vm_config *config, struct mistakes *mistakes)
+{
+	for (unsigned i = 0; i < config->n_nets; i++)
+		if (config->vsock.given && config->vsock.fd &&
+		    config->net[i].fd == config->vsock.fd)
+			mistakes_add(mistakes, "net '%s' and vsock both have 'fd=%u'",
+				     config->net[i].name ? config->net[i].name : "",
+				     config->vsock.fd);
+}
+
 static void validate_cpus(const struct vm_config *config, struct mistakes *mistakes)
 {
 	unsigned per_socket = (config->threads ? config->threads : 1) *
@@ -315,8 +360,13 @@ static void validate_iommu(const struct vm_config *config, struct mistakes *mist
 	const struct device_settings *device;
 	bool legacy = false;
 
-	if (!config_has_iommu(config))
+	if (!config_has_iommu(config)) {
+		if (config->iommu.given)
+			mistakes_add(mistakes, "--iommu: no device is behind the IOMMU: give "
+					       "'iommu=yes' to those that shall be, as in "
+					       "'--net user,iommu=yes'");
 		return;
+	}
 	for (unsigned i = 0; (device = config_device(config, i)); i++) {
 		int transport = config_device_transport(config, i);
 
@@ -355,8 +405,8 @@ void config_validate(struct vm_config *config, struct mistakes *mistakes)
 	for (unsigned i = 0; i < config->n_disks; i++)
 		validate_disk(&config->disk[i], mistakes);
 	config_validate_nets(config, mistakes);
-	for (unsigned i = 0; i < config->n_scsis; i++)
-		validate_scsi(&config->scsi[i], mistakes);
+	validate_scsis(config, mistakes);
+	validate_descriptors(config, mistakes);
 	validate_balloon(config, mistakes);
 	validate_iommu(config, mistakes);
 	config_validate_vsock(&config->vsock, mistakes);

@@ -20,6 +20,10 @@ enum vhost_mode { VHOST_AUTO, VHOST_OFF, VHOST_REQUIRE };
 enum hinting_mode { HINTING_NO, HINTING_YES, HINTING_START };
 enum presence { PRESENCE_OFF, PRESENCE_ON };
 
+/* Where the vhost devices are, unless somebody says otherwise. */
+#define CONFIG_VHOST_NET "/dev/vhost-net"
+#define CONFIG_VHOST_VSOCK "/dev/vhost-vsock"
+
 /* Where a console of the guest leads to. */
 enum target_kind {
 	TARGET_OFF,		/* the device does not exist */
@@ -103,6 +107,7 @@ struct scsi_settings {
 };
 
 struct iommu_settings {
+	bool given;		/* any of them was: it needs a device behind it */
 	bool bypass;
 	struct device_settings device;	/* never behind itself */
 };
@@ -148,8 +153,8 @@ MUST_USE int config_init(struct vm_config *config);
 void config_fini(struct vm_config *config);
 
 /*
- * Append an object to a repeated section at its defaults, or find the one called 'name' (len
- * characters); borrowed until the next call.  NULL when memory is short / there is none.
+ * Append an object to a repeated section at its defaults, or find the one that is called 'name' (len
+ * characters), or will be for want of another; borrowed until the next call.  NULL when memory is short / there is none.
  */
 struct option_section;
 void *config_add(struct vm_config *config, const struct option_section *section);

@@ -54,16 +54,28 @@ static void validate_mac(const struct net_settings *net, struct mistakes *mistak
 			     net->mac);
 }
 
+/* A setting that only matters where the host's kernel may move the packets, or NULL. */
+static const char *vhost_detail(const struct net_settings *net)
+{
+	if (net->vhost_poll_us)
+		return "vhost_poll";
+	return net->vhost_path && strcmp(net->vhost_path, CONFIG_VHOST_NET) ? "vhost_path" : NULL;
+}
+
 static void validate_user(const struct net_settings *net, struct mistakes *mistakes)
 {
 	if (net->ifname || net->fd)
 		mistakes_add(mistakes, "net '%s': '%s' is for '--net tap'", net->name,
 			     net->ifname ? "ifname" : "fd");
 	if (net->queues > 1)
-		mistakes_add(mistakes, "net '%s': more than one pair of queues is for '--net tap'",
-			     net->name);
+		mistakes_add(mistakes, "net '%s': more than one pair of queues is for '--net tap': "
+				       "leave 'queues' away", net->name);
 	if (net->vhost == VHOST_REQUIRE)
-		mistakes_add(mistakes, "net '%s': 'vhost=require' is for '--net tap'", net->name);
+		mistakes_add(mistakes, "net '%s': 'vhost=require' is for '--net tap': what the "
+				       "host's kernel moves goes to a tap", net->name);
+	else if (vhost_detail(net))
+		mistakes_add(mistakes, "net '%s': '%s' is for '--net tap'", net->name,
+			     vhost_detail(net));
 }
 
 static bool is_ifname(const char *text)
@@ -95,9 +107,13 @@ static void name_tap(struct net_settings *net, struct mistakes *mistakes)
 
 static void validate_tap(struct net_settings *net, struct mistakes *mistakes)
 {
-	if (net->forward.n > 0 || net->restrict_guest)
+	if (net->forward.n > 0 || net->restrict_guest || !net->ipv6)
 		mistakes_add(mistakes, "net '%s': '%s' is for '--net user'", net->name,
-			     net->forward.n > 0 ? "forward" : "restrict");
+			     net->forward.n > 0 ? "forward" :
+			     net->restrict_guest ? "restrict" : "ipv6");
+	if (net->vhost == VHOST_OFF && vhost_detail(net))
+		mistakes_add(mistakes, "net '%s': '%s' and 'vhost=off' exclude each other",
+			     net->name, vhost_detail(net));
 	if (net->ifname && net->fd)
 		mistakes_add(mistakes, "net '%s': 'ifname' and 'fd' exclude each other", net->name);
 	else if (net->ifname && !is_ifname(net->ifname))
@@ -105,10 +121,12 @@ static void validate_tap(struct net_settings *net, struct mistakes *mistakes)
 				       "%d characters, no '/', ':', '%%' or space)",
 			     net->name, net->ifname, IFNAME_MAX);
 	if (net->fd && net->fd < FIRST_OWN_FD)
-		mistakes_add(mistakes, "net '%s': descriptor %u is no tap", net->name, net->fd);
+		mistakes_add(mistakes, "net '%s': fd %u is standard input or output, no tap",
+			     net->name, net->fd);
 	if (net->capture && net->vhost == VHOST_REQUIRE)
 		mistakes_add(mistakes, "net '%s': 'capture' and 'vhost=require' exclude each "
-				       "other: packets that the host's kernel moves are not seen",
+				       "other: packets that the host's kernel moves are not seen "
+				       "('vhost=auto' lets this process move them then)",
 			     net->name);
 	name_tap(net, mistakes);
 }
@@ -137,6 +155,9 @@ static void validate_two(const struct net_settings *a, const struct net_settings
 	if (a->fd && a->fd == b->fd)
 		mistakes_add(mistakes, "nets '%s' and '%s' both have descriptor %u", a->name,
 			     b->name, a->fd);
+	if (a->capture && b->capture && !strcmp(a->capture, b->capture))
+		mistakes_add(mistakes, "nets '%s' and '%s' both have 'capture=%.200s': give each "
+				       "its own file", a->name, b->name, a->capture);
 	if (a->mac && b->mac && parse_mac(a->mac, mac_a) && parse_mac(b->mac, mac_b) &&
 	    !memcmp(mac_a, mac_b, sizeof(mac_a)))
 		mistakes_add(mistakes, "nets '%s' and '%s' have the same mac '%s'", a->name,

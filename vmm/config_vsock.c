@@ -40,6 +40,13 @@ void config_validate_vsock(const struct vsock_settings *vsock, struct mistakes *
 	if (vsock->vhost == VHOST_OFF && vsock->fd)
 		mistakes_add(mistakes, "vsock.fd is a vhost-vsock device, and vsock.vhost=off does "
 				       "not want one");
+	if (vsock->vhost == VHOST_REQUIRE && vsock->socket)
+		mistakes_add(mistakes, "vsock.socket is for vsock in this process, which "
+				       "vsock.vhost=require excludes: leave one of them away");
+	if (vsock->vhost_path && strcmp(vsock->vhost_path, CONFIG_VHOST_VSOCK) &&
+	    (vsock->fd || vsock->vhost == VHOST_OFF))
+		mistakes_add(mistakes, "vsock.vhost_path and vsock.%s exclude each other",
+			     vsock->fd ? "fd" : "vhost=off");
 	if (vsock->fd && vsock->fd < 3)
 		mistakes_add(mistakes, "vsock.fd: %u is standard input or output", vsock->fd);
 }

@@ -94,7 +94,8 @@ const struct option_section option_sections[] = {
 	{ "vsock", "Sockets between host and guest (none unless a setting is given)", NULL,
 	  VM(vsock.given) },
 	{ "scsis", "SCSI targets of the host's kernel", LIST("scsi", scsi, scsi_settings), 0 },
-	{ "iommu", "The virtio IOMMU (there is one when a device has 'iommu')", NULL, 0 },
+	{ "iommu", "The virtio IOMMU (there is one when a device has 'iommu')", NULL,
+	  VM(iommu.given) },
 };
 const unsigned option_sections_len = ARRAY_SIZE(option_sections);
 
@@ -208,7 +209,7 @@ const struct option option_table[] = {
 	  .help = "user: IPv6 beside IPv4" },
 	{ "nets", "ifname", OPTION_TEXT, NET(ifname), .flag = "net", .value = "NAME",
 	  .help = "tap: its name, made if there is none; default: vt- and the name" },
-	{ "nets", "fd", OPTION_NUMBER, NET(fd), "0", .max = 65535, .flag = "net", .value = "N",
+	{ "nets", "fd", OPTION_NUMBER, NET(fd), .min = 3, .max = 65535, .flag = "net", .value = "N",
 	  .help = "tap: one that is open already, as this descriptor" },
 	{ "nets", "queues", OPTION_NUMBER, NET(queues), "1", .min = 1, .max = 16, .flag = "net",
 	  .value = "N", .help = "tap: pairs of queues" },
@@ -227,7 +228,7 @@ const struct option option_table[] = {
 	  .help = "write all packets to a pcap file" },
 	{ "nets", "vhost", OPTION_CHOICE, NET(vhost), "auto", .choice = vhost_modes, .flag = "net",
 	  .help = "tap: let the host's kernel move the packets" },
-	{ "nets", "vhost_path", OPTION_PATH, NET(vhost_path), "/dev/vhost-net", .value = "PATH",
+	{ "nets", "vhost_path", OPTION_PATH, NET(vhost_path), CONFIG_VHOST_NET, .value = "PATH",
 	  .help = "the vhost device" },
 	{ "nets", "vhost_poll", OPTION_NUMBER, NET(vhost_poll_us), "0", "microseconds",
 	  .max = 100000, .flag = "net", .value = "US",
@@ -267,9 +268,9 @@ const struct option option_table[] = {
 	  .flag = "vsock", .help = "let the host's kernel do it (AF_VSOCK on the host)" },
 	{ "vsock", "socket", OPTION_PATH, VM(vsock.socket), .flag = "vsock", .value = "PATH",
 	  .help = "without vhost: Unix sockets; PATH leads to the guest, PATH_PORT out" },
-	{ "vsock", "fd", OPTION_NUMBER, VM(vsock.fd), "0", .max = 65535, .flag = "vsock",
+	{ "vsock", "fd", OPTION_NUMBER, VM(vsock.fd), .min = 3, .max = 65535, .flag = "vsock",
 	  .value = "N", .help = "a vhost-vsock device that is open already, as this descriptor" },
-	{ "vsock", "vhost_path", OPTION_PATH, VM(vsock.vhost_path), "/dev/vhost-vsock",
+	{ "vsock", "vhost_path", OPTION_PATH, VM(vsock.vhost_path), CONFIG_VHOST_VSOCK,
 	  .value = "PATH", .help = "the vhost device" },
 	DEVICE_ROWS("vsock", VM(vsock.device), "vsock", VIRTIO_ID_VSOCK),
 

@@ -91,6 +91,14 @@ Test(config_net, what_belongs_to_the_other_kind_is_told)
 	expect("'fd' is for '--net tap'");
 	add_net(NET_USER)->vhost = VHOST_REQUIRE;
 	expect("'vhost=require' is for '--net tap'");
+	add_net(NET_USER)->vhost_poll_us = 5;
+	expect("'vhost_poll' is for '--net tap'");
+	struct net_settings *net = add_net(NET_USER);
+	free(net->vhost_path);
+	net->vhost_path = strdup("/dev/other");
+	expect("'vhost_path' is for '--net tap'");
+	add_net(NET_TAP)->ipv6 = false;
+	expect("'ipv6' is for '--net user'");
 	add_net(NET_TAP)->restrict_guest = true;
 	expect("'restrict' is for '--net user'");
 }
@@ -108,6 +116,17 @@ Test(config_net, contradictions_are_told)
 	net->capture = strdup("x.pcap");
 	net->vhost = VHOST_REQUIRE;
 	expect("are not seen");
+	net = add_net(NET_TAP);
+	net->vhost = VHOST_OFF;
+	net->vhost_poll_us = 5;
+	expect("'vhost_poll' and 'vhost=off' exclude each other");
+	add_net(NET_USER)->capture = strdup("x.pcap");
+	add_net(NET_TAP)->capture = strdup("x.pcap");
+	expect("give each its own file");
+	add_net(NET_TAP)->fd = 7;
+	config.vsock.given = true;
+	config.vsock.fd = 7;
+	expect("net 'net0' and vsock both have 'fd=7'");
 	add_net(NET_TAP)->ifname = strdup("tap0");
 	add_net(NET_TAP)->ifname = strdup("tap0");
 	expect("both on tap 'tap0'");
