@@ -336,7 +336,7 @@ static int look(struct tap *tap, const struct net_tap_config *config)
 
 int net_tap_probe(bool *may_make, const char **fix)
 {
-	char ifname[TAP_NAME_SIZE] = "vt-probe%d";
+	char ifname[NET_TAP_NAME_SIZE] = "vt-probe%d";
 	int fd = open(TUN_NODE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	int r = fd < 0 ? -errno : 0;
 
