@@ -256,7 +256,7 @@ Test(net_vhost, a_node_that_cannot_start_is_done_without)
 			break;
 		cr_assert_str_eq(who(), "in process", "request %u", n);
 		cr_assert_not(model()->is_offloaded);
-		cr_assert_not(net.peer->filters, "we look ourselves");
+		cr_assert_not(net.peer->n_prog, "we look ourselves");
 		cr_assert_eq(fake.ring[0][TX].backend, FD_NONE);
 		offer_frame();
 		device_rig_wait(&net.rig, TX, NULL);
