@@ -16,21 +16,22 @@
 #include "vmm/file/vm_file.h"
 #include "vmm/option.h"
 
-enum { BOTH = COMMAND_LINE_RUN | COMMAND_LINE_EXPLAIN };
+enum { ALL = COMMAND_LINE_RUN | COMMAND_LINE_EXPLAIN | COMMAND_LINE_CHECK };
 
 const struct switch_info command_line_switches[] = {
 	{ "--set SECTION.KEY=VALUE",
 	  "any setting by its name; 'disks.NAME.key' where there can be several",
-	  BOTH },
+	  ALL },
 	{ "--dump-dtb FILE", "write the guest's device tree to FILE (see dtc); nothing is run",
 	  COMMAND_LINE_RUN },
 	{ "--explain[=text|json]",
 	  "at the end and at each SIGUSR1, tell what became of the feature bits",
 	  COMMAND_LINE_RUN },
 	{ "--json", "for programs: the same facts as JSON", COMMAND_LINE_EXPLAIN },
-	{ "-v, --verbose", "say more; twice: everything", COMMAND_LINE_RUN },
+	{ "-v, --verbose", "say more; twice: everything",
+	  COMMAND_LINE_RUN | COMMAND_LINE_CHECK },
 	{ "-q, --quiet", "do not say how the guest ended, unless it failed", COMMAND_LINE_RUN },
-	{ "-h, --help", "this text", BOTH },
+	{ "-h, --help", "this text", ALL },
 };
 const unsigned command_line_switches_len = ARRAY_SIZE(command_line_switches);
 

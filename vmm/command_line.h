@@ -11,7 +11,7 @@
 #include "vmm/mistakes.h"
 
 /* The commands that describe a VM. */
-enum command_line_of { COMMAND_LINE_RUN = 1, COMMAND_LINE_EXPLAIN = 2 };
+enum command_line_of { COMMAND_LINE_RUN = 1, COMMAND_LINE_EXPLAIN = 2, COMMAND_LINE_CHECK = 4 };
 
 /* What is about the command and not about the VM. */
 struct run_switches {

@@ -128,6 +128,19 @@ void help_explain(FILE *out)
 	print_switches(out, COMMAND_LINE_EXPLAIN);
 }
 
+void help_check(FILE *out)
+{
+	fprintf(out, "Usage: vireo check [FILE.yaml]... [OPTION OF RUN]...\n\n"
+		     "Tell everything that would keep a VM from running here, with the place in\n"
+		     "its files: mistakes of the configuration first, and if there are none files\n"
+		     "that are missing or unfit, devices and KVM that cannot be used, memory that\n"
+		     "is not there.  Nothing is run, locked or written.  Takes what 'vireo run'\n"
+		     "takes.\n");
+	print_switches(out, COMMAND_LINE_CHECK);
+	fprintf(out, "\nExit status: that of 'vireo run' where it would fail (125, 126, 127), else "
+		     "0.\n");
+}
+
 static void help_help(FILE *out)
 {
 	fprintf(out, "Usage: vireo help [COMMAND | --man]\n\n"

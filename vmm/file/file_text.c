@@ -43,6 +43,7 @@ static int read_open(struct file_text *out, int fd, const char *path, bool regul
 		return error_set(EISDIR, "read '%s'", path);
 	if (regular && !S_ISREG(st.st_mode))
 		return error_set(EINVAL, "read '%s': it is no regular file", path);
+	out->is_regular = S_ISREG(st.st_mode);
 	out->dev = st.st_dev;
 	out->ino = st.st_ino;
 	out->data = malloc(FILE_TEXT_MAX + 2);
