@@ -160,21 +160,35 @@ static void device_found(void *arg, const char *section, unsigned item, enum out
 	found(c, section, item, key, blame);
 }
 
+/* Does somebody hold a lock that disk_open() would have to wait for?  None is taken. */
+static bool is_locked(const char *path, bool reads)
+{
+	struct flock lock = { .l_type = reads ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	bool locked = fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+
+	fd_close(&fd);
+	return locked;
+}
+
 /* What looking at a device does not try. */
 static void check_disk(struct check *c, unsigned i)
 {
 	const struct disk_settings *disk = &c->config->disk[i];
+	bool reads = disk->readonly || disk->ephemeral;
 
-	if (disk->readonly || disk->ephemeral)
-		return;
 	/* Whether it is there at all was said already. */
-	if (faccessat(AT_FDCWD, disk->path, R_OK, AT_EACCESS) < 0 ||
-	    faccessat(AT_FDCWD, disk->path, W_OK, AT_EACCESS) == 0)
+	if (faccessat(AT_FDCWD, disk->path, R_OK, AT_EACCESS) < 0)
 		return;
-	error_set(errno, "open '%s' for writing", disk->path);
-	error_hint("if it is only to be read, say 'readonly', or 'ephemeral' to write to a "
-		   "throw-away overlay");
-	found(c, "disks", i, "path", BLAME_FILE);
+	if (!reads && faccessat(AT_FDCWD, disk->path, W_OK, AT_EACCESS) < 0) {
+		error_set(errno, "open '%s' for writing", disk->path);
+		error_hint("if it is only to be read, say 'readonly', or 'ephemeral' to write to a "
+			   "throw-away overlay");
+		found(c, "disks", i, "path", BLAME_FILE);
+	} else if (is_locked(disk->path, reads)) {
+		error_set(EAGAIN, "'%s' is in use by another VM (or program)", disk->path);
+		found(c, "disks", i, "path", BLAME_FILE);
+	}
 }
 
 static void check_net(struct check *c, unsigned i)

@@ -141,6 +141,24 @@ expect "features that cannot be offered are found" 125 "rng" "$vireo" check fine
 	--set rng.features=+packed
 expect_kvm "more memory than there is is a warning" 0 "warning: --memory: 4T is more than this host has" \
 	"$vireo" check fine.yaml --memory 4T
+if $has_kvm; then
+	kernel spin eb fe
+	"$vireo" run -q --kernel spin --memory 64M --disk a.img --console off --serial off --seccomp off \
+		</dev/null >/dev/null 2>&1 &
+	pid=$!
+	for _ in $(seq 100); do
+		"$vireo" check fine.yaml >out 2>&1 || break
+		sleep 0.1
+	done
+	expect "a disk that another VM has is found" 125 \
+		"fine.yaml:3:24: disks.root.path: 'a.img' is in use by another VM" "$vireo" check fine.yaml
+	expect "and may be shared for reading only by readers" 125 "is in use by another VM" \
+		"$vireo" check fine.yaml --set disks.root.readonly=yes
+	kill $pid
+	wait $pid 2>/dev/null
+else
+	skip "a disk that another VM has is found" "/dev/kvm does not work here"
+fi
 if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
 	chmod 444 a.img
 	expect "a disk that cannot be written is found" 125 \
