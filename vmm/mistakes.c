@@ -67,6 +67,8 @@ static void write_line(char *line, const struct origin *at, const char *sentence
 }
 
 static void add(struct mistakes *mistakes, const struct origin *at, int status, const char *fmt,
+		va_list ap) PRINTF_LIKE(4, 0);
+static void add(struct mistakes *mistakes, const struct origin *at, int status, const char *fmt,
 		va_list ap)
 {
 	/* What is in no file stands behind all that is. */

@@ -135,9 +135,12 @@ static void check_objects(const struct vm_config *a, const struct vm_config *b,
 		const char *oa = s->list ? config_object(a, s, i) : (const void *)a;
 		const char *ob = s->list ? config_object(b, s, i) : (const void *)b;
 
-		for (const struct option *o = option_table; o < option_table + option_table_len; o++)
+		for (unsigned k = 0; k < option_table_len; k++) {
+			const struct option *o = &option_table[k];
+
 			if (!strcmp(o->section, s->name))
 				CHECK(same_value(o, oa + o->offset, ob + o->offset));
+		}
 		CHECK(!s->list || config_find(a, s, config_name(a, s, i),
 					      strlen(config_name(a, s, i))) == oa);
 	}

@@ -188,7 +188,7 @@ bool file_text_is_binary(const struct file_text *text)
 
 /* --- JSON ------------------------------------------------------------------------------------ */
 
-/* "\\uXXXX" at 'p' of a text that ends with a NUL; 0 if there is none. */
+/* The code of the escape "\u20ac" at 'p', in a text that ends with a NUL; 0 if there is none. */
 static uint32_t escape_at(const char *p)
 {
 	uint32_t code = 0;
