@@ -35,7 +35,7 @@ DIRS_machine := vmm/machine vmm/machine/x86
 DIRS_virtio := virtio
 DIRS_vhost := vhost
 DIRS_devices := devices
-DIRS_vmm := vmm
+DIRS_vmm := vmm vmm/file
 
 sources = $(sort $(patsubst $(srcdir)/%,%,$(wildcard $(addprefix $(srcdir)/,$(addsuffix /*.c,$(1))))))
 objects = $(patsubst %.c,obj/%.o,$(1))
@@ -190,7 +190,7 @@ FUZZ_SECONDS ?= 20
 FUZZ_CC := clang
 FUZZ_CFLAGS := -std=c17 -D_GNU_SOURCE -O1 -g -fPIE -fno-strict-aliasing -fno-omit-frame-pointer \
 	-fsanitize=address,undefined -fno-sanitize-recover=undefined
-FUZZ_FLOORS := $(filter-out vmm,$(FLOORS))
+FUZZ_FLOORS := $(FLOORS)
 
 fuzz: configured ## run each fuzz target for FUZZ_SECONDS (20); what it finds stays in obj/fuzz/
 	@$(MAKE) --no-print-directory fuzz-configured

@@ -5,16 +5,10 @@
 set -u
 
 [ $# -eq 1 ] || { echo "usage: $0 PATH-TO-VIREO" >&2; exit 2; }
-here=$(cd "$(dirname "$0")" && pwd)
-dir=$(mktemp -d)
-chmod 755 "$dir"
-trap 'rm -rf "$dir"' EXIT
-# A copy that other users can run, too.
-cp "$1" "$dir/vireo" || exit 2
-vireo=$dir/vireo
-cd "$dir" || exit 2
-# shellcheck source=tests/vmm/cli_lib.sh
-. "$here/cli_lib.sh"
+# shellcheck source=tests/vmm/cli.sh
+. "$(dirname "$0")/cli.sh"
+
+loop="eb fe"
 
 # shellcheck disable=SC2086  # words are bytes
 {

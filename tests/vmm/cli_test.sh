@@ -4,18 +4,10 @@
 set -u
 
 [ $# -eq 1 ] || { echo "usage: $0 PATH-TO-VIREO" >&2; exit 2; }
-here=$(cd "$(dirname "$0")" && pwd)
-dir=$(mktemp -d)
-chmod 755 "$dir"
-trap 'rm -rf "$dir"' EXIT
-# A copy that other users can run, too.
-cp "$1" "$dir/vireo" || exit 2
-vireo=$dir/vireo
-cd "$dir" || exit 2
+# shellcheck source=tests/vmm/cli.sh
+. "$(dirname "$0")/cli.sh"
 
-# shellcheck source=tests/vmm/cli_lib.sh
-. "$here/cli_lib.sh"
-
+loop="eb fe"
 set_reset="66 ba f9 0c b0 06 ee"	# mov dx, 0xcf9; mov al, 6; out dx, al
 # shellcheck disable=SC2086  # words are bytes
 {
@@ -32,8 +24,6 @@ set_reset="66 ba f9 0c b0 06 ee"	# mov dx, 0xcf9; mov al, 6; out dx, al
 	kernel hello 66 ba f8 03 b0 48 ee b0 69 ee 31 c0 e7 f4 $loop	# "Hi" to COM1
 }
 
-run() { echo "$vireo run $*"; }
-
 # --- The command line ---------------------------------------------------------------------------
 expect "no command explains the program" 125 '^Usage: vireo COMMAND' "$vireo"
 expect "an unknown command is corrected" 125 "unknown command 'rnu'; did you mean 'run'" "$vireo" rnu
@@ -46,7 +36,7 @@ expect "help that cannot be written is a failure" 125 'No space left' sh -c "$vi
 expect "an unknown option is corrected" 125 "unknown option '--memroy'; did you mean '--memory'\?" \
 	"$vireo" run --memroy 1G
 expect "a kernel is needed" 125 "which kernel\?" "$vireo" run
-expect "a VM file is refused for now" 125 "'web.yaml': Vireo cannot read VM files yet" "$vireo" run web.yaml
+expect "a VM file that is not there is 127" 127 "open 'web.yaml': No such file" "$vireo" run web.yaml
 expect "a wrong value names what is allowed" 125 "^vireo: --transport: 'usb' is not one of pci, pci-transitional, pci-legacy, mmio, mmio-legacy" \
 	"$vireo" run --transport usb
 expect "doctor refuses what it does not know" 125 "'doctor' does not take '--foo'" "$vireo" doctor --foo
@@ -113,7 +103,7 @@ else
 		"$vireo" run --kernel gone "${tree[@]}" --dump-dtb gone/x.dtb
 fi
 expect "no tree, no dump" 125 "mmio_discovery=dtb" "$vireo" run --kernel exit0 --dump-dtb x.dtb
-expect "a tree needs mmio" 125 "dtb needs '--transport mmio'" "$vireo" run --kernel exit0 --set vm.mmio_discovery=dtb
+expect "a tree needs mmio" 125 "'dtb' needs .*--transport mmio" "$vireo" run --kernel exit0 --set vm.mmio_discovery=dtb
 expect "a tree needs a kernel that takes one" 125 "'exit0' cannot be given a device tree: .* PVH" \
 	"$vireo" run --kernel exit0 --transport mmio --set vm.mmio_discovery=dtb
 

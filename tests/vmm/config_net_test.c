@@ -86,21 +86,21 @@ Test(config_net, what_belongs_to_the_other_kind_is_told)
 	add_net(NET_USER)->queues = 2;
 	expect("more than one pair of queues");
 	add_net(NET_USER)->ifname = strdup("tap0");
-	expect("'ifname' is for '--net tap'");
+	expect("'ifname' is for backend tap");
 	add_net(NET_USER)->fd = 7;
-	expect("'fd' is for '--net tap'");
+	expect("'fd' is for backend tap");
 	add_net(NET_USER)->vhost = VHOST_REQUIRE;
-	expect("'vhost=require' is for '--net tap'");
+	expect("'require' is for backend tap");
 	add_net(NET_USER)->vhost_poll_us = 5;
-	expect("'vhost_poll' is for '--net tap'");
+	expect("'vhost_poll' is for backend tap");
 	struct net_settings *net = add_net(NET_USER);
 	free(net->vhost_path);
 	net->vhost_path = strdup("/dev/other");
-	expect("'vhost_path' is for '--net tap'");
+	expect("'vhost_path' is for backend tap");
 	add_net(NET_TAP)->ipv6 = false;
-	expect("'ipv6' is for '--net user'");
+	expect("'ipv6' is for backend user");
 	add_net(NET_TAP)->restrict_guest = true;
-	expect("'restrict' is for '--net user'");
+	expect("'restrict' is for backend user");
 }
 
 Test(config_net, contradictions_are_told)
@@ -119,7 +119,7 @@ Test(config_net, contradictions_are_told)
 	net = add_net(NET_TAP);
 	net->vhost = VHOST_OFF;
 	net->vhost_poll_us = 5;
-	expect("'vhost_poll' and 'vhost=off' exclude each other");
+	expect("'vhost_poll' and vhost 'off' exclude each other");
 	add_net(NET_USER)->capture = strdup("x.pcap");
 	add_net(NET_TAP)->capture = strdup("x.pcap");
 	expect("give each its own file");
@@ -137,6 +137,19 @@ Test(config_net, contradictions_are_told)
 	expect("67 is less than 68");
 }
 
+Test(config_net, forwards_are_read_before_anything_is_made)
+{
+	struct net_settings *net = add_net(NET_USER);
+	const char *const item[] = { "tcp:80:80", "tpc:81:81" };
+
+	net->forward.item = malloc(sizeof(item));
+	cr_assert_not_null(net->forward.item);
+	for (unsigned i = 0; i < ARRAY_SIZE(item); i++)
+		net->forward.item[i] = strdup(item[i]);
+	net->forward.n = ARRAY_SIZE(item);
+	expect("net 'net0': forward: forward 'tpc:81:81': it begins with neither");
+}
+
 Test(config_net, names_of_taps_are_judged)
 {
 	static const char *const bad[] = { "", "a/b", "sixteen-letters-", "a b", ".", "..", "t%d" };
@@ -146,7 +159,7 @@ Test(config_net, names_of_taps_are_judged)
 		expect("is no name of an interface");
 	}
 	add_net(NET_TAP)->name = strdup("thirteen-char");
-	expect("give 'ifname=NAME'");
+	expect("give 'ifname'");
 }
 
 static const uint8_t *address(unsigned i)

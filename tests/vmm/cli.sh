@@ -1,6 +1,13 @@
-# Sourced by the tests of the command line: results as TAP, and kernels of a few bytes.
-# 'dir' is the directory to work in, and 'vireo' the program.
-# shellcheck shell=bash disable=SC2034,SC2154
+# What the tests of the command line share; to be sourced with the path of vireo as $1.  The current
+# directory is an empty one afterwards, with a copy of vireo: $vireo.
+# shellcheck shell=bash disable=SC2034
+dir=$(mktemp -d)
+chmod 755 "$dir"
+trap 'rm -rf "$dir"' EXIT
+# A copy that other users can run, too.
+cp "$1" "$dir/vireo" || exit 2
+vireo=$dir/vireo
+cd "$dir" || exit 2
 
 n=0
 failed=0
@@ -51,6 +58,6 @@ kernel() {
 	truncate -s 512 "$file"
 }
 
-loop="eb fe"
 has_kvm=true
 timeout 60 "$vireo" doctor -q >/dev/null 2>&1 || has_kvm=false
+run() { echo "$vireo run $*"; }
