@@ -27,7 +27,8 @@ const struct switch_info command_line_switches[] = {
 	  COMMAND_LINE_RUN },
 	{ "--json", "for programs: the same facts as JSON", COMMAND_LINE_EXPLAIN },
 	{ "-v, --verbose", "say more; twice: everything", COMMAND_LINE_RUN },
-	{ "-q, --quiet", "do not say who moves what, nor how the guest ended unless it failed", BOTH },
+	{ "-q, --quiet", "do not say who moves what, nor how the guest ended unless it failed",
+	  BOTH },
 	{ "-h, --help", "this text", BOTH },
 };
 const unsigned command_line_switches_len = ARRAY_SIZE(command_line_switches);

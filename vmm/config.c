@@ -13,7 +13,12 @@
 #include "vmm/config_vsock.h"
 #include "vmm/option.h"
 
-enum { NAME_MAX_LEN = 64, DISK_SERIAL_MAX = 20, BALLOON_STATS_MIN_MS = 100, DEFAULT_NAME_SIZE = 24 };
+enum {
+	NAME_MAX_LEN = 64,
+	DEFAULT_NAME_SIZE = 24,
+	DISK_SERIAL_MAX = 20,
+	BALLOON_STATS_MIN_MS = 100,
+};
 
 /* The objects of a repeated section: where they are, how many. */
 static char **items_of(const struct vm_config *config, const struct option_list *list)

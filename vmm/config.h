@@ -152,8 +152,9 @@ MUST_USE int config_init(struct vm_config *config);
 void config_fini(struct vm_config *config);
 
 /*
- * Append an object to a repeated section at its defaults, or find the one that is called 'name' (len
- * characters), or will be for want of another; borrowed until the next call.  NULL when memory is short / there is none.
+ * Append an object to a repeated section at its defaults, or find the one that is called 'name'
+ * (len characters), or will be for want of another; borrowed until the next call.  NULL when
+ * memory is short / there is none.
  */
 struct option_section;
 void *config_add(struct vm_config *config, const struct option_section *section);
