@@ -305,14 +305,9 @@ static void vsock_destroy(struct virtio_device *dev)
 	free(vsock);
 }
 
-/* Connections do not go over from the kernel to this process, nor back. */
-static void vsock_switched(struct virtio_device *dev)
-{
-	virtio_vsock_transport_reset(dev);
-}
-
 static const struct virtio_device_ops vsock_ops = {
-	.switched = vsock_switched,
+	/* Connections do not go over from the kernel to this process, nor back. */
+	.switched = virtio_vsock_transport_reset,
 	.destroy = vsock_destroy,
 };
 
@@ -465,12 +460,11 @@ static int create_device(struct virtio_vsock *vsock, const struct virtio_vsock_c
 		return r;
 	vsock->is_offloaded = kernel != NULL;
 	r = init_device(vsock, config, cid);
-	if (r < 0) {
-		if (kernel)
-			kernel->ops->destroy(kernel);
-		return r;
-	}
-	return create_parts(vsock, config, kernel, cid);
+	if (r == 0)
+		return create_parts(vsock, config, kernel, cid);
+	if (kernel)
+		kernel->ops->destroy(kernel);
+	return r;
 }
 
 int virtio_vsock_create(struct virtio_device **out, const struct virtio_vsock_config *config)

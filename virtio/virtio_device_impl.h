@@ -63,8 +63,8 @@ bool virtio_device_recover(struct virtio_device *dev, unsigned queue, const char
 
 /*
  * The datapath of part 'index' did not start ('r', and the reason in the error chain): start the
- * other one of the part, if there is one that can.  Returns 0 if it started; else 'r' with the chain
- * that was there, or -EINVAL with the other one's where that names a mistake of the driver's.
+ * other one of the part, if there is one that can.  Returns 0 if it started; else 'r' with the
+ * chain that was there, or -EINVAL with the other one's where that names a mistake of the driver's.
  */
 MUST_USE int virtio_device_start_other(struct virtio_device *dev, unsigned index, int r);
 

@@ -180,7 +180,7 @@ static void check_slirp(const struct report *report)
 	error_clear();
 	say_error(report, "libslirp", -r,
 		  HAVE_SLIRP ? "sudo apt-get install libslirp0" :
-			       "install libslirp-dev and build Vireo again, without --enable-static");
+		  "install libslirp-dev and build Vireo anew, without --enable-static");
 }
 
 static void check_tun(const struct report *report)
