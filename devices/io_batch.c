@@ -139,8 +139,8 @@ static void reap(struct io_batch *batch, unsigned n)
 }
 
 /*
- * What the kernel did not look at must not be seen by it later: its owner does it otherwise.  Nobody
- * reads the tail but the kernel, in a call of ours.
+ * What the kernel did not look at must not be seen by it later: its owner does it otherwise.
+ * Nobody reads the tail but the kernel, in a call of ours.
  */
 static void take_back(struct io_uring_sq *sq)
 {

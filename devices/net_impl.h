@@ -98,7 +98,7 @@ struct net_command {
 	struct event_post go, back;
 	struct chain chain;
 	uint32_t written;
-	/* 'chain' waits to be carried out.  Set by the owner loop, cleared under the machine lock. */
+	/* 'chain' waits to be carried out.  Owner loop sets it; cleared under the machine lock. */
 	atomic_bool is_out;
 	bool is_busy;			/* owner loop */
 };

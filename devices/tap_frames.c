@@ -1,7 +1,7 @@
 /*
- * Frames through a tap.  The host's kernel reads and writes the same header as the driver does, so a
- * frame is one readv(2) or writev(2) of the guest's own memory, and several that are there together
- * are one system call (io_batch.h).
+ * Frames through a tap.  The host's kernel reads and writes the same header as the driver does, so
+ * a frame is one readv(2) or writev(2) of the guest's own memory, and several that are there
+ * together are one system call (io_batch.h).
  */
 #include <errno.h>
 #include <string.h>
@@ -46,8 +46,8 @@ int tap_send(struct net_peer *peer, unsigned pair, const struct iovec *iov, unsi
 
 /*
  * How many of the 'n' frames that went together are done with, or -ENODEV.  Those at the end for
- * which there was no room can wait for it.  One before them is lost: what came after it has gone, and
- * a network may lose frames but not change their order.
+ * which there was no room can wait for it.  One before them is lost: what came after it has gone,
+ * and a network may lose frames but not change their order.
  */
 static int judge_sent(struct tap_queue *q, const struct io_batch_op *op, unsigned n)
 {

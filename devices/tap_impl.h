@@ -1,6 +1,6 @@
 /*
- * A tap of the host, shared by tap.c (queues and sessions), tap_frames.c (what goes through them) and
- * tap_open.c (it is opened and judged).
+ * A tap of the host, shared by tap.c (queues and sessions), tap_frames.c (what goes through them)
+ * and tap_open.c (it is opened and judged).
  */
 #ifndef DEVICES_TAP_IMPL_H
 #define DEVICES_TAP_IMPL_H

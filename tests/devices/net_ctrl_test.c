@@ -250,8 +250,8 @@ static void *run_main_loop(void *arg)
 }
 
 /*
- * The main loop may be about to carry out a command of a session that ends, and finds one of the next
- * session that its queue's loop writes just then: of interest to the thread sanitizer.
+ * The main loop may be about to carry out a command of a session that ends, and finds one of the
+ * next session that its queue's loop writes just then: of interest to the thread sanitizer.
  */
 Test(net_ctrl, sessions_change_while_the_main_loop_carries_out)
 {
@@ -908,7 +908,8 @@ Test(net_ctrl, get_without_room_for_the_result_is_an_error)
 	start();
 	buf[0].addr = rig.command;
 	buf[1].addr = rig.ack;
-	memcpy(device_rig_at(&rig.net.rig, rig.command, 6), (uint8_t[]){ COAL, VQ_GET, 0, 0, 0, 0 }, 6);
+	memcpy(device_rig_at(&rig.net.rig, rig.command, 6),
+	       (uint8_t[]){ COAL, VQ_GET, 0, 0, 0, 0 }, 6);
 	in = device_rig_at(&rig.net.rig, rig.ack, 8);
 	memset(in, 0xee, 8);
 	cr_assert_eq(ctrl_rig_chain(&rig, buf, 2), 1);

@@ -1,6 +1,6 @@
 /*
- * Frames that go together through a descriptor that has room for some of them.  A tap hardly ever lacks
- * it: a pair of sockets stands in for one.
+ * Frames that go together through a descriptor that has room for some of them.  A tap hardly ever
+ * lacks it: a pair of sockets stands in for one.
  */
 #include <criterion/criterion.h>
 #include <errno.h>

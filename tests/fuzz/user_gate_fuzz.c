@@ -1,8 +1,8 @@
 /*
  * Any frame at the gate of the user-mode network.  The frame is memory of its own, so that the
- * sanitizer sees a byte too far.  The oracle is the list of what libslirp must never see, of how much
- * a frame can make it keep, and of what has to pass for a network to work at all, each read from the
- * frame anew and by field.
+ * sanitizer sees a byte too far.  The oracle is the list of what libslirp must never see, of how
+ * much a frame can make it keep, and of what has to pass for a network to work at all, each read
+ * from the frame anew and by field.
  */
 #include <string.h>
 

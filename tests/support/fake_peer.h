@@ -31,7 +31,7 @@ struct fake_peer {
 	struct fake_frames arriving[FAKE_PEER_PAIRS], sent[FAKE_PEER_PAIRS];
 	bool is_started, has_no_room;
 	int start_fails, send_fails, receive_fails;	/* -errno, or 0 */
-	int set_fails;			/* what set_offloads, set_pairs and set_filter say: the same */
+	int set_fails;			/* the same of set_offloads, _pairs and _filter */
 	unsigned header_len, n_pairs, n_active;
 	unsigned n_starts, n_stops, n_looks;	/* looks: receive found nothing */
 	unsigned n_full;			/* send had no room */

@@ -24,7 +24,7 @@ struct net_rig_options {
 
 struct net_rig {
 	struct device_rig rig;
-	struct event_loop *io2;		/* of the second pair; its thread runs.  NULL: the first's */
+	struct event_loop *io2;		/* of the second pair, running, or NULL */
 	struct virtio_device *dev;	/* the transport's */
 	struct fake_peer *peer;		/* the device's */
 	unsigned header_len;		/* of this session */

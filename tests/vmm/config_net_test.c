@@ -200,8 +200,8 @@ Test(config_net, an_address_that_is_made_is_nobody_elses)
 	add_net(NET_TAP);
 	validate();
 	memcpy(one, address(0), 6);
-	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", one[0], one[1], one[2], one[3],
-		 one[4], one[5]);
+	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", one[0], one[1], one[2],
+		 one[3], one[4], one[5]);
 	add_net(NET_USER)->mac = strdup(text);
 	add_net(NET_USER);
 	validate();

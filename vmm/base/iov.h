@@ -22,9 +22,9 @@ size_t iov_write(const struct iovec *iov, unsigned n, size_t offset, const void 
 size_t iov_fill(const struct iovec *iov, unsigned n, size_t offset, int byte, size_t len);
 
 /*
- * Append 'len' bytes at 'base' to a list of 'n' entries that has room for one more; returns how many
- * it has then.  What begins where the last entry ends, as buffers of drivers often do, becomes part
- * of that: the host's kernel takes its time for each entry.
+ * Append 'len' bytes at 'base' to a list of 'n' entries that has room for one more; returns how
+ * many it has then.  What begins where the last entry ends, as buffers of drivers often do, becomes
+ * part of that: the host's kernel takes its time for each entry.
  */
 static inline unsigned iov_add(struct iovec *iov, unsigned n, void *base, size_t len)
 {
