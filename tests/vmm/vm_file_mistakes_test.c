@@ -238,6 +238,9 @@ Test(vm_file_mistakes, of_yaml)
 		  "web.yaml:3:11: a value cannot begin with '%'; put it in quotes" },
 		{ "boot:\n  append: \"\\q\"\n",
 		  "web.yaml:2:12: no such escape exists; '\\\\' is a backslash, and 'single quotes' know no escapes" },
+		{ "{\"boot\":{\"append\":\"\\ud83d\"}}",
+		  "web.yaml:1:22: this escape is no character (one of two halves, or beyond the "
+		  "last)" },
 		{ "vm: {}\n}\n",
 		  "web.yaml:2:1: a key belongs here; is the indentation right?" },
 	};
