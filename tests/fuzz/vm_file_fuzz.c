@@ -18,24 +18,31 @@ static const char *const names[] = { "web.yaml", "a.yaml", "b.yaml" };
 
 static char directory[] = "/dev/shm/vireo-fuzz-XXXXXX";
 
-/* Files need a place; those of the last input are left behind when the fuzzer ends. */
-static void make_directory(void)
-{
-	static bool done;
-
-	if (done)
-		return;
-	CHECK(mkdtemp(directory));
-	CHECK(setenv("A", "alpha", 1) == 0 && setenv("E", "", 1) == 0);
-	done = true;
-}
-
 static const char *path_of(unsigned file)
 {
 	static char path[64];
 
 	snprintf(path, sizeof(path), "%s/%s", directory, names[file]);
 	return path;
+}
+
+static void remove_directory(void)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+		unlink(path_of(i));
+	rmdir(directory);
+}
+
+/* Files need a place. */
+static void make_directory(void)
+{
+	static bool done;
+
+	if (done)
+		return;
+	CHECK(mkdtemp(directory) && atexit(remove_directory) == 0);
+	CHECK(setenv("A", "alpha", 1) == 0 && setenv("E", "", 1) == 0);
+	done = true;
 }
 
 static void write_files(const uint8_t *data, size_t len)

@@ -93,6 +93,7 @@ said "all of them are told, in the order of the file" \
 expect "explain says the same" 125 "wrong.yaml:4:9: vm.cpus" "$vireo" explain wrong.yaml
 expect "a missing file is 127" 127 "open 'gone.yaml': No such file or directory" "$vireo" run gone.yaml
 expect "an option without its dashes is recognised" 127 "did you mean '--memory=1G'\?" "$vireo" run memory=1G
+expect "a VM file is no command" 125 "did you mean 'vireo run web.yaml'\?" "$vireo" web.yaml
 expect "a kernel is no VM file" 125 "exit0: this is no text .*'--kernel FILE'" "$vireo" run exit0
 expect "a directory is no VM file" 125 "read 'vms': Is a directory" "$vireo" run vms
 expect "a file without end is refused" 125 'at most 1 MiB' "$vireo" run /dev/zero
