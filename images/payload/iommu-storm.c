@@ -257,8 +257,8 @@ static void under(void)
 		      "a fault of endpoint %x, reason %u, flags %x", f.endpoint, f.reason, f.flags);
 	check(storm.n_written == 0, "%lu pages were written after UNMAP was answered",
 	      storm.n_written);
-	print("%lu reads, %lu pieces taken away, the disk started %u times\n", n_done, storm.n_taken,
-	      n_broken);
+	print("%lu reads, %lu pieces taken away, the disk started %u times\n", n_done,
+	      storm.n_taken, n_broken);
 }
 
 int main(void)
