@@ -769,6 +769,29 @@ Test(virtio_iommu, a_probe_of_nobody_or_into_too_little_tells_nothing, .init = s
 	cr_expect_eq(ask_properties(len, 0), IOMMU_S_INVAL);
 }
 
+/* Gigabytes that are the same page again and again would keep the loop busy for seconds. */
+Test(virtio_iommu, a_probe_into_too_much_is_refused_without_filling_it, .init = start,
+     .fini = stop)
+{
+	enum { N_PARTS = 17, TAIL = N_PARTS + 1 };
+	struct fake_buf buf[N_PARTS + 2] = { { out_at, (uint32_t)write_probe(ENDPOINT), false } };
+
+	memcpy(device_rig_at(&rig, out_at, PAGE), bytes, buf[0].len);
+	memset(device_rig_at(&rig, data_at, PAGE), 0xcc, PAGE);
+	for (unsigned i = 1; i <= N_PARTS; i++)
+		buf[i] = (struct fake_buf){ data_at, PAGE, true };
+	buf[TAIL] = (struct fake_buf){ in_at, 4, true };
+	device_rig_add(&rig, REQUESTS, buf, N_PARTS + 2);
+	cr_expect_eq(device_rig_wait(&rig, REQUESTS, NULL), N_PARTS * PAGE + 4);
+	cr_expect_eq(in()[0], IOMMU_S_INVAL);
+	cr_expect_eq(*(uint8_t *)device_rig_at(&rig, data_at, PAGE), 0xcc);
+	/* As large as is allowed. */
+	buf[N_PARTS] = buf[TAIL];
+	device_rig_add(&rig, REQUESTS, buf, N_PARTS + 1);
+	cr_expect_eq(device_rig_wait(&rig, REQUESTS, NULL), (N_PARTS - 1) * PAGE + 4);
+	cr_expect_eq(in()[0], IOMMU_S_OK);
+}
+
 /* covers: IOMMU-PROBE-03 IOMMU-PROBE-04 */
 Test(virtio_iommu, without_probe_it_is_unknown, .fini = stop)
 {
