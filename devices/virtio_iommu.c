@@ -384,9 +384,13 @@ static bool iommu_can_reset(struct virtio_device *dev)
 static void iommu_was_reset(struct virtio_device *dev)
 {
 	struct virtio_iommu *v = to_iommu(dev);
+	struct iommu_fault fault;
 
 	iommu_reset(v->iommu);
 	v->patience_ends = 0;
+	/* The next driver does not hear of those before it.  No queue runs: nobody else takes any. */
+	while (iommu_take_fault(v->iommu, &fault))
+		continue;
 }
 
 static void iommu_system_reset(struct virtio_device *dev)
