@@ -388,7 +388,7 @@ static void iommu_was_reset(struct virtio_device *dev)
 
 	iommu_reset(v->iommu);
 	v->patience_ends = 0;
-	/* The next driver does not hear of those before it.  No queue runs: nobody else takes any. */
+	/* The next driver does not hear of them.  No queue runs: nobody else takes any. */
 	while (iommu_take_fault(v->iommu, &fault))
 		continue;
 }
