@@ -83,9 +83,12 @@ static void validate_user(const struct vm_config *config, unsigned i, struct mis
 		NET_MISTAKE(vhost_detail(net), "'%s' is for backend tap", vhost_detail(net));
 	for (unsigned k = 0; k < net->forward.n; k++) {
 		struct net_forward forward;
+		struct error_chain why;
 
-		if (net_forward_parse(&forward, net->forward.item[k]) < 0)
-			NET_MISTAKE("forward", "%s", error_text());
+		if (net_forward_parse(&forward, net->forward.item[k]) < 0) {
+			error_save(&why);
+			NET_MISTAKE("forward", "%s (%s)", error_text(), why.hint);
+		}
 		error_clear();
 	}
 }

@@ -98,7 +98,7 @@ expect "a socket in no directory is 127" 127 "'nowhere/v'" "${run[@]}" --vsock v
 # --- What is wrong: 125 -------------------------------------------------------------------------
 expect "a port that somebody has" 125 "Address already in use" \
 	"${run[@]}" --net user,forward=tcp:47311:80,forward=tcp:47311:81
-expect "a forward that is none" 125 "hint: write PROTOCOL" "${run[@]}" --net user,forward=80
+expect "a forward that is none" 125 "begins with neither .*write PROTOCOL" "${run[@]}" --net user,forward=80
 echo text >file
 mkdir directory
 for what in file directory; do
