@@ -115,7 +115,7 @@ static int run(struct vhost *v)
 {
 	int r = 0;
 
-	if (v->paused || !v->node)
+	if (v->paused || v->suspended || !v->node)
 		return 0;
 	if (v->type->attach) {
 		for (unsigned i = 0; i < v->n_rings && r == 0; i++)
@@ -148,7 +148,7 @@ static void take_down(struct vhost *v)
 	for (unsigned i = 0; i < v->n_rings; i++)
 		vhost_ring_down(&v->ring[i]);
 	vhost_iotlb_stop(&v->iotlb);
-	v->started = false;
+	v->started = v->suspended = false;
 	v->terms.logs = false;
 }
 
@@ -322,20 +322,44 @@ void vhost_stop_ring(struct vhost *v, unsigned ring)
 			"vhost does not go on without the ring");
 }
 
+static void quiesce_all(struct vhost *v)
+{
+	for (unsigned i = 0; i < v->n_rings; i++)
+		quiesce(v, i);
+}
+
+/* Run, unless there is another reason not to. */
+static int go_on(struct vhost *v)
+{
+	if (!v->started)
+		return 0;
+	if (!v->node)
+		return error_set(EIO, "%s was closed", v->name);
+	int r = run(v);
+
+	kick(v);
+	return r;
+}
+
 int vhost_pause(struct vhost *v, bool paused)
 {
-	int r = 0;
-
 	v->paused = paused;
-	for (unsigned i = 0; i < v->n_rings && paused; i++)
-		quiesce(v, i);
-	if (v->started && !v->node)
-		return error_set(EIO, "%s was closed", v->name);
-	if (!paused && v->started) {
-		r = run(v);
-		kick(v);
-	}
-	return r;
+	if (!paused)
+		return go_on(v);
+	quiesce_all(v);
+	return v->started && !v->node ? error_set(EIO, "%s was closed", v->name) : 0;
+}
+
+void vhost_suspend(struct vhost *v)
+{
+	v->suspended = v->started;
+	quiesce_all(v);
+}
+
+int vhost_resume(struct vhost *v)
+{
+	v->suspended = false;
+	return go_on(v);
 }
 
 bool vhost_position(const struct vhost *v, unsigned ring, struct virtqueue_position *out)

@@ -77,7 +77,8 @@ struct vhost {
 	pid_t worker[VHOST_MAX_WORKERS];
 	unsigned n_workers;
 
-	bool started, running, paused;
+	bool started, running;
+	bool paused, suspended;		/* each keeps it from running */
 	bool packed;			/* this session's rings */
 	struct features told;		/* without VHOST_F_LOG_ALL */
 	struct vhost_terms terms;
@@ -144,6 +145,10 @@ void vhost_end_ring(struct vhost *v, unsigned ring);
  * 0 or -errno with an error chain.
  */
 MUST_USE int vhost_pause(struct vhost *v, bool paused);
+
+/* The same for the time between this start and its stop (datapath.h). */
+void vhost_suspend(struct vhost *v);
+MUST_USE int vhost_resume(struct vhost *v);
 
 /* Where the ring stood when it went down.  False if that is not known. */
 bool vhost_position(const struct vhost *v, unsigned ring, struct virtqueue_position *out);

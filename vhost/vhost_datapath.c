@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "vmm/base/error.h"
+#include "vmm/base/log.h"
 
 struct vhost_datapath {
 	struct datapath base;
@@ -170,6 +171,34 @@ static bool path_position(struct datapath *dp, unsigned queue, struct virtqueue_
 	return v && vhost_position(v, ring, out);
 }
 
+static void path_suspend(struct datapath *dp)
+{
+	const struct vhost_datapath *p = from_base(dp);
+
+	for (unsigned i = 0; i < p->n_nodes; i++)
+		vhost_suspend(p->node[i]);
+}
+
+static bool path_is_quiet(struct datapath *dp)
+{
+	(void)dp;
+	return true;
+}
+
+static void path_resume(struct datapath *dp)
+{
+	const struct vhost_datapath *p = from_base(dp);
+
+	for (unsigned i = 0; i < p->n_nodes; i++) {
+		struct vhost *v = p->node[i];
+		if (vhost_resume(v) == 0)
+			continue;
+		log_error("%s: it does not go on: %s", v->name, error_text());
+		error_clear();
+		node_failed(dp, v->ring[0].device_index, "vhost does not go on");
+	}
+}
+
 static void path_account(struct datapath *dp, struct datapath_account *out)
 {
 	const struct vhost_datapath *p = from_base(dp);
@@ -205,6 +234,9 @@ static const struct datapath_ops vhost_datapath_ops = {
 	.start_queue = path_start_queue,
 	.stop_queue = path_stop_queue,
 	.position = path_position,
+	.suspend = path_suspend,
+	.is_quiet = path_is_quiet,
+	.resume = path_resume,
 	.account = path_account,
 	.destroy = path_destroy,
 };

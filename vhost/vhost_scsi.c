@@ -280,6 +280,29 @@ static bool scsi_position(struct datapath *dp, unsigned queue, struct virtqueue_
 	return owner->ops->position && owner->ops->position(owner, queue, out);
 }
 
+static void scsi_suspend(struct datapath *dp)
+{
+	const struct vhost_scsi *s = from_base(dp);
+
+	s->rings->ops->suspend(s->rings);
+	s->event->ops->suspend(s->event);
+}
+
+static bool scsi_is_quiet(struct datapath *dp)
+{
+	const struct vhost_scsi *s = from_base(dp);
+
+	return s->rings->ops->is_quiet(s->rings) && s->event->ops->is_quiet(s->event);
+}
+
+static void scsi_resume(struct datapath *dp)
+{
+	const struct vhost_scsi *s = from_base(dp);
+
+	s->rings->ops->resume(s->rings);
+	s->event->ops->resume(s->event);
+}
+
 static void scsi_destroy(struct datapath *dp)
 {
 	struct vhost_scsi *s = from_base(dp);
@@ -303,6 +326,9 @@ static const struct datapath_ops scsi_ops = {
 	.start_queue = scsi_start_queue,
 	.stop_queue = scsi_stop_queue,
 	.position = scsi_position,
+	.suspend = scsi_suspend,
+	.is_quiet = scsi_is_quiet,
+	.resume = scsi_resume,
 	.account = scsi_account,
 	.destroy = scsi_destroy,
 };
