@@ -32,13 +32,16 @@ struct vhost;
  * How rings are connected.  A device runs each ring on its own (attach and detach: vhost-net), or
  * all of them at once (run and halt).  attach and run return 0 or -errno with an error chain;
  * detach and halt return only when the kernel touches no memory for the ring(s) any more, or
- * -errno without a chain if it cannot promise that.
+ * -errno without a chain if it cannot promise that.  Where that can take long, halt can be begun,
+ * without a wait, and looked at; nothing else is asked of the node before halt has ended it.
  */
 struct vhost_type {
 	enum vhost_kind kind;
 	int (*attach)(struct vhost *v, unsigned ring);
 	int (*detach)(struct vhost *v, unsigned ring);
 	int (*run)(struct vhost *v);
+	void (*begin_halt)(struct vhost *v);		/* optional, both */
+	bool (*is_halted)(const struct vhost *v);
 	int (*halt)(struct vhost *v);
 	bool runs_in_part;		/* 'run' does not wait for rings that are down */
 	/*
@@ -78,6 +81,7 @@ struct vhost {
 	unsigned n_workers;
 
 	bool started, running;
+	bool halting;			/* begun, and not ended */
 	bool paused, suspended;		/* each keeps it from running */
 	bool packed;			/* this session's rings */
 	struct features told;		/* without VHOST_F_LOG_ALL */
@@ -135,10 +139,12 @@ MUST_USE int vhost_start_ring(struct vhost *v, const struct datapath_start *star
 void vhost_stop_ring(struct vhost *v, unsigned ring);
 
 /*
- * Have the ring take no more buffers; nothing of it is in flight then.  It is still up, and does
- * not run again, whatever else happens: a stop follows.
+ * Have the ring take no more buffers: it is still up, and does not run again, whatever else
+ * happens: a stop follows.  That does not have to wait once the node is quiet: nothing of a ring
+ * that shall not run is in flight then.
  */
 void vhost_end_ring(struct vhost *v, unsigned ring);
+bool vhost_is_quiet(struct vhost *v);
 
 /*
  * Have no ring take buffers / go on, with a kick each.  It stays so over starts and stops.  Returns
@@ -146,7 +152,10 @@ void vhost_end_ring(struct vhost *v, unsigned ring);
  */
 MUST_USE int vhost_pause(struct vhost *v, bool paused);
 
-/* The same for the time between this start and its stop (datapath.h). */
+/*
+ * The same for the time between this start and its stop (datapath.h).  The first does not wait; the
+ * second is for a node that is quiet, -EBUSY else.
+ */
 void vhost_suspend(struct vhost *v);
 MUST_USE int vhost_resume(struct vhost *v);
 

@@ -128,16 +128,16 @@ static void path_prepare_stop(struct datapath *dp, unsigned queue)
 	unsigned ring;
 	struct vhost *v = node_of(from_base(dp), queue, &ring);
 
-	/* The kernel gives back what it has in progress at once, and keeps nobody waiting. */
 	if (v)
 		vhost_end_ring(v, ring);
 }
 
 static bool path_can_stop(struct datapath *dp, unsigned queue)
 {
-	(void)dp;
-	(void)queue;
-	return true;
+	unsigned ring;
+	struct vhost *v = node_of(from_base(dp), queue, &ring);
+
+	return !v || vhost_is_quiet(v);
 }
 
 static int path_start_queue(struct datapath *dp, const struct datapath_start *start,
@@ -181,8 +181,12 @@ static void path_suspend(struct datapath *dp)
 
 static bool path_is_quiet(struct datapath *dp)
 {
-	(void)dp;
-	return true;
+	const struct vhost_datapath *p = from_base(dp);
+	bool quiet = true;
+
+	for (unsigned i = 0; i < p->n_nodes; i++)
+		quiet &= vhost_is_quiet(p->node[i]);
+	return quiet;
 }
 
 static void path_resume(struct datapath *dp)
