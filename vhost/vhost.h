@@ -27,6 +27,7 @@
 enum { VHOST_MAX_RINGS = 66, VHOST_MAX_WORKERS = 4 };
 
 struct vhost;
+struct vhost_ring;
 
 /*
  * How rings are connected.  A device runs each ring on its own (attach and detach: vhost-net), or
@@ -45,10 +46,10 @@ struct vhost_type {
 	int (*halt)(struct vhost *v);
 	bool runs_in_part;		/* 'run' does not wait for rings that are down */
 	/*
-	 * The kernel says "ring error" of single requests, too, which it answers: LUN scans, wrong
-	 * headers.  It is only logged then.
+	 * Optional, for a kernel that says "ring error" of single requests, too: it does so of this
+	 * ring, which need not be broken.  I/O loop, for each time.
 	 */
-	bool errs_on_requests;
+	void (*doubt)(struct vhost_ring *ring);
 };
 
 struct vhost_ring {
@@ -61,6 +62,7 @@ struct vhost_ring {
 	int kick_fd;			/* borrowed, while up */
 	int err_fd, relay_fd;		/* for life */
 	struct event_source err, relay;
+	bool doubted;			/* and that was said; the loop's */
 	struct vhost_ring_addr addr;	/* as it was set last */
 	struct dma_hold hold[3];	/* of its areas, the used ring's last */
 	bool has_position;

@@ -78,6 +78,13 @@ static int scsi_halt(struct vhost *v)
 	return r == -ENODEV ? 0 : r;
 }
 
+static void scsi_doubt(struct vhost_ring *ring)
+{
+	struct vhost_scsi *s = ring->vhost->arg;
+
+	vhost_scsi_target_doubt(&s->target, ring->index);
+}
+
 static const struct vhost_type scsi_type = {
 	.kind = VHOST_KIND_SCSI,
 	.run = scsi_run,
@@ -86,7 +93,7 @@ static const struct vhost_type scsi_type = {
 	.halt = scsi_halt,
 	.runs_in_part = true,
 	/* Linux 5.0 to 6.15 even of each target that a scan does not find. */
-	.errs_on_requests = true,
+	.doubt = scsi_doubt,
 };
 
 /* --- the datapath ---------------------------------------------------------------------------- */
@@ -336,6 +343,7 @@ int vhost_scsi_create(struct datapath **out, const struct vhost_scsi_config *con
 	}
 	s->event = config->event;
 	s->events = (struct vhost_scsi_events)VHOST_SCSI_EVENTS_INIT;
+	s->target = (struct vhost_scsi_target)VHOST_SCSI_TARGET_INIT;
 	s->events.event = config->on_event;
 	s->events.arg = config->on_event_arg;
 	s->n_queues = VHOST_SCSI_FIRST_REQUEST_QUEUE + config->n_request_queues;

@@ -9,11 +9,14 @@
 
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
+#include "vmm/base/le.h"
 
 enum {
 	TPGT = 1,		/* not looked at by the kernel: all groups of the target are used */
 	PATH_SIZE = 512,
 	MAX_TPGS = 256,
+	LOOKS = 3,		/* that find a ring at the same place, until it is broken */
+	LOOK_PAUSE_US = 5000,
 };
 
 /* --- before it is used ----------------------------------------------------------------------- */
@@ -66,14 +69,79 @@ int vhost_scsi_target_find(const char *configfs, const char *wwpn)
 	return -ENODEV;
 }
 
+/* --- doubted --------------------------------------------------------------------------------- */
+
+/* virtio-v1.4 2.7.6 "The Virtqueue Available Ring": the index is behind the flags. */
+static bool has_more(const struct vhost_ring *ring, uint32_t base)
+{
+	const uint8_t *avail = ring->hold[1].host;
+
+	return avail && load_le16(avail + 2) != (uint16_t)base;
+}
+
+/*
+ * What was signalled before the kernel said where it is counts no more: a complaint that comes after
+ * it, while the ring stands there still, is not about a request.  One may have been on its way to
+ * us meanwhile; two were not.
+ */
+static bool is_broken(const struct vhost_ring *ring, struct vhost_scsi_doubt *doubt)
+{
+	struct vhost_node *node = ring->vhost->node;
+	uint32_t base;
+
+	if (node->ops->get_ring_base(node, ring->index, &base) < 0)
+		return false;
+	atomic_store(&doubt->is_new, false);
+	fd_drain(ring->err_fd);
+	bool same = doubt->n_same > 0 && doubt->base == base;
+
+	doubt->base = base;
+	doubt->n_same = !has_more(ring, base) ? 0 : same ? doubt->n_same + 1 : 1;
+	if (doubt->n_same >= LOOKS)
+		return true;
+	if (doubt->n_same > 0)
+		fd_signal(ring->kick_fd);
+	return false;
+}
+
+/* The thread. */
+static void look(struct event_post *post)
+{
+	struct vhost_scsi_target *t = container_of(post, struct vhost_scsi_target, look);
+
+	pthread_mutex_lock(&t->lock);
+	struct vhost *v = t->serves;
+
+	for (unsigned i = 0; v && i < v->n_rings; i++)
+		if (v->ring[i].up && atomic_load(&t->doubt[i].is_new) &&
+		    is_broken(&v->ring[i], &t->doubt[i]))
+			v->fail(v->fail_arg, v->ring[i].device_index,
+				"vhost finds the ring broken");
+	pthread_mutex_unlock(&t->lock);
+	/* A driver can have the kernel complain as often as it likes. */
+	usleep(LOOK_PAUSE_US);
+}
+
+void vhost_scsi_target_doubt(struct vhost_scsi_target *t, unsigned ring)
+{
+	atomic_store(&t->doubt[ring].is_new, true);
+	event_loop_post(t->thread, &t->look);
+}
+
 /* --- taken and let go ------------------------------------------------------------------------ */
 
 int vhost_scsi_target_take(struct vhost_scsi_target *t, struct vhost *v)
 {
 	int r = v->node->ops->scsi_set_endpoint(v->node, t->wwpn, TPGT);
 
-	if (r == 0)
+	if (r == 0) {
+		pthread_mutex_lock(&t->lock);
+		for (unsigned i = 0; i < ARRAY_SIZE(t->doubt); i++)
+			t->doubt[i].n_same = 0;
+		t->serves = v;
+		pthread_mutex_unlock(&t->lock);
 		return 0;
+	}
 	error_set(r, "%s: VHOST_SCSI_SET_ENDPOINT '%s'", v->name, t->wwpn);
 	/* The kernel has one answer for a target that is not there and for one that is taken. */
 	if (r == -EEXIST || r == -ENODEV || r == -ENOENT)
@@ -84,7 +152,7 @@ int vhost_scsi_target_take(struct vhost_scsi_target *t, struct vhost *v)
 /* The thread: this waits for the commands that are in progress. */
 static void release(struct event_post *post)
 {
-	struct vhost_scsi_target *t = container_of(post, struct vhost_scsi_target, post);
+	struct vhost_scsi_target *t = container_of(post, struct vhost_scsi_target, release);
 
 	t->result = t->node->ops->scsi_clear_endpoint(t->node, t->wwpn, TPGT);
 	atomic_store(&t->is_released, true);
@@ -94,9 +162,12 @@ void vhost_scsi_target_begin_release(struct vhost_scsi_target *t, struct vhost *
 {
 	if (t->node)
 		return;
+	pthread_mutex_lock(&t->lock);
+	t->serves = NULL;
+	pthread_mutex_unlock(&t->lock);
 	t->node = v->node;
 	atomic_store(&t->is_released, false);
-	event_loop_post(t->releaser, &t->post);
+	event_loop_post(t->thread, &t->release);
 }
 
 bool vhost_scsi_target_is_released(const struct vhost_scsi_target *t)
@@ -113,7 +184,7 @@ int vhost_scsi_target_release(struct vhost_scsi_target *t, struct vhost *v)
 {
 	vhost_scsi_target_begin_release(t, v);
 	/* It comes behind the post. */
-	event_loop_call(t->releaser, nothing, NULL);
+	event_loop_call(t->thread, nothing, NULL);
 	t->node = NULL;
 	return t->result;
 }
@@ -121,14 +192,15 @@ int vhost_scsi_target_release(struct vhost_scsi_target *t, struct vhost *v)
 int vhost_scsi_target_init(struct vhost_scsi_target *t, const char *wwpn)
 {
 	snprintf(t->wwpn, sizeof(t->wwpn), "%s", wwpn);
-	t->post.fn = release;
-	int r = event_loop_create(&t->releaser, "scsi-release");
+	t->release.fn = release;
+	t->look.fn = look;
+	int r = event_loop_create(&t->thread, "scsi-target");
 
-	return r == 0 ? event_loop_thread_start(t->releaser) : r;
+	return r == 0 ? event_loop_thread_start(t->thread) : r;
 }
 
 void vhost_scsi_target_fini(struct vhost_scsi_target *t)
 {
-	event_loop_destroy(t->releaser);
-	t->releaser = NULL;
+	event_loop_destroy(t->thread);
+	t->thread = NULL;
 }

@@ -236,6 +236,60 @@ Test(virtio_scsi, an_error_of_a_request_is_not_one_of_the_device)
 	}
 }
 
+/*
+ * The kernel complains of a request, and takes it: however often, and whatever is in the ring by then,
+ * that is no error of the device.
+ */
+Test(virtio_scsi, complaints_of_a_ring_that_moves_are_of_requests)
+{
+	plug(FAKE_PCI, 1);
+	device_rig_start_all(&rig, QUEUES);
+	for (unsigned i = 0; i < 20; i++) {
+		uint64_t at = device_rig_alloc(&rig, 64);
+
+		device_rig_add(&rig, REQUEST, &(struct fake_buf){ at, 64, true }, 1);
+		fake.ring[0][REQUEST].base = i;
+		fd_signal(fake.ring[0][REQUEST].err);
+		usleep(10000);
+		fake_machine_pump(rig.machine);
+	}
+	cr_assert_not(fake_driver_status(&rig.driver) & VIRTIO_STATUS_NEEDS_RESET);
+}
+
+/*
+ * It complains, takes nothing, and complains again when it is kicked: the ring is broken, and the driver
+ * is told.  N10
+ */
+Test(virtio_scsi, n10_complaints_of_a_ring_that_stands_still_are_of_the_ring)
+{
+	struct fake_vhost_ring *ring = &fake.ring[0][REQUEST];
+	struct fake_driver *d = &rig.driver;
+	unsigned n_kicks = 0;
+
+	plug(FAKE_PCI, 1);
+	for (unsigned round = 0; round < 2; round++) {
+		device_rig_start_all(&rig, QUEUES);
+		fake_ring_offer(&rig.ring[REQUEST], 0xffff);
+		fake_ring_publish(&rig.ring[REQUEST]);
+		fake_driver_kick(d, REQUEST);
+		/* The test is the kernel: nothing is taken, each kick is answered by a complaint. */
+		for (unsigned i = 0; i < 2000; i++) {
+			fake_machine_pump(rig.machine);
+			if (fake_driver_status(d) & VIRTIO_STATUS_NEEDS_RESET)
+				break;
+			if (fd_drain(ring->kick)) {
+				n_kicks++;
+				fd_signal(ring->err);
+			}
+			usleep(1000);
+		}
+		cr_assert(fake_driver_status(d) & VIRTIO_STATUS_NEEDS_RESET);
+		cr_assert_gt(n_kicks, 2);
+		fake_driver_set_status(d, 0);
+		cr_assert_eq(fake_driver_status(d), 0);
+	}
+}
+
 /* --- a disk that hangs ----------------------------------------------------------------------- */
 
 static uint64_t now_ms(void)
