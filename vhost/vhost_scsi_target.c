@@ -80,9 +80,9 @@ static bool has_more(const struct vhost_ring *ring, uint32_t base)
 }
 
 /*
- * What was signalled before the kernel said where it is counts no more: a complaint that comes after
- * it, while the ring stands there still, is not about a request.  One may have been on its way to
- * us meanwhile; two were not.
+ * What was signalled before the kernel said where it is counts no more: a complaint that comes
+ * after it, while the ring stands there still, is not about a request.  One may have been on its
+ * way to us meanwhile; two were not.
  */
 static bool is_broken(const struct vhost_ring *ring, struct vhost_scsi_doubt *doubt)
 {

@@ -65,8 +65,8 @@ void vhost_scsi_target_fini(struct vhost_scsi_target *t);
 MUST_USE int vhost_scsi_target_take(struct vhost_scsi_target *t, struct vhost *v);
 
 /*
- * The kernel complained of 'ring': if the ring is broken the node's 'fail' says so soon, unless it is
- * let go before.  I/O loop.
+ * The kernel complained of 'ring': if the ring is broken the node's 'fail' says so soon, unless it
+ * is let go before.  I/O loop.
  */
 void vhost_scsi_target_doubt(struct vhost_scsi_target *t, unsigned ring);
 
