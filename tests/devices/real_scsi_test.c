@@ -151,7 +151,7 @@ Test(real_scsi, n10_a_broken_ring_needs_a_reset)
 	plug(FAKE_PCI);
 	for (unsigned round = 0; round < 2; round++) {
 		device_rig_start_all(&rig, QUEUES);
-		struct command c = { .target = 0 };
+		struct command c = { .target = 1 };
 		inquire(&c);
 		cr_assert_eq(c.response, RESPONSE_OK);
 		fake_ring_offer(&rig.ring[REQUEST], 0xffff);
