@@ -160,6 +160,8 @@ void net_tx_run(struct net_pair *pair);
 void net_ctrl_queue_init(struct virtio_net *net);	/* control path, once */
 void net_ctrl_queue_start(struct virtio_net *net, unsigned index, struct virtqueue *q);
 void net_ctrl_queue_run(struct virtio_net *net);
+/* Machine lock held: the command that was popped goes back, unless it is being answered. */
+void net_ctrl_queue_hold(struct virtio_net *net);
 void net_ctrl_queue_stop(struct virtio_net *net);
 /* Machine lock held, after the ring stopped. */
 void net_ctrl_queue_close(struct virtio_net *net);

@@ -14,6 +14,7 @@
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,6 +163,31 @@ static void expect_same(const struct held *a, const struct held *b)
 	cr_assert_eq(a->pinned_kb, b->pinned_kb);
 }
 
+/* --- workers --------------------------------------------------------------------------------- */
+
+/*
+ * Signal each of the kernel's threads that move our buffers.  They are the kernel's own before Linux
+ * 6.4, and no signal ends or stops those; later ones are threads of this process, which has what
+ * is sent to them.
+ */
+static void signal_workers(int sig)
+{
+	struct datapath_account a = { 0 };
+	char path[64];
+
+	rig.dp->ops->account(rig.dp, &a);
+	cr_assert_gt(a.n_workers, 0);
+	for (unsigned i = 0; i < a.n_workers; i++) {
+		snprintf(path, sizeof(path), "/proc/self/task/%d", a.worker[i]);
+		if (access(path, F_OK) == 0)
+			cr_skip_test("this kernel's workers are threads of the process");
+		cr_assert_eq(kill(a.worker[i], sig), 0, "%s", strerror(errno));
+	}
+	usleep(100000);
+	for (unsigned i = 0; i < a.n_workers; i++)
+		cr_assert_eq(kill(a.worker[i], 0), 0, "a worker has gone");
+}
+
 /* --- vsock ----------------------------------------------------------------------------------- */
 
 static uint64_t cid;
@@ -298,6 +324,22 @@ Test(real_vhost_vsock, moves_data_both_ways)
 	give_rx(8);
 	vsock_talk(SOCK_STREAM);
 	cr_assert_eq(rig.n_fails, 0);
+}
+
+Test(real_vhost_vsock, a_worker_that_is_killed_goes_on)
+{
+	static const int sig[] = { SIGKILL, SIGTERM, SIGSTOP };
+
+	use_vsock();
+	vhost_rig_start(&rig);
+	give_rx(8);
+	vsock_talk(SOCK_STREAM);
+	for (unsigned i = 0; i < ARRAY_SIZE(sig); i++) {
+		signal_workers(sig[i]);
+		vsock_talk(SOCK_STREAM);
+	}
+	cr_assert_eq(rig.n_fails, 0);
+	vhost_rig_stop(&rig);
 }
 
 Test(real_vhost_vsock, seqpacket_where_the_kernel_has_it)
@@ -575,6 +617,49 @@ Test(real_vhost_net, moves_frames_both_ways)
 	for (unsigned i = 0; i < 50; i++) {
 		net_send(2 * i);
 		net_receive(2 * i + 1);
+	}
+	cr_assert_eq(rig.n_fails, 0);
+}
+
+Test(real_vhost_net, a_worker_that_is_killed_goes_on)
+{
+	static const int sig[] = { SIGKILL, SIGTERM, SIGSTOP };
+
+	vhost_rig_start(&rig);
+	give_rx(8);
+	for (unsigned i = 0; i < ARRAY_SIZE(sig); i++) {
+		net_send(2 * i);
+		signal_workers(sig[i]);
+		net_send(2 * i + 1);
+		net_receive(2 * i + 1);
+	}
+	cr_assert_eq(rig.n_fails, 0);
+	vhost_rig_stop(&rig);
+}
+
+/* A driver that gives no more to do while it is not to: nothing is lost, and nothing moves. */
+Test(real_vhost_net, a_suspended_node_moves_nothing)
+{
+	uint8_t frame[FRAME];
+	uint32_t id, len;
+
+	vhost_rig_start(&rig);
+	give_rx(8);
+	net_send(1);
+	net_receive(2);
+	for (unsigned i = 0; i < 5; i++) {
+		rig.dp->ops->suspend(rig.dp);
+		cr_assert(rig.dp->ops->is_quiet(rig.dp));
+		fill_frame(frame, i);
+		cr_assert_eq(write(wire, frame, FRAME), FRAME);
+		fd_signal(rig.kick[RX]);
+		cr_assert_not(wait_used(RX, &id, &len, 50));
+		rig.dp->ops->resume(rig.dp);
+		do {
+			cr_assert(wait_used(RX, &id, &len, WAIT_MS));
+			give_rx(1);
+		} while (len != NET_HEADER + FRAME);
+		net_send(i);
 	}
 	cr_assert_eq(rig.n_fails, 0);
 }
