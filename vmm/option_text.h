@@ -1,0 +1,29 @@
+/*
+ * Values as text: the way back from what option_set() reads.  Everything that writes a
+ * configuration (files, JSON, the schema's defaults) asks here.
+ */
+#ifndef VMM_OPTION_TEXT_H
+#define VMM_OPTION_TEXT_H
+
+#include "vmm/base/util.h"
+#include "vmm/option_table.h"
+
+/* Is a value of 'o' a list, of which each word is given to option_set() by itself? */
+bool option_is_list(const struct option *o);
+
+/*
+ * How many words the value of 'o' in 'object' (the section's struct) has: 0 if there is none (a
+ * text that nobody gave, an empty list), 1, or the length of the list.
+ */
+unsigned option_count(const struct option *o, const void *object);
+
+/*
+ * Word 'i', below option_count(), as a user would write it; returned owned in '*out'.  Given to
+ * option_set() one after the other, the words make an equal value.  Returns 0 or -ENOMEM.
+ */
+MUST_USE int option_format(const struct option *o, const void *object, unsigned i, char **out);
+
+/* Do 'a' and 'b' have the same value of 'o'? */
+bool option_equal(const struct option *o, const void *a, const void *b);
+
+#endif
