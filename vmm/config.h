@@ -126,6 +126,7 @@ struct vm_config {
 	char *cmdline;		/* NULL: the default one */
 	char *append;
 	bool unpack;
+	struct text_list credentials;	/* "NAME=VALUE", each name once */
 	/* consoles, rng */
 	struct target console, serial;
 	enum presence rng;

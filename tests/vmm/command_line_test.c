@@ -297,6 +297,15 @@ Test(command_line, mistakes_of_set_are_told)
 		       "--set: vm.memory: 'x' is not a size (a whole number, then K, M, G or T)");
 }
 
+Test(command_line, credentials_are_pairs)
+{
+	cr_assert_eq(READ("--credential", "a=1,b", "--credential=c=", "--credential", "a=2"), 0);
+	cr_assert_eq(config.credentials.n, 2);
+	cr_expect_str_eq(config.credentials.item[0], "a=2");
+	cr_expect_str_eq(config.credentials.item[1], "c=");
+	expect_mistake(READ("--credential", "a"), "--credential: 'a' is not NAME=VALUE");
+}
+
 Test(command_line, switches_are_counted)
 {
 	cr_assert_eq(READ("-vv", "--verbose", "-q", "-h", "--dump-dtb", "a", "--dump-dtb=b"), 0);
