@@ -43,13 +43,17 @@ struct reader {
 };
 
 static void set(struct reader *rd, const struct option *o, void *object, const char *label,
-		const char *text)
+			const char *flag, const char *text)
 {
 	const struct option_section *section = option_section_of(o);
+	struct origin origin = { .flag = flag };
 	char why[OPTION_WHY_SIZE];
 
 	if (option_set(o, object, text, why) < 0)
 		mistakes_add(rd->mistakes, "%s: %s", label, why);
+	if (origins_note(&rd->config->origins, section, config_index(rd->config, section, object),
+			 o, &origin) < 0)
+		mistakes_add(rd->mistakes, "%s: no memory", label);
 	if (section->given)
 		*(bool *)((char *)rd->config + section->given) = true;
 }
@@ -187,7 +191,7 @@ static const struct option *read_item(struct reader *rd, const struct option *fi
 
 	snprintf(label, sizeof(label), "--%s", first->flag);
 	if (!before && is_bare(first, o, item, len)) {
-		set(rd, first, object, label, item);
+		set(rd, first, object, label, first->flag, item);
 		return first;
 	}
 	if (before && before->type == OPTION_FEATURES && (*item == '+' || *item == '-'))
@@ -198,11 +202,11 @@ static const struct option *read_item(struct reader *rd, const struct option *fi
 	}
 	snprintf(label, sizeof(label), "--%s: %s", first->flag, o->key);
 	if (*item == '+' || *item == '-')
-		set(rd, o, object, label, item);
+		set(rd, o, object, label, o->flag, item);
 	else if (item[len] == '=')
-		set(rd, o, object, label, item + len + 1);
+		set(rd, o, object, label, o->flag, item + len + 1);
 	else if (o->type == OPTION_BOOL)
-		set(rd, o, object, label, "yes");
+		set(rd, o, object, label, o->flag, "yes");
 	else
 		mistakes_add(rd->mistakes, "%s: needs a value, '%s=...'", label, o->key);
 	return o;
@@ -228,16 +232,6 @@ static void read_list(struct reader *rd, const struct option *first, const char 
 
 /* --- --set ------------------------------------------------------------------------------------ */
 
-static bool known_section(const char *name, size_t len, const struct option_section **out)
-{
-	for (unsigned i = 0; i < option_sections_len; i++) {
-		*out = &option_sections[i];
-		if (strlen((*out)->name) == len && !memcmp((*out)->name, name, len))
-			return true;
-	}
-	return false;
-}
-
 /* The object of "disks.NAME.key", made when it is the first time that it is named. */
 static void *named_object(struct reader *rd, const struct option_section *section,
 			  const char *name, size_t len)
@@ -257,8 +251,8 @@ static void *named_object(struct reader *rd, const struct option_section *sectio
 /* "section.key=value" or "disks.NAME.key=value". */
 static void read_set(struct reader *rd, const char *text)
 {
-	const struct option_section *section;
 	size_t name_len = strcspn(text, "="), section_len = strcspn(text, ".=");
+	const struct option_section *section = option_find_section(text, section_len);
 	const char *dot = memrchr(text, '.', name_len);
 	void *object = rd->config;
 	char label[128];
@@ -267,7 +261,7 @@ static void read_set(struct reader *rd, const char *text)
 		mistakes_add(rd->mistakes, "--set: '%s' is not SECTION.KEY=VALUE", text);
 		return;
 	}
-	if (!known_section(text, section_len, &section)) {
+	if (!section) {
 		const char *names[16], *near;
 		for (unsigned i = 0; i < option_sections_len; i++)
 			names[i] = option_sections[i].name;
@@ -297,7 +291,7 @@ static void read_set(struct reader *rd, const char *text)
 	if (!object)
 		mistakes_add(rd->mistakes, "%s: no memory", label);
 	else
-		set(rd, o, object, label, text + name_len + 1);
+		set(rd, o, object, label, "set", text + name_len + 1);
 }
 
 /* --- Arguments ------------------------------------------------------------------------------- */
@@ -331,7 +325,8 @@ static void read_flag(struct reader *rd, const struct option *o, const char *inl
 		return;
 	}
 	if (o->type == OPTION_BOOL && !option_flag_is_list(o->flag)) {
-		set(rd, o, rd->config, label, negated ? "no" : inline_value ? inline_value : "yes");
+		set(rd, o, rd->config, label, o->flag,
+		    negated ? "no" : inline_value ? inline_value : "yes");
 		return;
 	}
 	value = take_value(rd, o->flag, inline_value, option_value_text(o, shown));
@@ -340,7 +335,7 @@ static void read_flag(struct reader *rd, const struct option *o, const char *inl
 	if (option_flag_is_list(o->flag))
 		read_list(rd, o, value);
 	else
-		set(rd, o, rd->config, label, value);
+		set(rd, o, rd->config, label, o->flag, value);
 }
 
 /* A switch of the command's own; explain takes those of run, too.  False if there is none. */

@@ -25,6 +25,14 @@ const struct option *option_find(const char *section, size_t section_len, const 
 	return NULL;
 }
 
+const struct option_section *option_find_section(const char *name, size_t len)
+{
+	for (unsigned i = 0; i < option_sections_len; i++)
+		if (is_word(option_sections[i].name, name, len))
+			return &option_sections[i];
+	return NULL;
+}
+
 const struct option *option_find_flag(const char *name, size_t len)
 {
 	for (unsigned i = 0; i < option_table_len; i++)
@@ -53,10 +61,7 @@ bool option_flag_is_list(const char *flag)
 
 const struct option_section *option_section_of(const struct option *o)
 {
-	for (unsigned i = 0; i < option_sections_len; i++)
-		if (!strcmp(option_sections[i].name, o->section))
-			return &option_sections[i];
-	return NULL;
+	return option_find_section(o->section, strlen(o->section));
 }
 
 static void list_choices(const struct option *o, const char *separator, char *buf, size_t size)

@@ -27,6 +27,9 @@ void option_free_all(const char *section, void *object);
 const struct option *option_find(const char *section, size_t section_len, const char *key,
 				 size_t key_len);
 
+/* The section of that name, or NULL. */
+const struct option_section *option_find_section(const char *name, size_t len);
+
 /* The first row of flag 'name' ('len' characters, without "--"), or NULL. */
 const struct option *option_find_flag(const char *name, size_t len);
 

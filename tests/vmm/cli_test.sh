@@ -161,7 +161,7 @@ else
 		"$vireo" run --kernel gone "${tree[@]}" --dump-dtb gone/x.dtb
 fi
 expect "no tree, no dump" 125 "mmio_discovery=dtb" "$vireo" run --kernel exit0 --dump-dtb x.dtb
-expect "a tree needs mmio" 125 "dtb needs '--transport mmio'" "$vireo" run --kernel exit0 --set vm.mmio_discovery=dtb
+expect "a tree needs mmio" 125 "'dtb' needs .*--transport mmio" "$vireo" run --kernel exit0 --set vm.mmio_discovery=dtb
 expect "a tree needs a kernel that takes one" 125 "'exit0' cannot be given a device tree: .* PVH" \
 	"$vireo" run --kernel exit0 --transport mmio --set vm.mmio_discovery=dtb
 
