@@ -17,7 +17,7 @@ bool option_is_list(const struct option *o)
 	return o->type == OPTION_FEATURES || o->type == OPTION_TEXTS;
 }
 
-/* --- Feature bits: first those that are demanded, then those that are forbidden ---------------- */
+/* --- Feature bits: first those that are demanded, then those that are forbidden -------------- */
 
 static unsigned count_bits(const struct feature_wishes *wishes)
 {
@@ -64,7 +64,7 @@ static void format_wish(const struct option *o, const struct feature_wishes *wis
 	snprintf(word, WORD_SIZE, "%c%u", on ? '+' : '-', bit);
 }
 
-/* --- Words ------------------------------------------------------------------------------------- */
+/* --- Words ----------------------------------------------------------------------------------- */
 
 static void format_duration(uint64_t ms, char word[WORD_SIZE])
 {
@@ -110,6 +110,7 @@ unsigned option_count(const struct option *o, const void *object)
 	switch (o->type) {
 	case OPTION_TEXT:
 	case OPTION_PATH:
+	case OPTION_CONTENT:
 		return *(char *const *)field != NULL;
 	case OPTION_FEATURES:
 		return count_bits(field);
@@ -135,6 +136,7 @@ int option_format(const struct option *o, const void *object, unsigned i, char *
 	switch (o->type) {
 	case OPTION_TEXT:
 	case OPTION_PATH:
+	case OPTION_CONTENT:
 		text = *(char *const *)field;
 		break;
 	case OPTION_BOOL:
@@ -165,7 +167,66 @@ int option_format(const struct option *o, const void *object, unsigned i, char *
 	return *out ? 0 : -ENOMEM;
 }
 
-/* --- Comparison -------------------------------------------------------------------------------- */
+/* --- What is allowed ------------------------------------------------------------------------- */
+
+static void put_range(const struct option *o, FILE *out)
+{
+	char min[24], max[24];
+	bool is_size = o->type == OPTION_SIZE;
+
+	snprintf(min, sizeof(min), "%" PRIu64, o->min);
+	snprintf(max, sizeof(max), "%" PRIu64, o->max);
+	if (is_size) {
+		text_format_size(min, o->min);
+		text_format_size(max, o->max);
+	}
+	fprintf(out, "%s from %s to %s", is_size ? "a size" : "a number", min, max);
+	if (o->unit)
+		fprintf(out, " %s", o->unit);
+	if (o->power_of_two)
+		fputs(o->min == 0 ? ", 0 or a power of two" : ", a power of two", out);
+}
+
+void option_put_allowed(const struct option *o, FILE *out)
+{
+	switch (o->type) {
+	case OPTION_TEXT:
+		fputs("a text", out);
+		break;
+	case OPTION_PATH:
+		fputs("the name of a file", out);
+		break;
+	case OPTION_CONTENT:
+		fputs("a text of several lines, or the name of a file that has it", out);
+		break;
+	case OPTION_BOOL:
+		fputs("yes or no", out);
+		break;
+	case OPTION_NUMBER:
+	case OPTION_SIZE:
+		put_range(o, out);
+		break;
+	case OPTION_DURATION:
+		fputs("a time: a number, then ms, s, m or h", out);
+		break;
+	case OPTION_CHOICE:
+		fputs("one of ", out);
+		for (const struct option_choice *c = o->choice; c->name; c++)
+			fprintf(out, "%s%s", c == o->choice ? "" : ", ", c->name);
+		break;
+	case OPTION_TARGET:
+		fputs("one of stdio, file=PATH, null, off", out);
+		break;
+	case OPTION_FEATURES:
+		fputs("a list of feature bits, + or - before each", out);
+		break;
+	case OPTION_TEXTS:
+		fprintf(out, "a list of %s", o->value);
+		break;
+	}
+}
+
+/* --- Comparison ------------------------------------------------------------------------------ */
 
 static bool is_same_text(const char *a, const char *b)
 {
@@ -203,6 +264,7 @@ bool option_equal(const struct option *o, const void *a, const void *b)
 	switch (o->type) {
 	case OPTION_TEXT:
 	case OPTION_PATH:
+	case OPTION_CONTENT:
 		return is_same_text(*(char *const *)x, *(char *const *)y);
 	case OPTION_BOOL:
 		return *(const bool *)x == *(const bool *)y;

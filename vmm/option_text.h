@@ -5,6 +5,8 @@
 #ifndef VMM_OPTION_TEXT_H
 #define VMM_OPTION_TEXT_H
 
+#include <stdio.h>
+
 #include "vmm/base/util.h"
 #include "vmm/option_table.h"
 
@@ -22,6 +24,9 @@ unsigned option_count(const struct option *o, const void *object);
  * option_set() one after the other, the words make an equal value.  Returns 0 or -ENOMEM.
  */
 MUST_USE int option_format(const struct option *o, const void *object, unsigned i, char **out);
+
+/* Say what is allowed: "a number from 1 to 64", "one of pci, mmio". */
+void option_put_allowed(const struct option *o, FILE *out);
 
 /* Do 'a' and 'b' have the same value of 'o'? */
 bool option_equal(const struct option *o, const void *a, const void *b);

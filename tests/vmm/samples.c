@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vmm/option.h"
+
 static const char *const bools[] = { "yes", "no", "yes" };
 static const char *const durations[] = { "0", "1ms", "90s", "1.5h", "5m" };
 static const char *const targets[] = { "off", "null", "stdio", "file=a b", "file=/tmp/x: #$y" };
@@ -17,6 +19,14 @@ static const char *const texts[] = {
 	"|", ">", "?", "@x", "`x`", "a,b", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x90\xa6", "\xc2\x85",
 	"\xe2\x80\xa8", "\xef\xbb\xbf" "bom", "console=hvc0 root=/dev/vda ro", "a  b", "x:", "sample",
 };
+
+static const char *const contents[] = { "#cloud-config\nusers: [{ name: $x }]\n", "seed.yaml", "\n" };
+static const char *const pairs[] = { "name=value", "a: b==c\n", "x.y=", "$z= ~" };
+
+static bool is_pairs(const struct option *o)
+{
+	return option_section_of(o)->pairs != 0;
+}
 
 static const char *from(const char *const *list, unsigned i, char buf[SAMPLE_SIZE])
 {
@@ -44,7 +54,9 @@ unsigned sample_count(const struct option *o)
 	switch (o->type) {
 	case OPTION_TEXT:
 	case OPTION_TEXTS:
-		return ARRAY_SIZE(texts);
+		return is_pairs(o) ? ARRAY_SIZE(pairs) : ARRAY_SIZE(texts);
+	case OPTION_CONTENT:
+		return ARRAY_SIZE(contents);
 	case OPTION_PATH:
 		return ARRAY_SIZE(texts) - 1;	/* none is empty */
 	case OPTION_BOOL:
@@ -71,7 +83,9 @@ const char *sample(const struct option *o, unsigned i, char buf[SAMPLE_SIZE])
 	switch (o->type) {
 	case OPTION_TEXT:
 	case OPTION_TEXTS:
-		return from(texts, i, buf);
+		return from(is_pairs(o) ? pairs : texts, i, buf);
+	case OPTION_CONTENT:
+		return from(contents, i, buf);
 	case OPTION_PATH:
 		return from(texts, i + 1, buf);
 	case OPTION_BOOL:
