@@ -20,7 +20,7 @@ struct command {
 	void (*help)(FILE *out);
 };
 
-extern const struct command run_command, explain_command, doctor_command, help_command,
+extern const struct command run_command, config_command, explain_command, doctor_command, help_command,
 	version_command;
 
 /* All of them, in the order of the help. */

@@ -351,7 +351,8 @@ static int read_command_line(struct run *run, int argc, char **argv)
 	if (run->switches.help)
 		return 0;
 	if (mistakes.n == 0) {
-		config_need_kernel(&run->config, &mistakes);
+		if (!run->switches.print)
+			config_need_kernel(&run->config, &mistakes);
 		config_validate(&run->config, &mistakes);
 	}
 	if (run->switches.dump_dtb && run->config.mmio_discovery != MMIO_DISCOVERY_DTB)
@@ -388,6 +389,8 @@ static int run_main(int argc, char **argv)
 		if (run.switches.help) {
 			run_command.help(stdout);
 			status = STATUS_OK;
+		} else if (run.switches.print) {
+			status = config_print(&run.config, run.switches.print, false);
 		} else if (run.switches.dump_dtb) {
 			status = dump_tree(&run);
 		} else {
