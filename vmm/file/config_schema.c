@@ -394,7 +394,8 @@ int config_write_schema(FILE *out)
 int config_write_schema(FILE *out)
 {
 	(void)out;
-	error_set(EOPNOTSUPP, "write the schema of VM files: this Vireo was built without libjansson");
+	error_set(EOPNOTSUPP, "write the schema of VM files: this Vireo was built without "
+			      "libjansson");
 	error_hint("install libjansson-dev and build again");
 	return -EOPNOTSUPP;
 }

@@ -15,8 +15,8 @@ struct config_view {
 };
 
 /*
- * View 'config' (validated: its objects have names; borrowed until config_view_fini).  Returns 0, or
- * -ENOMEM with an error chain.
+ * View 'config' (validated: its objects have names; borrowed until config_view_fini).  Returns 0,
+ * or -ENOMEM with an error chain.
  */
 MUST_USE int config_view_init(struct config_view *view, const struct vm_config *config, bool all);
 void config_view_fini(struct config_view *view);

@@ -245,11 +245,12 @@ static void put_head(FILE *out)
 {
 	fputs("# yaml-language-server: $schema=" VIREO_DATADIR "/vireo/vireo.schema.json\n"
 	      "#\n"
-	      "# A virtual machine for 'vireo run FILE', with every setting that there is.  What is\n"
-	      "# at its default can as well be deleted; take the '#' away to give a value where\n"
-	      "# there is none.  The order of disks and other things with names counts.  A value\n"
-	      "# may have ${NAME} or ${NAME:-default} in it, from the environment; $$ is a dollar.\n"
-	      "# The line at the top is for editors ('vireo config --schema' prints that file).\n",
+	      "# A virtual machine for 'vireo run FILE', with every setting that there is.  What\n"
+	      "# is at its default can as well be deleted; take the '#' away to give a value\n"
+	      "# where there is none.  The order of disks and other things with names counts.\n"
+	      "# A value may have ${NAME} or ${NAME:-default} in it, from the environment; $$ is\n"
+	      "# a dollar.  The line at the top is for editors (that file is what\n"
+	      "# 'vireo config --schema' prints).\n",
 	      out);
 }
 
