@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/base/error.h"
 #include "vmm/base/text.h"
+#include "vmm/file/vm_file.h"
 #include "vmm/option.h"
 
 enum {
@@ -55,7 +57,7 @@ bool switch_is_of(const struct switch_info *info, enum command_line_of command)
 	return (info->commands & (command | COMMAND_LINE_RUN)) != 0;
 }
 
-enum { MAX_NAMES = 128 };
+enum { MAX_NAMES = 128, MAX_SECTIONS = 32 };
 
 struct reader {
 	char *const *next;	/* arguments not read yet, up to 'end' */
@@ -63,6 +65,9 @@ struct reader {
 	struct vm_config *config;
 	struct run_switches *switches;
 	struct mistakes *mistakes;
+	unsigned n_files;	/* words that are VM files, so far */
+	/* Repeated sections: how many objects the files have, which flags may change. */
+	unsigned from_files[MAX_SECTIONS];
 };
 
 static void set(struct reader *rd, const struct option *o, void *object, const char *label,
@@ -236,11 +241,36 @@ static const struct option *read_item(struct reader *rd, const struct option *fi
 	return o;
 }
 
+/* The value of item "name=..." of the list; 'item' is room for it.  NULL: it has none. */
+static const char *find_name(const char *list, char *item)
+{
+	while (list) {
+		take_item(&list, item);
+		if (!strncmp(item, "name=", 5))
+			return item + 5;
+	}
+	return NULL;
+}
+
+/* What a list is about: an object that a file has, if the list names it, else another one. */
+static void *list_object(struct reader *rd, const struct option_section *section, const char *list,
+			 char *item)
+{
+	if (!section->list)
+		return rd->config;
+	const char *name = find_name(list, item);
+	void *object = name ? config_find(rd->config, section, name, strlen(name)) : NULL;
+	if (object && config_index(rd->config, section, object) <
+			      rd->from_files[section - option_sections])
+		return object;
+	return config_add(rd->config, section);
+}
+
 static void read_list(struct reader *rd, const struct option *first, const char *list)
 {
 	const struct option_section *section = option_section_of(first);
-	void *object = section->list ? config_add(rd->config, section) : (void *)rd->config;
 	char *item = malloc(strlen(list) + 1);
+	void *object = item ? list_object(rd, section, list, item) : NULL;
 
 	if (!object || !item) {
 		mistakes_add(rd->mistakes, "--%s: no memory", first->flag);
@@ -255,22 +285,6 @@ static void read_list(struct reader *rd, const struct option *first, const char 
 }
 
 /* --- --set ------------------------------------------------------------------------------------ */
-
-/* The object of "disks.NAME.key", made when it is the first time that it is named. */
-static void *named_object(struct reader *rd, const struct option_section *section,
-			  const char *name, size_t len)
-{
-	char *object = config_find(rd->config, section, name, len);
-
-	if (object)
-		return object;
-	object = config_add(rd->config, section);
-	if (!object)
-		return NULL;
-	char **own = (char **)(object + section->list->name);
-	*own = strndup(name, len);
-	return *own ? object : NULL;
-}
 
 /* "section.key=value" or "disks.NAME.key=value". */
 static void read_set(struct reader *rd, const char *text)
@@ -309,9 +323,14 @@ static void read_set(struct reader *rd, const char *text)
 		unknown_key(rd, label, key, key_len, has_section, section->name);
 		return;
 	}
-	if (section->list)
-		object = named_object(rd, section, text + section_len + 1,
-				      (size_t)(dot - text) - section_len - 1);
+	if (section->list) {
+		const char *name = text + section_len + 1;
+		size_t len = (size_t)(dot - name);
+
+		object = config_find(rd->config, section, name, len);
+		if (!object)	/* the first time that it is named */
+			object = config_add_named(rd->config, section, name, len);
+	}
 	if (!object)
 		mistakes_add(rd->mistakes, "%s: no memory", label);
 	else
@@ -464,19 +483,70 @@ static void read_short(struct reader *rd, const char *letters)
 	}
 }
 
+static bool is_file(const char *arg)
+{
+	return arg[0] != '-' || !arg[1] || !strcmp(arg, "--");
+}
+
+/* All arguments but the files, which go to 'files' (room for as many as there are arguments). */
+static void read_arguments(struct reader *rd, const char **files)
+{
+	rd->n_files = 0;
+	while (rd->next < rd->end) {
+		const char *arg = *rd->next++;
+		if (is_file(arg))
+			files[rd->n_files++] = arg;
+		else if (arg[1] == '-')
+			read_long(rd, arg + 2);
+		else
+			read_short(rd, arg + 1);
+	}
+}
+
+/* Read the files into a configuration as new. */
+static int read_files(struct reader *rd, const char **files)
+{
+	config_fini(rd->config);
+	if (config_init(rd->config) < 0) {
+		error_clear();
+		return -ENOMEM;
+	}
+	for (unsigned i = 0; i < rd->n_files; i++)
+		vm_file_read(rd->config, files[i], rd->mistakes);
+	for (unsigned i = 0; i < option_sections_len; i++)
+		if (option_sections[i].list)
+			rd->from_files[i] = config_count(rd->config, &option_sections[i]);
+	return 0;
+}
+
+/*
+ * Flags override files wherever they stand, so that files are to be read first; but which words are
+ * files shows only when the flags before them take their values.  If there are files, what was read
+ * until then is thrown away, and the flags are read again on top of them.
+ */
 void command_line_read(int argc, char *const *argv, struct vm_config *config,
 		       struct run_switches *switches, struct mistakes *mistakes)
 {
-	struct reader rd = { argv, argv + argc, config, switches, mistakes };
+	struct reader rd = {
+		.next = argv, .end = argv + argc,
+		.config = config, .switches = switches, .mistakes = mistakes,
+	};
+	const char **files = calloc((size_t)argc + 1, sizeof(*files));
+	const struct run_switches at_first = *switches;
 
-	while (rd.next < rd.end) {
-		const char *arg = *rd.next++;
-		if (!strncmp(arg, "--", 2) && arg[2])
-			read_long(&rd, arg + 2);
-		else if (arg[0] == '-' && arg[1] && arg[1] != '-')
-			read_short(&rd, arg + 1);
-		else
-			mistakes_add(mistakes, "'%s': Vireo cannot read VM files yet; "
-				     "describe the VM with options ('vireo run --help')", arg);
+	if (!files) {
+		mistakes_add(mistakes, "no memory");
+		return;
 	}
+	read_arguments(&rd, files);
+	if (rd.n_files > 0 && !switches->help) {
+		*mistakes = (struct mistakes){ 0 };
+		*switches = at_first;
+		rd.next = argv;
+		if (read_files(&rd, files) < 0)
+			mistakes_add(mistakes, "no memory");
+		else
+			read_arguments(&rd, files);
+	}
+	free(files);
 }

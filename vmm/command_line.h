@@ -1,6 +1,6 @@
 /*
- * The options of a command that describes a VM ("vireo run"): flags from the option table, a
- * handful of switches of the command itself, nothing else.
+ * The arguments of a command that describes a VM ("vireo run"): VM files, flags from the option
+ * table, a handful of switches of the command itself, nothing else.
  */
 #ifndef VMM_COMMAND_LINE_H
 #define VMM_COMMAND_LINE_H
@@ -49,8 +49,10 @@ bool switch_is_of(const struct switch_info *info, enum command_line_of command);
 
 /*
  * Read argv[0 .. argc) (without the program's and the command's name) into 'config'
- * (initialised) and 'switches' (zeroed but for 'command').  Later settings override earlier
- * ones; each --disk adds a disk.  Every mistake is noted and reading goes on.
+ * (initialised) and 'switches' (zeroed but for 'command').  Words that belong to no option are VM
+ * files: they are read first, one on top of the other (then what 'config' had before is lost), and
+ * flags override them.  Later settings override earlier ones; each --disk adds a disk, unless it
+ * names one that a file has.  Every mistake is noted and reading goes on.
  */
 void command_line_read(int argc, char *const *argv, struct vm_config *config,
 		       struct run_switches *switches, struct mistakes *mistakes);

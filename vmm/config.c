@@ -83,6 +83,20 @@ void *config_add(struct vm_config *config, const struct option_section *section)
 	return item;
 }
 
+void *config_add_named(struct vm_config *config, const struct option_section *section,
+		       const char *name, size_t len)
+{
+	char *copy = strndup(name, len);
+	char *object = copy ? config_add(config, section) : NULL;
+
+	if (!object) {
+		free(copy);
+		return NULL;
+	}
+	*name_of(object, section->list) = copy;
+	return object;
+}
+
 void *config_find(const struct vm_config *config, const struct option_section *section,
 		  const char *name, size_t len)
 {

@@ -157,6 +157,10 @@ void *config_add(struct vm_config *config, const struct option_section *section)
 void *config_find(const struct vm_config *config, const struct option_section *section,
 		  const char *name, size_t len);
 
+/* Likewise append one with a name (len characters). */
+void *config_add_named(struct vm_config *config, const struct option_section *section,
+		       const char *name, size_t len);
+
 /* How many objects a repeated section has; object 'index', or its name (NULL: it has none yet). */
 unsigned config_count(const struct vm_config *config, const struct option_section *section);
 void *config_object(const struct vm_config *config, const struct option_section *section,
@@ -194,7 +198,10 @@ bool config_has_iommu(const struct vm_config *config);
 unsigned config_count_mmio(const struct vm_config *config);
 struct feature_wishes config_device_features(const struct vm_config *config, unsigned index);
 
-/* Give names to unnamed disks, and note every setting that is missing or contradicts another. */
+/*
+ * Give names to unnamed disks, and note every setting that contradicts another or, unless there are
+ * mistakes already (which may be about it), is missing.
+ */
 void config_validate(struct vm_config *config, struct mistakes *mistakes);
 
 /* Note if there is nothing to boot: whoever wants to run it looks at that, too. */

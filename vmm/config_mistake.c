@@ -14,7 +14,8 @@ struct origin config_origin(const struct vm_config *config, const char *section,
 			    const char *key)
 {
 	const struct option_section *s = option_find_section(section, strlen(section));
-	const struct option *o = key ? option_find(section, strlen(section), key, strlen(key)) : NULL;
+	const struct option *o =
+		key ? option_find(section, strlen(section), key, strlen(key)) : NULL;
 	const struct origin *found = o ? origins_find(&config->origins, s, item, o) : NULL;
 
 	if (!found)

@@ -54,11 +54,12 @@ static void validate_names(struct vm_config *config, const struct option_section
 	}
 }
 
-static void validate_disk(const struct vm_config *config, unsigned i, struct mistakes *mistakes)
+static void validate_disk(const struct vm_config *config, unsigned i, bool whole,
+			  struct mistakes *mistakes)
 {
 	const struct disk_settings *disk = &config->disk[i];
 
-	if (!disk->path)
+	if (!disk->path && whole)
 		config_mistake(config, mistakes, "disks", i, NULL, "which file? Give its 'path'");
 	if (disk->readonly && disk->ephemeral)
 		config_mistake(config, mistakes, "disks", i, "ephemeral",
@@ -83,14 +84,15 @@ static bool is_wwpn(const char *text)
 	       strspn(text + 4, hex) == 16;
 }
 
-static void validate_scsi(const struct vm_config *config, unsigned i, struct mistakes *mistakes)
+static void validate_scsi(const struct vm_config *config, unsigned i, bool whole,
+			  struct mistakes *mistakes)
 {
 	const struct scsi_settings *scsi = &config->scsi[i];
 
-	if (!scsi->wwpn)
+	if (!scsi->wwpn && whole)
 		config_mistake(config, mistakes, "scsis", i, NULL,
 			       "which target? Give its 'wwpn', as naa.0123456789abcdef");
-	else if (!is_wwpn(scsi->wwpn))
+	if (scsi->wwpn && !is_wwpn(scsi->wwpn))
 		config_mistake(config, mistakes, "scsis", i, "wwpn",
 			       "'%.80s' is not 'naa.' and 16 hexadecimal digits", scsi->wwpn);
 }
@@ -202,6 +204,7 @@ void config_need_kernel(const struct vm_config *config, struct mistakes *mistake
 
 void config_validate(struct vm_config *config, struct mistakes *mistakes)
 {
+	bool whole = mistakes->n == 0;
 	char size[24];
 
 	if (config->memory % 4096)
@@ -212,10 +215,10 @@ void config_validate(struct vm_config *config, struct mistakes *mistakes)
 		if (option_sections[i].list)
 			validate_names(config, &option_sections[i], mistakes);
 	for (unsigned i = 0; i < config->n_disks; i++)
-		validate_disk(config, i, mistakes);
+		validate_disk(config, i, whole, mistakes);
 	config_validate_nets(config, mistakes);
 	for (unsigned i = 0; i < config->n_scsis; i++)
-		validate_scsi(config, i, mistakes);
+		validate_scsi(config, i, whole, mistakes);
 	validate_balloon(config, mistakes);
 	validate_iommu(config, mistakes);
 	config_validate_vsock(config, mistakes);

@@ -311,6 +311,28 @@ static void free_texts(struct text_list *list)
 	list->item = NULL;
 }
 
+bool option_is_list(const struct option *o)
+{
+	return o->type == OPTION_TEXTS || o->type == OPTION_FEATURES;
+}
+
+bool option_is_name(const struct option *o)
+{
+	const struct option_section *section = option_section_of(o);
+
+	return section->list && o->offset == section->list->name;
+}
+
+void option_clear(const struct option *o, void *object)
+{
+	void *field = (char *)object + o->offset;
+
+	if (o->type == OPTION_TEXTS)
+		free_texts(field);
+	else if (o->type == OPTION_FEATURES)
+		*(struct feature_wishes *)field = (struct feature_wishes){ 0 };
+}
+
 /* The field of a row whose value is one owned text, or NULL. */
 static char **text_of(const struct option *o, void *field)
 {

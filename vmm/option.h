@@ -20,6 +20,15 @@ MUST_USE int option_set(const struct option *o, void *object, const char *text,
 /* Give every field of 'section' in 'object' (zeroed) its default.  Returns 0 or -ENOMEM. */
 MUST_USE int option_set_defaults(const char *section, void *object);
 
+/* Does it take several values, of which option_set adds one? */
+bool option_is_list(const struct option *o);
+
+/* Is it the name of the object that it belongs to, which a VM file has as a key? */
+bool option_is_name(const struct option *o);
+
+/* Forget the values of a list or of wishes for feature bits; any other row is left alone. */
+void option_clear(const struct option *o, void *object);
+
 /* Free what 'object' owns. */
 void option_free_all(const char *section, void *object);
 

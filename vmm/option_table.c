@@ -96,7 +96,7 @@ const struct option_section option_sections[] = {
 	{ "scsis", .title = "SCSI targets of the host's kernel",
 	  .list = LIST("scsi", scsi, scsi_settings) },
 	{ "iommu", .title = "The virtio IOMMU (there is one when a device has 'iommu')" },
-	{ "credentials", .title = "Credentials for the guest's systemd (the option may be repeated)",
+	{ "credentials", .title = "Credentials for the guest (the option may be repeated)",
 	  .pairs = VM(credentials) },
 };
 const unsigned option_sections_len = ARRAY_SIZE(option_sections);

@@ -12,11 +12,6 @@
 
 enum { WORD_SIZE = 80 };
 
-bool option_is_list(const struct option *o)
-{
-	return o->type == OPTION_FEATURES || o->type == OPTION_TEXTS;
-}
-
 /* --- Feature bits: first those that are demanded, then those that are forbidden -------------- */
 
 static unsigned count_bits(const struct feature_wishes *wishes)

@@ -10,9 +10,6 @@
 #include "vmm/base/util.h"
 #include "vmm/option_table.h"
 
-/* Is a value of 'o' a list, of which each word is given to option_set() by itself? */
-bool option_is_list(const struct option *o);
-
 /*
  * How many words the value of 'o' in 'object' (the section's struct) has: 0 if there is none (a
  * text that nobody gave, an empty list), 1, or the length of the list.

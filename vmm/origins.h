@@ -43,8 +43,8 @@ struct origins {
 void origins_fini(struct origins *origins);
 
 /*
- * Enter a file by its name (copied), 'at': the include that names it, or NULL.  Returns it, borrowed
- * from 'origins', or NULL when memory is short.
+ * Enter a file by its name (copied), 'at': the include that names it, or NULL.  Returns it,
+ * borrowed from 'origins', or NULL when memory is short.
  */
 const struct origin_file *origins_add_file(struct origins *origins, const char *name,
 					   const struct origin *at);

@@ -161,7 +161,7 @@ Test(config_yaml, all_explains_every_setting)
 	for (unsigned i = 0; i < option_table_len; i++) {
 		const struct option *o = &option_table[i];
 		const struct option_section *section = option_section_of(o);
-		if (section->list && o->offset == section->list->name)
+		if (option_is_name(o))
 			continue;
 		cr_expect_not_null(strstr(text, o->help), "%s.%s", o->section, o->key);
 		cr_expect(section->pairs || has_line(o->key), "%s.%s", o->section, o->key);

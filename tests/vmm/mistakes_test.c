@@ -32,7 +32,8 @@ TestSuite(mistakes, .init = setup, .fini = teardown);
 
 static void note(const char *section, unsigned item, const char *key, struct origin origin)
 {
-	const struct option *o = key ? option_find(section, strlen(section), key, strlen(key)) : NULL;
+	const struct option *o =
+		key ? option_find(section, strlen(section), key, strlen(key)) : NULL;
 
 	cr_assert_eq(origins_note(&config.origins, option_find_section(section, strlen(section)),
 				  item, o, &origin), 0);

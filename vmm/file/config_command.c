@@ -19,8 +19,7 @@ static int config_main(int argc, char **argv)
 		return status;
 	}
 	command_line_read(argc, argv, &config, &switches, &mistakes);
-	if (mistakes.n == 0)
-		config_validate(&config, &mistakes);
+	config_validate(&config, &mistakes);
 	if (switches.help) {
 		config_command.help(stdout);
 		status = STATUS_OK;

@@ -101,14 +101,13 @@ static int put_settings(json_t *to, const struct config_view *view,
 /* 'name' is a user's, as the key of 'value' (consumed). */
 static int put_named(json_t *to, const char *name, json_t *value)
 {
-	char *doubled = yaml_is_utf8(name) ? yaml_double_dollars(name) : NULL;
-	int r = 0;
+	bool is_text = yaml_is_utf8(name);
 
-	if (!doubled || json_object_set(to, doubled, value) < 0)
-		r = error_set(yaml_is_utf8(name) ? ENOMEM : EILSEQ, "write '%s' as JSON", name);
-	free(doubled);
-	json_decref(value);
-	return r;
+	if (is_text && json_object_set_new(to, name, value) == 0)
+		return 0;
+	if (!is_text)
+		json_decref(value);
+	return error_set(is_text ? ENOMEM : EILSEQ, "write the name '%s' as JSON", name);
 }
 
 static int put_objects(json_t *to, const struct config_view *view,
@@ -180,10 +179,14 @@ int config_write_json(FILE *out, const struct vm_config *config, bool all)
 		r = error_set(ENOMEM, "write the configuration as JSON");
 	for (unsigned i = 0; i < option_sections_len && r == 0; i++)
 		r = put_section(top, &view, &option_sections[i]);
-	if (r == 0 && json_dumpf(top, out, JSON_INDENT(2)) < 0)
-		r = error_set(ENOMEM, "write the configuration as JSON");
-	if (r == 0)
+	char *text = r == 0 ? json_dumps(top, JSON_INDENT(2)) : NULL;
+	if (text) {
+		yaml_put_json(out, text);
 		fputc('\n', out);
+	} else if (r == 0) {
+		r = error_set(ENOMEM, "write the configuration as JSON");
+	}
+	free(text);
 	json_decref(top);
 	config_view_fini(&view);
 	return r;

@@ -75,7 +75,7 @@ static json_t *variable(struct maker *m)
 /* Any scalar is text; the name of a file is not empty. */
 static json_t *any_text(struct maker *m, bool may_be_empty)
 {
-	static const char *const types[] = { "string", "number", "boolean", "null" };
+	static const char *const types[] = { "string", "number", "boolean" };
 	json_t *schema = json_object(), *list = json_array();
 
 	for (unsigned i = 0; i < ARRAY_SIZE(types); i++)
@@ -284,7 +284,7 @@ static json_t *object_schema(struct maker *m, const struct option_section *secti
 
 	for (unsigned i = 0; i < option_table_len; i++) {
 		const struct option *o = &option_table[i];
-		if (!strcmp(o->section, section->name) && !config_view_is_name(section, o))
+		if (!strcmp(o->section, section->name) && !option_is_name(o))
 			put(m, properties, o->key, setting_schema(m, o));
 	}
 	put(m, schema, "properties", properties);
@@ -326,7 +326,7 @@ static void describe_names(struct maker *m, json_t *schema, const struct option_
 			continue;
 		if (section->pairs)
 			put_description(m, json_object_get(schema, "additionalProperties"), o);
-		else if (config_view_is_name(section, o))
+		else if (option_is_name(o))
 			put_description(m, json_object_get(schema, "propertyNames"), o);
 	}
 }

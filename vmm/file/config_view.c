@@ -54,17 +54,12 @@ static bool is_given(const struct config_view *view, const struct option_section
 	return *(const bool *)((const char *)view->config + section->given);
 }
 
-bool config_view_is_name(const struct option_section *section, const struct option *o)
-{
-	return section->list && o->offset == section->list->name;
-}
-
 /* Does it have a value that is not the default? */
 static bool differs(const struct config_view *view, const struct option *o, const void *object)
 {
 	const struct option_section *section = option_section_of(o);
 
-	return !config_view_is_name(section, o) && option_count(o, object) > 0 &&
+	return !option_is_name(o) && option_count(o, object) > 0 &&
 	       !option_equal(o, object, object_in(&view->defaults, section, 0));
 }
 
@@ -82,7 +77,7 @@ static bool is_mention(const struct config_view *view, const struct option_secti
 			continue;
 		if (differs(view, row, object))
 			return false;
-		if (!first && !config_view_is_name(section, row) && option_count(row, object) > 0)
+		if (!first && !option_is_name(row) && option_count(row, object) > 0)
 			first = row;
 	}
 	return first == o;
@@ -92,7 +87,7 @@ bool config_view_wants(const struct config_view *view, const struct option *o, c
 {
 	const struct option_section *section = option_section_of(o);
 
-	if ((section->given && !is_given(view, section)) || config_view_is_name(section, o) ||
+	if ((section->given && !is_given(view, section)) || option_is_name(o) ||
 	    option_count(o, object) == 0)
 		return false;
 	return view->all || differs(view, o, object) || is_mention(view, section, o, object);

@@ -36,9 +36,6 @@ bool config_view_has(const struct config_view *view, const struct option_section
  */
 bool config_view_wants(const struct config_view *view, const struct option *o, const void *object);
 
-/* Is 'o' the name of a repeated section's objects? */
-bool config_view_is_name(const struct option_section *section, const struct option *o);
-
 /*
  * Word 'i' of the value, as option_format() has it, but wherever the reader is: names of files
  * begin at the root.  Returned owned in '*out'.  Returns 0; -ENOMEM or what getcwd(3) says, with an

@@ -90,7 +90,7 @@ static int put_placeholder(struct writer *w, const struct option *o)
 
 static int put_key(struct writer *w, const char *key)
 {
-	int r = yaml_put_text(w->out, key);
+	int r = yaml_put_key(w->out, key);
 
 	if (r < 0)
 		return error_set(r, "write the name '%s' to a VM file: it is not UTF-8", key);
@@ -132,7 +132,7 @@ static int put_settings(struct writer *w, const struct option_section *section,
 
 	for (unsigned i = 0; i < option_table_len && r == 0; i++) {
 		const struct option *o = &option_table[i];
-		if (strcmp(o->section, section->name) || config_view_is_name(section, o))
+		if (strcmp(o->section, section->name) || option_is_name(o))
 			continue;
 		bool wanted = config_view_wants(&w->view, o, object);
 		if (explain)
@@ -159,7 +159,7 @@ static int put_example(struct writer *w, const struct option_section *section)
 	}
 	for (unsigned i = 0; i < option_table_len && r == 0; i++) {
 		const struct option *o = &option_table[i];
-		if (strcmp(o->section, section->name) || config_view_is_name(section, o))
+		if (strcmp(o->section, section->name) || option_is_name(o))
 			continue;
 		put_explanation(w, o);
 		if (section->pairs)

@@ -94,7 +94,7 @@ static void put_escaped(FILE *out, uint32_t c)
 	}
 }
 
-static void put_quoted(FILE *out, const char *text)
+static void put_quoted(FILE *out, const char *text, bool double_dollars)
 {
 	fputc('"', out);
 	while (*text) {
@@ -104,21 +104,31 @@ static void put_quoted(FILE *out, const char *text)
 			fwrite(from, 1, (size_t)(text - from), out);
 		else
 			put_escaped(out, c);
-		if (c == '$')
+		if (c == '$' && double_dollars)
 			fputc('$', out);
 	}
 	fputc('"', out);
 }
 
-int yaml_put_text(FILE *out, const char *text)
+static int put_text(FILE *out, const char *text, bool double_dollars)
 {
 	if (!yaml_is_utf8(text))
 		return -EILSEQ;
 	if (is_plain(text))
 		fputs(text, out);
 	else
-		put_quoted(out, text);
+		put_quoted(out, text, double_dollars);
 	return 0;
+}
+
+int yaml_put_text(FILE *out, const char *text)
+{
+	return put_text(out, text, true);
+}
+
+int yaml_put_key(FILE *out, const char *text)
+{
+	return put_text(out, text, false);
 }
 
 /*
@@ -165,6 +175,20 @@ int yaml_put_block(FILE *out, const char *text, unsigned indent)
 		is_start = *p == '\n';
 	}
 	return 0;
+}
+
+void yaml_put_json(FILE *out, const char *json)
+{
+	while (*json) {
+		const char *from = json;
+		uint32_t c = next_character(&json);
+		if (c == UINT32_MAX)
+			return;		/* it is no UTF-8, against what was promised */
+		if (is_printable(c) || c == '\n' || c > 0xffff)
+			fwrite(from, 1, (size_t)(json - from), out);
+		else
+			put_escaped(out, c);
+	}
 }
 
 char *yaml_double_dollars(const char *text)

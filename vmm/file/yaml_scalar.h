@@ -21,8 +21,17 @@ MUST_USE int yaml_put_text(FILE *out, const char *text);
  */
 MUST_USE int yaml_put_block(FILE *out, const char *text, unsigned indent);
 
+/* The same for a key, in which a '$' is only that. */
+MUST_USE int yaml_put_key(FILE *out, const char *text);
+
 /* The same text with each '$' twice, returned owned; NULL when memory is short. */
 char *yaml_double_dollars(const char *text);
+
+/*
+ * Write a JSON text (UTF-8) with everything escaped that is not to be seen as it is: JSON lets some
+ * of that stand that no file of YAML may have.
+ */
+void yaml_put_json(FILE *out, const char *json);
 
 /* Is it UTF-8 (no surrogates, nothing overlong)? */
 bool yaml_is_utf8(const char *text);
