@@ -130,10 +130,10 @@ void help_explain(FILE *out)
 
 void help_config(FILE *out)
 {
-	fprintf(out, "Usage: vireo config [--all] [--json] [OPTION OF RUN]...\n"
+	fprintf(out, "Usage: vireo config [--all] [--json] [FILE.yaml]... [OPTION OF RUN]...\n"
 		     "       vireo config --schema\n\n"
-		     "Write a VM as a VM file that 'vireo run' reads: what these options (see\n"
-		     "'vireo run --help') say, wherever it differs from the defaults.  The file\n"
+		     "Write a VM as one VM file that 'vireo run' reads: what these files and options\n"
+		     "(see 'vireo run --help') say, wherever it differs from the defaults.  The file\n"
 		     "describes the same VM wherever it lies.  To begin a VM file of your own:\n\n"
 		     "  vireo config --all >web.yaml\n");
 	print_switches(out, COMMAND_LINE_CONFIG);

@@ -74,6 +74,22 @@ wide=(--memory 0x40000000 --cpus 4 --timeout 1.5h --disk '/a b$,name=x: y,readon
 	--net tap,ifname=vt-x,mac=02:00:00:00:00:01 --balloon 16M --vsock auto --serial null
 	--console file=/log --scsi naa.0123456789abcdef --credential $'a=b\nc' --append 'a: #b'
 	--features=+packed,-event_idx --set vm.poll=0)
+# What is written, read again, is written the same; flags override it as any file.
+"$vireo" config "${wide[@]}" >wide.yaml
+if "$vireo" config wide.yaml >again.yaml 2>out; then
+	diff wide.yaml again.yaml >out && mkdir -p sub && (cd sub && "$vireo" config ../wide.yaml) | diff wide.yaml - >out
+	if [ -s out ]; then not_ok "a file that was written is written the same"; else ok "a file that was written is written the same"; fi
+	"$vireo" config --json wide.yaml >json && "$vireo" config json >again.yaml 2>out && diff wide.yaml again.yaml >out
+	if [ -s out ]; then not_ok "so is one of JSON"; else ok "so is one of JSON"; fi
+	expect "flags override it" 0 '^  cpus: 7$' "$vireo" config wide.yaml --cpus 7
+	"$vireo" config --all >all.yaml
+	expect "all defaults are the defaults" 0 '^{"schema_version":1}$' sh -c "'$vireo' config --json all.yaml | tr -d ' \n'; echo"
+elif grep -q 'without libyaml' out; then
+	skip "a file that was written is written the same" "built without libyaml"
+else
+	not_ok "a file that was written is written the same"
+fi
+
 if ! has_schema_tools; then
 	skip "files and JSON fit the schema" "python3-jsonschema or python3-yaml is not installed"
 	skip "what is wrong does not fit the schema" "likewise"
