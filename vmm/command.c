@@ -8,6 +8,7 @@
 const struct command *const commands[] = {
 	&run_command,
 	&config_command,
+	&export_command,
 	&explain_command,
 	&doctor_command,
 	&help_command,

@@ -22,6 +22,7 @@ struct command {
 
 extern const struct command run_command;
 extern const struct command config_command;
+extern const struct command export_command;
 extern const struct command explain_command;
 extern const struct command doctor_command;
 extern const struct command help_command;

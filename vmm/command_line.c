@@ -88,6 +88,19 @@ static void set(struct reader *rd, const struct option *o, void *object, const c
 
 /* --- Mistyped names -------------------------------------------------------------------------- */
 
+static bool is_switch(const char *name, size_t len, enum command_line_of command)
+{
+	char own[32];
+
+	for (unsigned i = 0; i < command_line_switches_len; i++) {
+		const struct switch_info *info = &command_line_switches[i];
+		if (switch_is_of(info, command) && strlen(switch_name(info, own)) == len &&
+		    !memcmp(own, name, len))
+			return true;
+	}
+	return false;
+}
+
 static void unknown_flag(struct reader *rd, const char *name, size_t len)
 {
 	const char *names[MAX_NAMES], *near;
@@ -96,6 +109,10 @@ static void unknown_flag(struct reader *rd, const char *name, size_t len)
 	char word[64];
 
 	snprintf(word, sizeof(word), "%.*s", (int)len, name);
+	if (is_switch(name, len, rd->switches->command)) {
+		mistakes_add(rd->mistakes, "--%s: takes no value", word);
+		return;
+	}
 	for (unsigned i = 0; i < command_line_switches_len && n < ARRAY_SIZE(own); i++) {
 		const struct switch_info *info = &command_line_switches[i];
 		if (switch_is_of(info, rd->switches->command)) {
@@ -379,19 +396,6 @@ static void read_flag(struct reader *rd, const struct option *o, const char *inl
 		read_list(rd, o, value);
 	else
 		set(rd, o, rd->config, label, o->flag, value);
-}
-
-static bool is_switch(const char *name, size_t len, enum command_line_of command)
-{
-	char own[32];
-
-	for (unsigned i = 0; i < command_line_switches_len; i++) {
-		const struct switch_info *info = &command_line_switches[i];
-		if (switch_is_of(info, command) && strlen(switch_name(info, own)) == len &&
-		    !memcmp(own, name, len))
-			return true;
-	}
-	return false;
 }
 
 static void read_json(struct run_switches *sw)

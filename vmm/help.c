@@ -132,11 +132,21 @@ void help_config(FILE *out)
 {
 	fprintf(out, "Usage: vireo config [--all] [--json] [FILE.yaml]... [OPTION OF RUN]...\n"
 		     "       vireo config --schema\n\n"
-		     "Write a VM as one VM file that 'vireo run' reads: what these files and options\n"
-		     "(see 'vireo run --help') say, wherever it differs from the defaults.  The file\n"
-		     "describes the same VM wherever it lies.  To begin a VM file of your own:\n\n"
+		     "Write a VM as one VM file that 'vireo run' reads: what these files and\n"
+		     "options (see 'vireo run --help') say, wherever it differs from the\n"
+		     "defaults.  The file describes the same VM wherever it lies.  To begin a VM file of your own:\n\n"
 		     "  vireo config --all >web.yaml\n");
 	print_switches(out, COMMAND_LINE_CONFIG);
+}
+
+void help_export(FILE *out)
+{
+	fprintf(out, "Usage: vireo export --qemu [FILE.yaml]... [OPTION OF RUN]...\n\n"
+		     "Write a VM as a command line for qemu-system-x86_64, for hosts without KVM,\n"
+		     "for comparisons and for bug reports.  What has no equivalent there is named in\n"
+		     "comments before the command.\n\n"
+		     "  vireo export --qemu web.yaml >web.sh && sh web.sh\n");
+	print_switches(out, COMMAND_LINE_EXPORT);
 }
 
 static void help_help(FILE *out)

@@ -16,6 +16,9 @@ void help_run(FILE *out);
 /* "vireo config --help". */
 void help_config(FILE *out);
 
+/* "vireo export --help". */
+void help_export(FILE *out);
+
 /* "vireo help --man": the manual page, in roff (man_page.c). */
 void help_man_page(FILE *out);
 

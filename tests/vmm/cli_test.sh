@@ -4,6 +4,7 @@
 set -u
 
 [ $# -eq 1 ] || { echo "usage: $0 PATH-TO-VIREO" >&2; exit 2; }
+here=$(cd "$(dirname "$0")" && pwd)
 dir=$(mktemp -d)
 chmod 755 "$dir"
 trap 'rm -rf "$dir"' EXIT
@@ -36,30 +37,8 @@ expect() {
 # expect_kvm: the same for what needs a machine
 expect_kvm() { if $has_kvm; then expect "$@"; else skip "$1" "/dev/kvm does not work here"; fi; }
 
-bytes() { local b; for b; do printf '%b' "\\x$b"; done; }
-
-# kernel FILE BYTE... : an ELF file with a PVH entry, whose code (32-bit) these bytes are.
-# System V ABI, "Object Files"; Xen, misc/pvh.pandoc
-kernel() {
-	local file=$1
-	shift
-	{
-		bytes 7f 45 4c 46 02 01 01 00 00 00 00 00 00 00 00 00 02 00 3e 00 01 00 00 00
-		bytes c8 00 10 00 00 00 00 00 40 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
-		bytes 00 00 00 00 40 00 38 00 02 00 00 00 00 00 00 00
-		# PT_LOAD: the whole file, to 1 MiB
-		bytes 01 00 00 00 05 00 00 00 00 00 00 00 00 00 00 00 00 00 10 00 00 00 00 00
-		bytes 00 00 10 00 00 00 00 00 00 01 00 00 00 00 00 00 00 01 00 00 00 00 00 00
-		bytes 00 10 00 00 00 00 00 00
-		# PT_NOTE, and the note: XEN_ELFNOTE_PHYS32_ENTRY
-		bytes 04 00 00 00 04 00 00 00 b0 00 00 00 00 00 00 00 b0 00 10 00 00 00 00 00
-		bytes b0 00 10 00 00 00 00 00 18 00 00 00 00 00 00 00 18 00 00 00 00 00 00 00
-		bytes 04 00 00 00 00 00 00 00
-		bytes 04 00 00 00 08 00 00 00 12 00 00 00 58 65 6e 00 c8 00 10 00 00 00 00 00
-		bytes "$@"
-	} >"$file"
-	truncate -s 512 "$file"
-}
+# shellcheck source=tests/vmm/tiny_kernel.sh
+. "$here/tiny_kernel.sh"
 
 loop="eb fe"
 set_reset="66 ba f9 0c b0 06 ee"	# mov dx, 0xcf9; mov al, 6; out dx, al

@@ -25,6 +25,7 @@ static int config_main(int argc, char **argv)
 		status = STATUS_OK;
 	} else if (mistakes.n) {
 		mistakes_print(&mistakes, stderr);
+		status = mistakes.status;
 	} else {
 		status = config_print(&config, switches.print ? switches.print : CONFIG_YAML,
 				      switches.all);
