@@ -67,14 +67,29 @@ obj/virtio/%.o obj/vhost/%.o: EXTRA_CFLAGS = -Wconversion
 	check-payload-configured check-fuzz-configured check-vhost-configured conformance-configured fuzz-configured \
 	bench-configured
 
-all: vireo obj/vireo.1 ## build the program (default)
+# What is made from the program itself: it knows its options best.
+COMPLETIONS := obj/completion/vireo.bash obj/completion/_vireo obj/completion/vireo.fish
+SCHEMA := $(if $(filter 1,$(HAVE_JANSSON)),obj/vireo.schema.json)
+QUIET_ASAN := ASAN_OPTIONS=detect_leaks=0
+GENERATED := obj/vireo.1 $(COMPLETIONS) $(SCHEMA)
+
+all: vireo $(GENERATED) ## build the program (default)
 
 vireo: obj/vmm/main.o $(call archives,vmm)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) $(LINK) -o $@ $^ $(ALL_LDFLAGS) $(LIBS)
 
 obj/vireo.1: vireo
-	$(Q)ASAN_OPTIONS=detect_leaks=0 ./vireo help --man >$@
+	$(Q)$(QUIET_ASAN) ./vireo help --man >$@
+
+obj/completion/vireo.bash: SHELL_NAME := bash
+obj/completion/_vireo: SHELL_NAME := zsh
+obj/completion/vireo.fish: SHELL_NAME := fish
+$(COMPLETIONS): vireo
+	$(Q)mkdir -p $(@D) && $(QUIET_ASAN) ./vireo completion $(SHELL_NAME) >$@
+
+obj/vireo.schema.json: vireo
+	$(Q)$(QUIET_ASAN) ./vireo config --schema >$@
 
 # Tests can have the n-th of these fail: tests/support/fault.h.
 FAULT_CALLS := eventfd epoll_create1 epoll_ctl timerfd_create memfd_create ftruncate fallocate fstat \
@@ -151,7 +166,7 @@ include $(srcdir)/tests/path/path.mk
 FUZZ_PROGRAMS = $(patsubst %,obj/fuzz/%,$(FUZZERS))
 FUZZ_IF_ANY = $(if $(filter yes,$(HAVE_FUZZ)),$(FUZZ_PROGRAMS))
 # Some guests need a kernel of our own.  Where it cannot be built they are skipped, and say so.
-check-configured: vireo obj/vireo.1 $(UNIT_TESTS) $(PATHS) $(FUZZ_IF_ANY) payloads
+check-configured: vireo $(GENERATED) $(UNIT_TESTS) $(PATHS) $(FUZZ_IF_ANY) payloads
 	@$(srcdir)/images/build-kernel >/dev/null || echo "make check: goes on without a kernel of our own"
 	@$(srcdir)/tests/check unit cli path fuzz payload vhost guest
 check-unit-configured: vireo $(UNIT_TESTS)
@@ -228,12 +243,23 @@ lint: config.h ## floors, headers, forbidden words, cppcheck, shellcheck
 	@$(srcdir)/tests/conformance/update
 	@$(srcdir)/tests/conformance/selftest
 
+# Where each shell looks by itself.
+bashcompdir := $(datadir)/bash-completion/completions
+zshcompdir := $(datadir)/zsh/site-functions
+fishcompdir := $(datadir)/fish/vendor_completions.d
+
 install: all ## install under PREFIX (DESTDIR is honoured)
 	install -D -m 755 vireo $(DESTDIR)$(bindir)/vireo
 	install -D -m 644 obj/vireo.1 $(DESTDIR)$(mandir)/man1/vireo.1
+	install -D -m 644 obj/completion/vireo.bash $(DESTDIR)$(bashcompdir)/vireo
+	install -D -m 644 obj/completion/_vireo $(DESTDIR)$(zshcompdir)/_vireo
+	install -D -m 644 obj/completion/vireo.fish $(DESTDIR)$(fishcompdir)/vireo.fish
+	$(if $(SCHEMA),install -D -m 644 $(SCHEMA) $(DESTDIR)$(datadir)/vireo/vireo.schema.json)
 
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(bindir)/vireo $(DESTDIR)$(mandir)/man1/vireo.1
+	rm -f $(DESTDIR)$(bindir)/vireo $(DESTDIR)$(mandir)/man1/vireo.1 \
+		$(DESTDIR)$(bashcompdir)/vireo $(DESTDIR)$(zshcompdir)/_vireo \
+		$(DESTDIR)$(fishcompdir)/vireo.fish $(DESTDIR)$(datadir)/vireo/vireo.schema.json
 
 VERSION := $(shell cat $(srcdir)/docs/version 2>/dev/null)
 dist: ## a reproducible source archive of HEAD

@@ -11,6 +11,7 @@ const struct command *const commands[] = {
 	&export_command,
 	&explain_command,
 	&doctor_command,
+	&completion_command,
 	&help_command,
 	&version_command,
 };

@@ -4,6 +4,7 @@
 
 #include "vmm/command.h"
 #include "vmm/command_line.h"
+#include "vmm/completion.h"
 #include "vmm/explain.h"
 #include "vmm/option.h"
 #include "vmm/outcome.h"
@@ -134,7 +135,8 @@ void help_config(FILE *out)
 		     "       vireo config --schema\n\n"
 		     "Write a VM as one VM file that 'vireo run' reads: what these files and\n"
 		     "options (see 'vireo run --help') say, wherever it differs from the\n"
-		     "defaults.  The file describes the same VM wherever it lies.  To begin a VM file of your own:\n\n"
+		     "defaults.  The file describes the same VM wherever it lies.  To begin a file\n"
+		     "of your own:\n\n"
 		     "  vireo config --all >web.yaml\n");
 	print_switches(out, COMMAND_LINE_CONFIG);
 }
@@ -143,10 +145,29 @@ void help_export(FILE *out)
 {
 	fprintf(out, "Usage: vireo export --qemu [FILE.yaml]... [OPTION OF RUN]...\n\n"
 		     "Write a VM as a command line for qemu-system-x86_64, for hosts without KVM,\n"
-		     "for comparisons and for bug reports.  What has no equivalent there is named in\n"
-		     "comments before the command.\n\n"
+		     "for comparisons and for bug reports.  What has no equivalent there is named\n"
+		     "in comments before the command.\n\n"
 		     "  vireo export --qemu web.yaml >web.sh && sh web.sh\n");
 	print_switches(out, COMMAND_LINE_EXPORT);
+}
+
+void help_completion(FILE *out)
+{
+	fprintf(out, "Usage: vireo completion bash|zsh|fish\n"
+		     "       vireo completion --for WORD...\n\n"
+		     "Write the script that has a shell complete commands, options, their values\n"
+		     "and names of files.  For this session:\n\n"
+		     "  source <(vireo completion bash)\n\n"
+		     "The scripts ask by '--for': the words so far, the last of which is not\n"
+		     "complete.  The answer is one line about what follows (files or more), and a\n"
+		     "line for each word with what it means.\n");
+}
+
+static void complete_help(struct completion *c, unsigned n, char *const *words)
+{
+	(void)words;
+	for (unsigned i = 0; i < commands_len && n == 1; i++)
+		completion_add(c, commands[i]->name, commands[i]->summary);
 }
 
 static void help_help(FILE *out)
@@ -198,6 +219,7 @@ const struct command help_command = {
 	.summary = "explain the program or a command",
 	.run = help_main,
 	.help = help_help,
+	.complete = complete_help,
 };
 
 const struct command version_command = {

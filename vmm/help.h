@@ -19,6 +19,9 @@ void help_config(FILE *out);
 /* "vireo export --help". */
 void help_export(FILE *out);
 
+/* "vireo completion --help". */
+void help_completion(FILE *out);
+
 /* "vireo help --man": the manual page, in roff (man_page.c). */
 void help_man_page(FILE *out);
 

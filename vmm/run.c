@@ -410,4 +410,5 @@ const struct command run_command = {
 	.summary = "boot a kernel in a virtual machine",
 	.run = run_main,
 	.help = help_run,
+	.options = COMMAND_LINE_RUN,
 };

@@ -45,4 +45,5 @@ const struct command export_command = {
 	.summary = "write a VM as a command line for QEMU",
 	.run = export_main,
 	.help = help_export,
+	.options = COMMAND_LINE_EXPORT,
 };

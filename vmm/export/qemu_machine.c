@@ -104,8 +104,7 @@ static void put_endings(struct qemu_export *x)
 	qemu_word(&x->line, "-device", "pvpanic");
 	qemu_remark(&x->line, "A status N that the guest reports ends QEMU with 2 * N + 1; resets "
 			      "and crashes");
-	qemu_remark(&x->line, "have no status of their own, and QEMU goes on when all CPUs halt for "
-			      "good.");
+	qemu_remark(&x->line, "have no status of their own, and QEMU goes on when all CPUs halt.");
 }
 
 static void put_sandbox(struct qemu_export *x)

@@ -39,4 +39,5 @@ const struct command config_command = {
 	.summary = "write a VM, or all that can be set, as a VM file",
 	.run = config_main,
 	.help = help_config,
+	.options = COMMAND_LINE_CONFIG,
 };
