@@ -205,7 +205,7 @@ FUZZ_SECONDS ?= 20
 FUZZ_CC := clang
 FUZZ_CFLAGS := -std=c17 -D_GNU_SOURCE -O1 -g -fPIE -fno-strict-aliasing -fno-omit-frame-pointer \
 	-fsanitize=address,undefined -fno-sanitize-recover=undefined
-FUZZ_FLOORS := $(filter-out vmm,$(FLOORS))
+FUZZ_FLOORS := $(FLOORS)
 
 fuzz: configured ## run each fuzz target for FUZZ_SECONDS (20); what it finds stays in obj/fuzz/
 	@$(MAKE) --no-print-directory fuzz-configured

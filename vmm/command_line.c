@@ -18,7 +18,7 @@
 
 enum {
 	EVERYWHERE = COMMAND_LINE_RUN | COMMAND_LINE_EXPLAIN | COMMAND_LINE_CONFIG |
-		     COMMAND_LINE_EXPORT,
+		     COMMAND_LINE_EXPORT | COMMAND_LINE_CHECK,
 	PRINTING = COMMAND_LINE_RUN | COMMAND_LINE_CONFIG,
 };
 
@@ -38,7 +38,8 @@ const struct switch_info command_line_switches[] = {
 	  COMMAND_LINE_CONFIG },
 	{ "--schema", "write the JSON Schema of VM files, for editors", COMMAND_LINE_CONFIG },
 	{ "--qemu", "write a command line for qemu-system-x86_64", COMMAND_LINE_EXPORT },
-	{ "-v, --verbose", "say more; twice: everything", COMMAND_LINE_RUN },
+	{ "-v, --verbose", "say more; twice: everything",
+	  COMMAND_LINE_RUN | COMMAND_LINE_CHECK },
 	{ "-q, --quiet", "do not say how the guest ended, unless it failed", COMMAND_LINE_RUN },
 	{ "-h, --help", "this text", EVERYWHERE },
 };

@@ -15,8 +15,9 @@
 enum command_line_of {
 	COMMAND_LINE_RUN = 1,
 	COMMAND_LINE_EXPLAIN = 2,
-	COMMAND_LINE_CONFIG = 4,
-	COMMAND_LINE_EXPORT = 8,
+	COMMAND_LINE_CHECK = 4,
+	COMMAND_LINE_CONFIG = 8,
+	COMMAND_LINE_EXPORT = 16,
 };
 
 /* What is about the command and not about the VM. */

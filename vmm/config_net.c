@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "devices/net_forward.h"
+#include "vmm/base/error.h"
 #include "vmm/config_mistake.h"
 
 enum { IFNAME_MAX = 15, MTU_MIN = 68, FIRST_OWN_FD = 3 };
@@ -93,6 +95,13 @@ static void validate_user(const struct vm_config *config, unsigned i, struct mis
 		NET_MISTAKE("queues", "more than one pair of queues is for backend tap");
 	if (net->vhost == VHOST_REQUIRE)
 		NET_MISTAKE("vhost", "'require' is for backend tap");
+	for (unsigned k = 0; k < net->forward.n; k++) {
+		struct net_forward forward;
+
+		if (net_forward_parse(&forward, net->forward.item[k]) < 0)
+			NET_MISTAKE("forward", "%s", error_text());
+		error_clear();
+	}
 }
 
 static bool is_ifname(const char *text)

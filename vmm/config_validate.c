@@ -32,6 +32,15 @@ static void name_unnamed(struct vm_config *config, const struct option_section *
 	}
 }
 
+/* Names stand in messages, one line each. */
+static bool is_printable(const char *name)
+{
+	for (; *name; name++)
+		if ((unsigned char)*name < ' ' || *name == 0x7f)
+			return false;
+	return true;
+}
+
 /* Names are for people and for --set: short, and of one thing each. */
 static void validate_names(struct vm_config *config, const struct option_section *section,
 			   struct mistakes *mistakes)
@@ -46,6 +55,9 @@ static void validate_names(struct vm_config *config, const struct option_section
 		if (len == 0 || len > NAME_MAX_LEN)
 			config_mistake(config, mistakes, section->name, i, NULL,
 				       "a name has 1 to %d characters", NAME_MAX_LEN);
+		else if (!is_printable(name))
+			config_mistake(config, mistakes, section->name, i, NULL,
+				       "a name has no control characters");
 		else if (config_find(config, section, name, len) !=
 			 config_object(config, section, i))
 			config_mistake(config, mistakes, section->name, i, NULL,

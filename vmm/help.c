@@ -120,9 +120,9 @@ void help_explain(FILE *out)
 	fprintf(out, "Usage: vireo explain [--json] [FILE.yaml]... [OPTION OF RUN]...\n\n"
 		     "Tell which feature bits the virtio devices of a VM offer to a driver, and\n"
 		     "for each bit that they do not offer the reason.  Takes VM files and options\n"
-		     "as 'vireo run' does (see 'vireo run --help'), but runs nothing: no kernel, no\n"
-		     "KVM, and disks that another VM uses are not disturbed.  What a driver then\n"
-		     "takes 'vireo run --explain' tells.\n\n"
+		     "as 'vireo run' does (see 'vireo run --help'), but runs nothing: no kernel,\n"
+		     "no KVM, and disks that another VM uses are not disturbed.  What a driver\n"
+		     "then takes 'vireo run --explain' tells.\n\n"
 		     "Bits are switched for all devices or for one:\n\n"
 		     "  vireo explain --features -event_idx --transport mmio \\\n"
 		     "        --disk path=root.img,features=+suspend,-indirect\n");
@@ -135,8 +135,8 @@ void help_config(FILE *out)
 		     "       vireo config --schema\n\n"
 		     "Write a VM as one VM file that 'vireo run' reads: what these files and\n"
 		     "options (see 'vireo run --help') say, wherever it differs from the\n"
-		     "defaults.  The file describes the same VM wherever it lies.  To begin a file\n"
-		     "of your own:\n\n"
+		     "defaults.  The file describes the same VM wherever it lies.  To begin a\n"
+		     "file of your own:\n\n"
 		     "  vireo config --all >web.yaml\n");
 	print_switches(out, COMMAND_LINE_CONFIG);
 }
@@ -168,6 +168,19 @@ static void complete_help(struct completion *c, unsigned n, char *const *words)
 	(void)words;
 	for (unsigned i = 0; i < commands_len && n == 1; i++)
 		completion_add(c, commands[i]->name, commands[i]->summary);
+}
+
+void help_check(FILE *out)
+{
+	fprintf(out, "Usage: vireo check [FILE.yaml]... [OPTION OF RUN]...\n\n"
+		     "Tell everything that would keep a VM from running here, with the place in\n"
+		     "its files: mistakes of the configuration first, and if there are none files\n"
+		     "that are missing or unfit, devices and KVM that cannot be used, memory that\n"
+		     "is not there.  Nothing is run, locked or written.  Takes what 'vireo run'\n"
+		     "takes.\n");
+	print_switches(out, COMMAND_LINE_CHECK);
+	fprintf(out, "\nExit status: that of 'vireo run' where it would fail (125, 126, 127), else "
+		     "0.\n");
 }
 
 static void help_help(FILE *out)

@@ -22,6 +22,9 @@ void help_export(FILE *out);
 /* "vireo completion --help". */
 void help_completion(FILE *out);
 
+/* "vireo check --help". */
+void help_check(FILE *out);
+
 /* "vireo help --man": the manual page, in roff (man_page.c). */
 void help_man_page(FILE *out);
 

@@ -100,6 +100,9 @@ static void put_commands(FILE *out)
 		{ "vireo explain [--json] [FILE.yaml]... [OPTION OF RUN]...",
 		  "Tell which feature bits the virtio devices of such a VM offer, and why not "
 		  "more; nothing is run, and disks that another VM uses are not disturbed" },
+		{ "vireo check [FILE.yaml]... [OPTION OF RUN]...",
+		  "Tell everything that would keep such a VM from running here, each with its "
+		  "place; nothing is run.  The status is the one that run would have, or 0" },
 		{ "vireo doctor [-q] [--kvm PATH]",
 		  "Tell what of this host works, and how to mend the rest" },
 		{ "vireo help [COMMAND]", "Explain the program or a command" },

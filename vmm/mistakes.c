@@ -53,19 +53,21 @@ static void write_line(char *line, const struct origin *at, const char *sentence
 	size_t len = 0;
 
 	if (file && at->line)
-		len = add_text(line, len, "%.100s:%u:%u: ", file->name, at->line, at->column);
+		len = add_text(line, len, "%.200s:%u:%u: ", file->name, at->line, at->column);
 	else if (file)
-		len = add_text(line, len, "%.100s: ", file->name);
+		len = add_text(line, len, "%.200s: ", file->name);
 	len = add_text(line, len, "%s", sentence);
 	if (!file || !file->includer)
 		return;
-	len = add_text(line, len, " (in %.40s", file->name);
+	len = add_text(line, len, " (in %.80s", file->name);
 	for (unsigned i = 0; file->includer && i < INCLUDERS_SHOWN; i++, file = file->includer)
-		len = add_text(line, len, ", included from %.40s:%u:%u", file->includer->name,
+		len = add_text(line, len, ", included from %.80s:%u:%u", file->includer->name,
 			       file->line, file->column);
 	add_text(line, len, ")");
 }
 
+static void add(struct mistakes *mistakes, const struct origin *at, int status, const char *fmt,
+		va_list ap) PRINTF_LIKE(4, 0);
 static void add(struct mistakes *mistakes, const struct origin *at, int status, const char *fmt,
 		va_list ap)
 {

@@ -203,15 +203,20 @@ static int create_transports(struct vm *vm)
 	return 0;
 }
 
-/* In place of transports, for devices that are only looked at. */
+int vm_settle_features(struct vm *vm, unsigned index)
+{
+	apply_settings(vm, index);
+	return virtio_transport_settle_features(vm->model[index],
+						vm_device_kind(vm->config, index));
+}
+
+/* Of all devices, which are only looked at. */
 static int settle_features(struct vm *vm)
 {
 	int r = check_places(vm);
 
-	for (unsigned i = 0; r == 0 && i < vm->n_models; i++) {
-		apply_settings(vm, i);
-		r = virtio_transport_settle_features(vm->model[i], vm_device_kind(vm->config, i));
-	}
+	for (unsigned i = 0; r == 0 && i < vm->n_models; i++)
+		r = vm_settle_features(vm, i);
 	return r;
 }
 
@@ -324,6 +329,32 @@ int vm_look(struct vm **out, const struct vm_config *config, struct event_loop *
 	vm->only_look = true;
 	vm->host.main_loop = main_loop;
 	return create(out, vm, steps, ARRAY_SIZE(steps), blame);
+}
+
+int vm_examine(const struct vm_config *config, struct event_loop *main_loop, vm_found_fn *found,
+	       void *arg)
+{
+	static const struct step steps[] = {
+		{ check_places, BLAME_VIREO },
+		{ open_consoles, BLAME_VIREO },
+		{ start_io_threads, BLAME_VIREO },
+		{ vm_create_models, BLAME_VIREO },
+	};
+	struct vm *vm = calloc(1, sizeof(*vm));
+	enum outcome_blame blame;
+	int r;
+
+	if (!vm)
+		return error_set(ENOMEM, "look at the VM's devices");
+	vm->config = config;
+	vm->only_look = true;
+	vm->found = found;
+	vm->found_arg = arg;
+	vm->host.main_loop = main_loop;
+	r = create(&vm, vm, steps, ARRAY_SIZE(steps), &blame);
+	if (r == 0)
+		vm_destroy(vm);
+	return r;
 }
 
 /* Devices leave the buses before the machine goes; nothing runs in the guest any more. */

@@ -41,6 +41,19 @@ MUST_USE int vm_create(struct vm **out, const struct vm_config *config, const st
 MUST_USE int vm_look(struct vm **out, const struct vm_config *config, struct event_loop *main_loop,
 		     enum outcome_blame *blame);
 
+/*
+ * Called for each device that cannot be made: object 'item' of 'section', or whose demands for
+ * feature bits cannot be met.  The error chain says why; the callee clears it.
+ */
+typedef void vm_found_fn(void *arg, const char *section, unsigned item, enum outcome_blame blame);
+
+/*
+ * Look at each device as vm_look does, and go on where one cannot be made.  Returns 0, whatever was
+ * found; or -errno with an error chain when it could not be looked.
+ */
+MUST_USE int vm_examine(const struct vm_config *config, struct event_loop *main_loop,
+			vm_found_fn *found, void *arg);
+
 /* What of the sandbox's optional calls (SANDBOX_...) its devices need. */
 unsigned vm_sandbox_needs(const struct vm *vm);
 

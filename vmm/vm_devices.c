@@ -229,10 +229,86 @@ static int add_scsi_model(struct vm *vm, const struct scsi_settings *scsi)
 	return 0;
 }
 
+/* --- All of them ----------------------------------------------------------------------------- */
+
+static int add_disk(struct vm *vm, unsigned index)
+{
+	return add_disk_model(vm, &vm->config->disk[index], index);
+}
+
+static int add_net(struct vm *vm, unsigned index)
+{
+	return add_net_model(vm, &vm->config->net[index], index);
+}
+
+static int add_scsi(struct vm *vm, unsigned index)
+{
+	return add_scsi_model(vm, &vm->config->scsi[index]);
+}
+
+static int add_single(struct vm *vm, unsigned index)
+{
+	static int (*const add[])(struct vm *vm) = {
+		add_console_model, add_rng_model, add_balloon_model, add_vsock_model,
+		vm_create_iommu,
+	};
+
+	return add[index](vm);
+}
+
+/* Devices that one section of the configuration asks for. */
+struct part {
+	const char *section;
+	unsigned n;
+	int (*add)(struct vm *vm, unsigned index);
+	unsigned first;		/* index of the first one */
+};
+
+/* Somebody wants to hear of every device that cannot be made, and to go on. */
+static void examine(struct vm *vm, const struct part *part, unsigned i, int r)
+{
+	unsigned index = vm->n_models;
+
+	if (r < 0) {
+		vm->model[vm->n_models++] = NULL;	/* others keep their numbers */
+	} else {
+		index--;
+		vm->blames_host = false;
+		r = vm_settle_features(vm, index);
+	}
+	if (r < 0)
+		vm->found(vm->found_arg, part->section, i,
+			  vm->blames_host ? BLAME_HOST : BLAME_FILE);
+}
+
+static int add_part(struct vm *vm, const struct part *part)
+{
+	for (unsigned i = 0; i < part->n; i++) {
+		vm->blames_host = false;
+		int r = part->add(vm, part->first + i);
+
+		if (vm->found)
+			examine(vm, part, i, r);
+		else if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 /* Disks come first, in the user's order: they get their letters and slots by it. */
 int vm_create_models(struct vm *vm)
 {
 	const struct vm_config *c = vm->config;
+	const struct part parts[] = {
+		{ "disks", c->n_disks, add_disk, 0 },
+		{ "nets", c->n_nets, add_net, 0 },
+		{ "console", c->console.kind != TARGET_OFF, add_single, 0 },
+		{ "rng", c->rng == PRESENCE_ON, add_single, 1 },
+		{ "balloon", c->balloon.given, add_single, 2 },
+		{ "vsock", c->vsock.given, add_single, 3 },
+		{ "scsis", c->n_scsis, add_scsi, 0 },
+		{ "iommu", config_has_iommu(c), add_single, 4 },
+	};
 	size_t n = c->n_disks + c->n_nets + c->n_scsis + SINGLE_DEVICES;
 	int r = 0;
 
@@ -240,21 +316,7 @@ int vm_create_models(struct vm *vm)
 	vm->transport = calloc(n, sizeof(struct virtio_transport *));
 	if (!vm->model || !vm->transport)
 		return error_set(ENOMEM, "create %zu devices", n);
-	for (unsigned i = 0; r == 0 && i < c->n_disks; i++)
-		r = add_disk_model(vm, &c->disk[i], i);
-	for (unsigned i = 0; r == 0 && i < c->n_nets; i++)
-		r = add_net_model(vm, &c->net[i], i);
-	if (r == 0 && c->console.kind != TARGET_OFF)
-		r = add_console_model(vm);
-	if (r == 0 && c->rng == PRESENCE_ON)
-		r = add_rng_model(vm);
-	if (r == 0 && c->balloon.given)
-		r = add_balloon_model(vm);
-	if (r == 0 && c->vsock.given)
-		r = add_vsock_model(vm);
-	for (unsigned i = 0; r == 0 && i < c->n_scsis; i++)
-		r = add_scsi_model(vm, &c->scsi[i]);
-	if (r == 0)
-		r = vm_create_iommu(vm);
+	for (unsigned i = 0; r == 0 && i < ARRAY_SIZE(parts); i++)
+		r = add_part(vm, &parts[i]);
 	return r;
 }

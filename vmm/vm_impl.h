@@ -16,6 +16,9 @@ struct vm {
 	bool only_look;			/* there is no machine and no kernel */
 	unsigned sandbox_needs;		/* SANDBOX_..., of the devices that were made */
 	bool blames_host;		/* what failed was a facility of the host, not a file */
+	/* NULL, or who wants to hear of every device that cannot be made: vm_examine(). */
+	vm_found_fn *found;
+	void *found_arg;
 	struct vm_host host;
 	char *cmdline;
 	struct boot *boot;
@@ -37,6 +40,12 @@ struct vm {
 
 /* How virtio device 'index' of the configuration is reached. */
 enum virtio_transport_kind vm_device_kind(const struct vm_config *config, unsigned index);
+
+/*
+ * In place of a transport: give model 'index', which is only looked at, its wishes and its
+ * features.  Returns 0 or -errno with an error chain.
+ */
+MUST_USE int vm_settle_features(struct vm *vm, unsigned index);
 
 /* All models, to 'model'.  Returns 0 or -errno with an error chain. */
 MUST_USE int vm_create_models(struct vm *vm);

@@ -4,41 +4,8 @@
 set -u
 
 [ $# -eq 1 ] || { echo "usage: $0 PATH-TO-VIREO" >&2; exit 2; }
-here=$(cd "$(dirname "$0")" && pwd)
-dir=$(mktemp -d)
-chmod 755 "$dir"
-trap 'rm -rf "$dir"' EXIT
-# A copy that other users can run, too.
-cp "$1" "$dir/vireo" || exit 2
-vireo=$dir/vireo
-cd "$dir" || exit 2
-
-n=0
-failed=0
-ok() { n=$((n + 1)); echo "ok $n - $1"; }
-skip() { n=$((n + 1)); echo "ok $n - $1 # SKIP $2"; }
-not_ok() {
-	n=$((n + 1))
-	failed=1
-	echo "not ok $n - $1"
-	echo "  status $status, expected $2; it said:"
-	sed 's/^/    /' out
-}
-
-# expect NAME STATUS PATTERN COMMAND... : the status, and a line that matches
-expect() {
-	local name=$1 wanted=$2 pattern=$3
-	shift 3
-	timeout 60 "$@" </dev/null >out 2>&1
-	status=$?
-	if [ "$status" -eq "$wanted" ] && grep -qE -e "$pattern" out; then ok "$name"; else not_ok "$name" "$wanted /$pattern/"; fi
-}
-
-# expect_kvm: the same for what needs a machine
-expect_kvm() { if $has_kvm; then expect "$@"; else skip "$1" "/dev/kvm does not work here"; fi; }
-
-# shellcheck source=tests/vmm/tiny_kernel.sh
-. "$here/tiny_kernel.sh"
+# shellcheck source=tests/vmm/cli.sh
+. "$(dirname "$0")/cli.sh"
 
 loop="eb fe"
 set_reset="66 ba f9 0c b0 06 ee"	# mov dx, 0xcf9; mov al, 6; out dx, al
@@ -56,10 +23,6 @@ set_reset="66 ba f9 0c b0 06 ee"	# mov dx, 0xcf9; mov al, 6; out dx, al
 	kernel spin $loop
 	kernel hello 66 ba f8 03 b0 48 ee b0 69 ee 31 c0 e7 f4 $loop	# "Hi" to COM1
 }
-
-has_kvm=true
-timeout 60 "$vireo" doctor -q >/dev/null 2>&1 || has_kvm=false
-run() { echo "$vireo run $*"; }
 
 # --- The command line ---------------------------------------------------------------------------
 expect "no command explains the program" 125 '^Usage: vireo COMMAND' "$vireo"

@@ -4,30 +4,9 @@
 set -u
 
 [ $# -eq 1 ] || { echo "usage: $0 PATH-TO-VIREO" >&2; exit 2; }
-vireo=$(realpath "$1")
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 2
-
-n=0
-failed=0
-ok() { n=$((n + 1)); echo "ok $n - $1"; }
-skip() { n=$((n + 1)); echo "ok $n - $1 # SKIP $2"; }
-not_ok() {
-	n=$((n + 1))
-	failed=1
-	echo "not ok $n - $1"
-	sed 's/^/    /' out
-}
-
-# expect NAME STATUS PATTERN COMMAND... : the status, and a line that matches
-expect() {
-	local name=$1 wanted=$2 pattern=$3 status
-	shift 3
-	timeout 60 "$@" </dev/null >out 2>&1
-	status=$?
-	if [ "$status" -eq "$wanted" ] && grep -qE -e "$pattern" out; then ok "$name"; else not_ok "$name (status $status)"; fi
-}
+# shellcheck source=tests/vmm/cli.sh
+. "$(dirname "$0")/cli.sh"
+fails() { status=-; not_ok "$1" "-"; }
 
 # Debian's own, which has its packages; another one may be first in PATH.
 python=/usr/bin/python3
@@ -78,16 +57,16 @@ wide=(--memory 0x40000000 --cpus 4 --timeout 1.5h --disk '/a b$,name=x: y,readon
 "$vireo" config "${wide[@]}" >wide.yaml
 if "$vireo" config wide.yaml >again.yaml 2>out; then
 	diff wide.yaml again.yaml >out && mkdir -p sub && (cd sub && "$vireo" config ../wide.yaml) | diff wide.yaml - >out
-	if [ -s out ]; then not_ok "a file that was written is written the same"; else ok "a file that was written is written the same"; fi
+	if [ -s out ]; then fails "a file that was written is written the same"; else ok "a file that was written is written the same"; fi
 	"$vireo" config --json wide.yaml >json && "$vireo" config json >again.yaml 2>out && diff wide.yaml again.yaml >out
-	if [ -s out ]; then not_ok "so is one of JSON"; else ok "so is one of JSON"; fi
+	if [ -s out ]; then fails "so is one of JSON"; else ok "so is one of JSON"; fi
 	expect "flags override it" 0 '^  cpus: 7$' "$vireo" config wide.yaml --cpus 7
 	"$vireo" config --all >all.yaml
 	expect "all defaults are the defaults" 0 '^{"schema_version":1}$' sh -c "'$vireo' config --json all.yaml | tr -d ' \n'; echo"
 elif grep -q 'without libyaml' out; then
 	skip "a file that was written is written the same" "built without libyaml"
 else
-	not_ok "a file that was written is written the same"
+	fails "a file that was written is written the same"
 fi
 
 if ! has_schema_tools; then
@@ -108,7 +87,7 @@ else
 	if judge schema all.yaml all.json wide.yaml wide.json wide-all.yaml own.yaml >out 2>&1; then
 		ok "files and JSON fit the schema"
 	else
-		not_ok "files and JSON fit the schema"
+		fails "files and JSON fit the schema"
 	fi
 	missed=
 	for line in 'vm: { memroy: 1G }' 'vm: { memory: 1X }' 'vm: { cpus: 0 }' 'vm: { cpus: many }' \
@@ -121,7 +100,7 @@ else
   $line"
 	done
 	{ echo "$missed"; cat log; } >out
-	if [ -z "$missed" ]; then ok "what is wrong does not fit the schema"; else not_ok "what is wrong does not fit the schema"; fi
+	if [ -z "$missed" ]; then ok "what is wrong does not fit the schema"; else fails "what is wrong does not fit the schema"; fi
 fi
 
 echo "1..$n"

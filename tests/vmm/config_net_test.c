@@ -110,6 +110,19 @@ Test(config_net, contradictions_are_told)
 	expect("67 is less than 68");
 }
 
+Test(config_net, forwards_are_read_before_anything_is_made)
+{
+	struct net_settings *net = add_net(NET_USER);
+	const char *const item[] = { "tcp:80:80", "tpc:81:81" };
+
+	net->forward.item = malloc(sizeof(item));
+	cr_assert_not_null(net->forward.item);
+	for (unsigned i = 0; i < ARRAY_SIZE(item); i++)
+		net->forward.item[i] = strdup(item[i]);
+	net->forward.n = ARRAY_SIZE(item);
+	expect("net 'net0': forward: forward 'tpc:81:81': it begins with neither");
+}
+
 Test(config_net, names_of_taps_are_judged)
 {
 	static const char *const bad[] = { "", "a/b", "sixteen-letters-", "a b", ".", "..", "t%d" };

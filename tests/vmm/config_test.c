@@ -80,6 +80,12 @@ Test(config, two_disks_of_one_name_are_refused)
 					 "stands behind its '--disk')");
 }
 
+Test(config, a_name_fits_into_a_line)
+{
+	add_disk("a", "x\ny");
+	cr_expect_not_null(strstr(only_mistake(), "a name has no control characters"));
+}
+
 Test(config, a_name_that_vireo_gives_can_clash_too)
 {
 	add_disk("a", "disk1");

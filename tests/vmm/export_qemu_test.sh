@@ -4,24 +4,9 @@
 set -u
 
 [ $# -eq 1 ] || { echo "usage: $0 PATH-TO-VIREO" >&2; exit 2; }
-here=$(cd "$(dirname "$0")" && pwd)
-vireo=$(realpath "$1")
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 2
-# shellcheck source=tests/vmm/tiny_kernel.sh
-. "$here/tiny_kernel.sh"
-
-n=0
-failed=0
-ok() { n=$((n + 1)); echo "ok $n - $1"; }
-skip() { n=$((n + 1)); echo "ok $n - $1 # SKIP $2"; }
-not_ok() {
-	n=$((n + 1))
-	failed=1
-	echo "not ok $n - $1"
-	sed 's/^/    /' out
-}
+# shellcheck source=tests/vmm/cli.sh
+. "$(dirname "$0")/cli.sh"
+fails() { status=-; not_ok "$1" "-"; }
 
 # The machine is only made, or runs a few instructions: it need not be KVM's.
 export_line() {
@@ -39,7 +24,7 @@ accepts() {
 	fi
 	rm -f monitor
 	if ! export_line "$@"; then
-		not_ok "$name"
+		fails "$name"
 		return
 	fi
 	{ sed '$d' line.sh; printf '%s \\\n\t-S -monitor unix:monitor,server=on,wait=off\n' "$(tail -n 1 line.sh)"; } >paused.sh
@@ -54,7 +39,7 @@ accepts() {
 		ok "$name"
 	else
 		cat paused.sh >>out
-		not_ok "$name"
+		fails "$name"
 	fi
 }
 
@@ -63,7 +48,7 @@ says() {
 	local name=$1 pattern=$2
 	shift 2
 	"$vireo" export --qemu "$@" >out 2>&1
-	if grep -qE -e "$pattern" out; then ok "$name"; else not_ok "$name"; fi
+	if grep -qE -e "$pattern" out; then ok "$name"; else fails "$name"; fi
 }
 
 has_qemu=false
@@ -80,7 +65,7 @@ accepts "disks, with any name of a file" --disk a.img,readonly,queues=2,queue_si
 	--disk "path=b,, c's \$.img,ephemeral,serial=x,,y,engine=threads,block_size=512" --cpus 2
 accepts "feature bits of all and of one" --features=+packed,-event_idx \
 	--disk a.img,features=-indirect,-discard,-config_wce,+event_idx --net user,features=-csum,-mrg_rxbuf
-accepts "a network with forwards" --net user,forward=tcp:127.0.0.1:0:80,restrict,ipv6=no,mtu=1400,speed=1000,duplex=full \
+accepts "a network with forwards" --net user,forward=tcp:127.0.0.1:$((20000 + RANDOM)):80,restrict,ipv6=no,mtu=1400,speed=1000,duplex=full \
 	--net user,capture=packets,queue_size=512,mac=02:00:00:00:00:01
 accepts "transitional and legacy devices" --transport pci-transitional --disk a.img --net user,transport=pci-legacy --balloon 0
 accepts "virtio-mmio, told by ACPI" --transport mmio --disk a.img --net user --balloon 16M,reporting=no
@@ -98,7 +83,7 @@ if $has_qemu; then
 	timeout 60 sh line.sh </dev/null >out 2>&1
 	status=$?
 	echo "status $status" >>out
-	if [ $status -eq 15 ]; then ok "a guest's status is told by QEMU's exit port"; else not_ok "a guest's status is told by QEMU's exit port"; fi
+	if [ $status -eq 15 ]; then ok "a guest's status is told by QEMU's exit port"; else fails "a guest's status is told by QEMU's exit port"; fi
 else
 	skip "a guest's status is told by QEMU's exit port" "qemu-system-x86_64 is not installed"
 fi
@@ -113,7 +98,7 @@ says "which object it is about is said" '^# nets.lan.link=no: ' --net user,name=
 says "bits that QEMU cannot switch are named" '^# x: no switch for feature bit \+VIRTIO_F_IN_ORDER' --disk a.img,name=x,features=+in_order
 says "a remark is one line" '^# vm.kvm=/dev/a\?b: ' --set vm.kvm=$'/dev/a\nb'
 "$vireo" export --memory 1G >out 2>&1
-if [ $? -eq 125 ] && grep -q 'for which program' out; then ok "a program has to be named"; else not_ok "a program has to be named"; fi
+if [ $? -eq 125 ] && grep -q 'for which program' out; then ok "a program has to be named"; else fails "a program has to be named"; fi
 says "a mistake is told" 'memory' --memory 1
 
 echo "1..$n"

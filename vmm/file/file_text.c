@@ -13,29 +13,48 @@
 
 /* --- Reading --------------------------------------------------------------------------------- */
 
-static int read_all(struct file_text *out, int fd, const char *path)
+/* Make room for 'size' bytes and the NUL. */
+static int reserve(struct file_text *out, size_t size, const char *path)
 {
-	for (;;) {
-		/* One byte more than allowed shows that there is more. */
-		ssize_t n = read(fd, out->data + out->len, FILE_TEXT_MAX + 1 - out->len);
+	char *grown = realloc(out->data, size + 1);
+
+	if (!grown)
+		return error_set(ENOMEM, "read '%s'", path);
+	out->data = grown;
+	return 0;
+}
+
+/* 'room' bytes are most likely enough; one byte more than allowed shows that there is more. */
+static int read_all(struct file_text *out, int fd, size_t room, const char *path)
+{
+	int r = reserve(out, room, path);
+
+	while (r == 0) {
+		ssize_t n = read(fd, out->data + out->len, room - out->len);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return error_set(errno, "read '%s'", path);
+		if (n == 0)
+			break;
 		out->len += (size_t)n;
 		if (out->len > FILE_TEXT_MAX)
 			return error_set(EFBIG, "read '%s': a VM file has at most 1 MiB", path);
-		if (n == 0)
-			break;
+		if (out->len == room) {
+			room = FILE_TEXT_MAX + 1;
+			r = reserve(out, room, path);
+		}
 	}
-	out->data[out->len] = '\0';
-	return 0;
+	if (r == 0)
+		out->data[out->len] = '\0';
+	return r;
 }
 
 static int read_open(struct file_text *out, int fd, const char *path, bool regular)
 {
 	struct stat st;
+	size_t room;
 
 	if (fstat(fd, &st) < 0)
 		return error_set(errno, "look at '%s'", path);
@@ -43,12 +62,12 @@ static int read_open(struct file_text *out, int fd, const char *path, bool regul
 		return error_set(EISDIR, "read '%s'", path);
 	if (regular && !S_ISREG(st.st_mode))
 		return error_set(EINVAL, "read '%s': it is no regular file", path);
+	out->is_regular = S_ISREG(st.st_mode);
 	out->dev = st.st_dev;
 	out->ino = st.st_ino;
-	out->data = malloc(FILE_TEXT_MAX + 2);
-	if (!out->data)
-		return error_set(ENOMEM, "read '%s'", path);
-	return read_all(out, fd, path);
+	/* More than a file has, so that its end is seen without another round. */
+	room = out->is_regular ? min_u64((uint64_t)st.st_size, FILE_TEXT_MAX) + 1 : 4096;
+	return read_all(out, fd, room, path);
 }
 
 int file_text_read(struct file_text *out, const char *path, bool regular)
@@ -169,7 +188,7 @@ bool file_text_is_binary(const struct file_text *text)
 
 /* --- JSON ------------------------------------------------------------------------------------ */
 
-/* "\\uXXXX" at 'p' of a text that ends with a NUL; 0 if there is none. */
+/* The code of the escape "\u20ac" at 'p', in a text that ends with a NUL; 0 if there is none. */
 static uint32_t escape_at(const char *p)
 {
 	uint32_t code = 0;

@@ -17,6 +17,7 @@ struct file_text {
 	size_t len;
 	dev_t dev;		/* which file it was, however it is called */
 	ino_t ino;
+	bool is_regular;
 };
 
 /*

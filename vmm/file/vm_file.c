@@ -214,6 +214,7 @@ static void read_file(struct vm_load *load, const char *path, const struct origi
 		refuse_file(load, path, at);
 		return;
 	}
+	f.has_folder = text.is_regular && strcmp(path, "-") != 0;
 	f.dev = text.dev;
 	f.ino = text.ino;
 	if (!refuse_loop(load, at, includer, &text, path)) {

@@ -19,6 +19,7 @@ struct vm_load {
 struct vm_file {
 	struct vm_load *load;
 	const char *path;
+	bool has_folder;		/* its paths are relative to: not if it is a pipe */
 	const struct origin_file *origin;
 	const struct vm_file *includer;	/* or NULL */
 	unsigned depth;
@@ -36,7 +37,10 @@ void vm_file_mistake(const struct vm_file *f, const struct yaml_node *node, cons
  */
 char *vm_file_value(struct vm_file *f, const struct yaml_node *node, const char *label);
 
-/* 'path', relative to the file that names it; owned, NULL when memory is short. */
+/*
+ * 'path', relative to the file that names it (to the current directory if that came through a
+ * pipe); owned, NULL when memory is short.
+ */
 char *vm_file_resolve(const struct vm_file *f, const char *path);
 
 /* Put one section of a file into the configuration. */

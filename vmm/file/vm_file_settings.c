@@ -131,7 +131,7 @@ char *vm_file_resolve(const struct vm_file *f, const char *path)
 	const char *slash = strrchr(f->path, '/');
 	char *resolved;
 
-	if (!slash || *path == '/' || !*path)
+	if (!slash || !f->has_folder || *path == '/' || !*path)
 		return strdup(path);
 	if (asprintf(&resolved, "%.*s/%s", (int)(slash - f->path), f->path, path) < 0)
 		return NULL;

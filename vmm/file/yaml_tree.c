@@ -104,6 +104,8 @@ static const struct problem {
 	{ "did not find expected <document start>",
 	  "nothing more can follow here; is the indentation right?", false },
 	{ "did not find expected node content", "a value belongs here", false },
+	{ "found invalid Unicode character escape code",
+	  "this escape is no character (one of two halves, or beyond the last)", false },
 	{ "found unknown escape character",
 	  "no such escape exists; '\\\\' is a backslash, and 'single quotes' know no escapes",
 	  false },
