@@ -71,7 +71,8 @@ obj/virtio/%.o obj/vhost/%.o: EXTRA_CFLAGS = -Wconversion
 COMPLETIONS := obj/completion/vireo.bash obj/completion/_vireo obj/completion/vireo.fish
 SCHEMA := $(if $(filter 1,$(HAVE_JANSSON)),obj/vireo.schema.json)
 QUIET_ASAN := ASAN_OPTIONS=detect_leaks=0
-GENERATED := obj/vireo.1 $(COMPLETIONS) $(SCHEMA)
+PAGES := $(if $(filter yes,$(HAVE_SCDOC)),obj/man/vireo.1 obj/man/vireo-ctl.1 obj/man/vireo.yaml.5)
+GENERATED := $(PAGES) $(COMPLETIONS) $(SCHEMA)
 
 all: vireo $(GENERATED) ## build the program (default)
 
@@ -79,8 +80,10 @@ vireo: obj/vmm/main.o $(call archives,vmm)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) $(LINK) -o $@ $^ $(ALL_LDFLAGS) $(LIBS)
 
-obj/vireo.1: vireo
-	$(Q)$(QUIET_ASAN) ./vireo help --man >$@
+$(PAGES): obj/man/%: docs/man/%.scd docs/man/compose vireo
+	$(call say,MAN,$@)
+	$(Q)mkdir -p $(@D) && $(QUIET_ASAN) $(srcdir)/docs/man/compose ./vireo $< >$@.scd && \
+		scdoc <$@.scd >$@
 
 obj/completion/vireo.bash: SHELL_NAME := bash
 obj/completion/_vireo: SHELL_NAME := zsh
@@ -243,6 +246,7 @@ lint: config.h ## floors, headers, forbidden words, cppcheck, shellcheck
 	@$(srcdir)/tests/conformance/update
 	@$(srcdir)/tests/conformance/selftest
 
+page_path = $(mandir)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
 # Where each shell looks by itself.
 bashcompdir := $(datadir)/bash-completion/completions
 zshcompdir := $(datadir)/zsh/site-functions
@@ -250,14 +254,14 @@ fishcompdir := $(datadir)/fish/vendor_completions.d
 
 install: all ## install under PREFIX (DESTDIR is honoured)
 	install -D -m 755 vireo $(DESTDIR)$(bindir)/vireo
-	install -D -m 644 obj/vireo.1 $(DESTDIR)$(mandir)/man1/vireo.1
+	$(foreach p,$(PAGES),install -D -m 644 $(p) $(DESTDIR)$(call page_path,$(p)) &&) :
 	install -D -m 644 obj/completion/vireo.bash $(DESTDIR)$(bashcompdir)/vireo
 	install -D -m 644 obj/completion/_vireo $(DESTDIR)$(zshcompdir)/_vireo
 	install -D -m 644 obj/completion/vireo.fish $(DESTDIR)$(fishcompdir)/vireo.fish
 	$(if $(SCHEMA),install -D -m 644 $(SCHEMA) $(DESTDIR)$(datadir)/vireo/vireo.schema.json)
 
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(bindir)/vireo $(DESTDIR)$(mandir)/man1/vireo.1 \
+	rm -f $(DESTDIR)$(bindir)/vireo $(foreach p,$(PAGES),$(DESTDIR)$(call page_path,$(p))) \
 		$(DESTDIR)$(bashcompdir)/vireo $(DESTDIR)$(zshcompdir)/_vireo \
 		$(DESTDIR)$(fishcompdir)/vireo.fish $(DESTDIR)$(datadir)/vireo/vireo.schema.json
 

@@ -185,22 +185,30 @@ void help_check(FILE *out)
 
 static void help_help(FILE *out)
 {
-	fprintf(out, "Usage: vireo help [COMMAND | --man]\n\n"
-		     "Explain the program or one command; --man writes the manual page (roff).\n");
+	fprintf(out, "Usage: vireo help [COMMAND]\n"
+		     "       vireo help --man commands|options|settings|switches\n\n"
+		     "Explain the program or one command.  --man writes a part of the manual pages\n"
+		     "(in scdoc), from which they are made when Vireo is built.\n");
+}
+
+static int write_man_part(const char *name)
+{
+	if (help_man_part(stdout, name) == 0)
+		return STATUS_OK;
+	fprintf(stderr, "vireo: the manual has no part '%s'; see 'vireo help help'\n", name);
+	return STATUS_FAILED;
 }
 
 static int help_main(int argc, char **argv)
 {
 	const struct command *command;
 
+	if (argc == 2 && !strcmp(argv[0], "--man"))
+		return write_man_part(argv[1]);
 	if (argc > 1)
 		return command_unexpected(&help_command, argv[1]);
 	if (argc == 0) {
 		help_program(stdout);
-		return STATUS_OK;
-	}
-	if (!strcmp(argv[0], "--man")) {
-		help_man_page(stdout);
 		return STATUS_OK;
 	}
 	command = command_find(!strcmp(argv[0], "--help") ? "help" : argv[0]);
