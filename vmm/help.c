@@ -187,8 +187,8 @@ static void help_help(FILE *out)
 {
 	fprintf(out, "Usage: vireo help [COMMAND]\n"
 		     "       vireo help --man commands|options|settings|switches\n\n"
-		     "Explain the program or one command.  --man writes a part of the manual pages\n"
-		     "(in scdoc), from which they are made when Vireo is built.\n");
+		     "Explain the program or one command.  --man writes a part of the manual\n"
+		     "pages (in scdoc), from which they are made when Vireo is built.\n");
 }
 
 static int write_man_part(const char *name)

@@ -29,7 +29,8 @@ void help_check(FILE *out);
 
 /*
  * "vireo help --man PART": a part of the manual pages, in scdoc(5) (man_page.c): "commands",
- * "options", "switches", "settings", or "help-NAME", that of one command.  Returns 0, or -ENOENT if there is no such part.
+ * "options", "switches", "settings", or "help-NAME", the help of one command.  Returns 0, or
+ * -ENOENT if there is no such part.
  */
 MUST_USE int help_man_part(FILE *out, const char *name);
 
