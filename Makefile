@@ -97,8 +97,8 @@ obj/vireo.schema.json: vireo
 # Tests can have the n-th of these fail: tests/support/fault.h.
 FAULT_CALLS := eventfd epoll_create1 epoll_ctl timerfd_create memfd_create ftruncate fallocate fstat \
 	fdatasync pread preadv preadv2 pwritev2 madvise pthread_create io_uring_queue_init \
-	io_uring_queue_init_params io_uring_register_files syscall ioctl open fcntl mmap \
-	munmap socket bind listen connect malloc calloc realloc strdup free
+	io_uring_queue_init_params io_uring_register_files io_uring_submit_and_wait syscall ioctl open \
+	fcntl mmap munmap socket bind listen connect malloc calloc realloc strdup free
 FAULT_LDFLAGS := $(patsubst %,-Wl$(comma)--wrap=%,$(FAULT_CALLS))
 
 define floor_rules

@@ -138,14 +138,28 @@ static void reap(struct io_batch *batch, unsigned n)
 	}
 }
 
-static unsigned run(struct io_batch *batch, struct io_batch_op *op, unsigned n, bool is_write)
+/*
+ * What the kernel did not look at must not be seen by it later: its owner does it otherwise.
+ * Nobody reads the tail but the kernel, in a call of ours.
+ */
+static void take_back(struct io_uring_sq *sq)
+{
+	unsigned head = *sq->khead;
+
+	sq->sqe_head = sq->sqe_tail = head;
+	*sq->ktail = head;
+}
+
+/* The kernel's reasons that may be gone the next time. */
+static bool is_shortage(int r)
+{
+	return r == -EAGAIN || r == -EBUSY || r == -ENOMEM;
+}
+
+static unsigned submit(struct io_batch *batch, unsigned n)
 {
 	unsigned n_begun = 0;
 
-	if (!batch->has_ring)
-		return 0;
-	for (unsigned i = 0; i < n; i++)
-		prepare(io_uring_get_sqe(&batch->ring), &op[i], is_write);
 	while (n_begun < n) {
 		int r = io_uring_submit_and_wait(&batch->ring, n - n_begun);
 
@@ -153,16 +167,30 @@ static unsigned run(struct io_batch *batch, struct io_batch_op *op, unsigned n, 
 			n_begun += (unsigned)r;
 			reap(batch, (unsigned)r);
 		}
-		if (r <= 0 && r != -EINTR)
-			break;
+		if (r > 0 || r == -EINTR)
+			continue;
+		take_back(&batch->ring.sq);
+		if (!is_shortage(r))
+			close_ring(batch);
+		break;
 	}
-	/*
-	 * What the kernel did not look at must not be seen by it later; and a file that does not
-	 * know RWF_NOWAIT did nothing.
-	 */
-	if (n_begun < n || op[0].result == -EOPNOTSUPP)
+	return n_begun;
+}
+
+static unsigned run(struct io_batch *batch, struct io_batch_op *op, unsigned n, bool is_write)
+{
+	if (!batch->has_ring)
+		return 0;
+	for (unsigned i = 0; i < n; i++)
+		prepare(io_uring_get_sqe(&batch->ring), &op[i], is_write);
+	unsigned n_done = submit(batch, n);
+
+	/* A file that does not know RWF_NOWAIT did nothing. */
+	if (n_done > 0 && op[0].result == -EOPNOTSUPP) {
 		close_ring(batch);
-	return n > 0 && op[0].result == -EOPNOTSUPP ? 0 : n_begun;
+		return 0;
+	}
+	return n_done;
 }
 
 unsigned io_batch_write(struct io_batch *batch, struct io_batch_op *op, unsigned n)

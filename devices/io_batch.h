@@ -32,8 +32,9 @@ void io_batch_destroy(struct io_batch *batch);
 
 /*
  * Write the 'n' operations (up to IO_BATCH_MAX) in their order; each gets its result.  Returns how
- * many were done; fewer than 'n' when the kernel is short of memory or the file cannot say -EAGAIN,
- * and then 0 from now on: the others have to be done one by one.  One thread at a time.
+ * many were done, those at the front: the others have to be done one by one.  Those are fewer than
+ * 'n' while the kernel is short of memory; and 0 from now on if the file cannot say -EAGAIN.  One
+ * thread at a time.
  */
 unsigned io_batch_write(struct io_batch *batch, struct io_batch_op *op, unsigned n);
 

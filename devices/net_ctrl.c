@@ -1,9 +1,8 @@
 #include "devices/net_ctrl.h"
 
-#include <errno.h>
 #include <string.h>
 
-#include "devices/net_impl.h"
+#include "devices/net_ctrl_impl.h"
 #include "vmm/base/error.h"
 #include "vmm/base/iov.h"
 #include "vmm/base/le.h"
@@ -23,18 +22,6 @@ enum ctrl_class {
 enum {
 	COMMAND_HEADER_LEN = 2,		/* class, command */
 	ANY_LEN = 0xff,
-	RESULT_MAX = 8,
-};
-
-/* A command that is carried out. */
-struct run {
-	struct virtio_net *net;
-	const struct chain *c;
-	size_t len;			/* of the data, behind class and command */
-	uint8_t command;
-	uint8_t data[16];		/* all of it for a command of fixed length */
-	uint8_t result[RESULT_MAX];
-	unsigned result_len;
 };
 
 /* --- filters --------------------------------------------------------------------------------- */
@@ -48,7 +35,7 @@ static bool change_filter(struct virtio_net *net, const struct net_filter *filte
 }
 
 /* Commands of the class are in the order of the modes. */
-static bool run_rx_mode(struct run *run)
+static bool run_rx_mode(struct net_ctrl_run *run)
 {
 	struct net_filter filter = run->net->ctrl.rules.filter;
 
@@ -58,7 +45,7 @@ static bool run_rx_mode(struct run *run)
 	return change_filter(run->net, &filter);
 }
 
-static bool run_mac_tables(struct run *run)
+static bool run_mac_tables(struct net_ctrl_run *run)
 {
 	struct net_filter filter = run->net->ctrl.rules.filter;
 
@@ -67,7 +54,7 @@ static bool run_mac_tables(struct run *run)
 	       change_filter(run->net, &filter);
 }
 
-static bool run_mac_address(struct run *run)
+static bool run_mac_address(struct net_ctrl_run *run)
 {
 	struct virtio_net *net = run->net;
 	struct net_filter filter = net->ctrl.rules.filter;
@@ -82,7 +69,7 @@ static bool run_mac_address(struct run *run)
 	return true;
 }
 
-static bool set_vlan(struct run *run, bool on)
+static bool set_vlan(struct net_ctrl_run *run, bool on)
 {
 	struct net_filter filter = run->net->ctrl.rules.filter;
 
@@ -90,12 +77,12 @@ static bool set_vlan(struct run *run, bool on)
 	       change_filter(run->net, &filter);
 }
 
-static bool run_vlan_add(struct run *run)
+static bool run_vlan_add(struct net_ctrl_run *run)
 {
 	return set_vlan(run, true);
 }
 
-static bool run_vlan_del(struct run *run)
+static bool run_vlan_del(struct net_ctrl_run *run)
 {
 	return set_vlan(run, false);
 }
@@ -111,7 +98,7 @@ static void clear_announce(struct virtio_net *net)
 	virtio_device_update_config(&net->dev, NET_CONFIG_STATUS, raw, sizeof(raw));
 }
 
-static bool run_announce_ack(struct run *run)
+static bool run_announce_ack(struct net_ctrl_run *run)
 {
 	clear_announce(run->net);
 	return true;
@@ -119,7 +106,7 @@ static bool run_announce_ack(struct run *run)
 
 /* --- queues in use --------------------------------------------------------------------------- */
 
-static bool run_pairs(struct run *run)
+static bool run_pairs(struct net_ctrl_run *run)
 {
 	struct net_rules next = run->net->ctrl.rules;
 
@@ -141,7 +128,7 @@ static unsigned pairs_of_rss(const struct net_rss *rss)
 	return n;
 }
 
-static bool run_rss(struct run *run)
+static bool run_rss(struct net_ctrl_run *run)
 {
 	struct net_rules next = run->net->ctrl.rules;
 
@@ -152,7 +139,7 @@ static bool run_rss(struct run *run)
 	return net_rules_change(run->net, &next) == 0;
 }
 
-static bool run_hash(struct run *run)
+static bool run_hash(struct net_ctrl_run *run)
 {
 	struct net_rules next = run->net->ctrl.rules;
 
@@ -192,7 +179,7 @@ static bool settle_offloads(struct features *f)
 	return true;
 }
 
-static bool run_offloads(struct run *run)
+static bool run_offloads(struct net_ctrl_run *run)
 {
 	struct virtio_net *net = run->net;
 	struct features wanted = { { load_le64(run->data) } };
@@ -202,145 +189,6 @@ static bool run_offloads(struct run *run)
 	    net_set_guest_offloads(net, wanted) < 0)
 		return false;
 	net->ctrl.guest_offloads = wanted;
-	return true;
-}
-
-/* --- coalescing ------------------------------------------------------------------------------ */
-
-/* An order to a pair's loop. */
-struct coalesce_call {
-	struct net_pair *pair;
-	bool is_tx;
-	bool is_default;		/* also for when the queue starts anew */
-	struct net_coalesce_params params;	/* to set, or as they are */
-	int r;
-	struct error_chain chain;
-};
-
-static struct net_coalesce *coalesce_of(struct net_pair *pair, bool is_tx)
-{
-	return is_tx ? &pair->ctrl.tx : &pair->ctrl.rx;
-}
-
-static void set_params(void *arg)
-{
-	struct coalesce_call *call = arg;
-	struct net_pair *pair = call->pair;
-	struct net_coalesce *c = coalesce_of(pair, call->is_tx);
-
-	error_clear();
-	call->r = 0;
-	if (c->q)
-		call->r = net_coalesce_set(c, pair->loop, call->params);
-	else if (!call->is_default)
-		call->r = -ENOENT;
-	if (call->r < 0)
-		error_save(&call->chain);
-	else if (call->is_default)
-		*(call->is_tx ? &pair->ctrl.tx_params : &pair->ctrl.rx_params) = call->params;
-}
-
-static void get_params(void *arg)
-{
-	struct coalesce_call *call = arg;
-	const struct net_coalesce *c = coalesce_of(call->pair, call->is_tx);
-
-	error_clear();
-	call->r = c->q ? 0 : -ENOENT;
-	call->params = c->params;
-	error_save(&call->chain);
-}
-
-static bool call_pair(struct coalesce_call *call, void (*fn)(void *arg))
-{
-	event_loop_call(call->pair->loop, fn, call);
-	if (call->r < 0)
-		error_restore(&call->chain);
-	return call->r == 0;
-}
-
-static struct net_coalesce_params load_params(const uint8_t *raw)
-{
-	return (struct net_coalesce_params){
-		.max_packets = load_le32(raw),
-		.max_usecs = load_le32(raw + 4),
-	};
-}
-
-/* All queues of a direction, or none: those that had it already get back what they had. */
-static bool set_direction(struct run *run, bool is_tx)
-{
-	struct virtio_net *net = run->net;
-	struct net_coalesce_params before[NET_MAX_PAIRS], params = load_params(run->data);
-	struct net_coalesce_params *fallback = is_tx ? &net->ctrl.tx_params : &net->ctrl.rx_params;
-	struct coalesce_call call = { .is_tx = is_tx };
-	unsigned n = 0;
-	bool ok = true;
-
-	for (; n < net->n_pairs && ok; n++) {
-		call.pair = &net->pair[n];
-		call_pair(&call, get_params);
-		before[n] = call.params;
-		call.is_default = true;
-		call.params = params;
-		ok = call_pair(&call, set_params);
-	}
-	if (ok) {
-		*fallback = params;
-		return true;
-	}
-	/* The last one did not change. */
-	while (--n > 0) {
-		call.pair = &net->pair[n - 1];
-		call.is_default = true;
-		call.params = *fallback;
-		call_pair(&call, set_params);
-		call.is_default = false;
-		call.params = before[n - 1];
-		call_pair(&call, set_params);
-	}
-	return false;
-}
-
-static bool run_coalesce_tx(struct run *run)
-{
-	return set_direction(run, true);
-}
-
-static bool run_coalesce_rx(struct run *run)
-{
-	return set_direction(run, false);
-}
-
-/* The data queue that the command names.  Returns false if there is none of that index. */
-static bool find_queue(const struct run *run, struct coalesce_call *call)
-{
-	unsigned index = load_le16(run->data);
-
-	if (index >= 2 * run->net->n_pairs)
-		return false;
-	call->pair = &run->net->pair[index / 2];
-	call->is_tx = index % 2 != 0;
-	return true;
-}
-
-static bool run_coalesce_queue(struct run *run)
-{
-	struct coalesce_call call = { .params = load_params(run->data + 4) };
-
-	return find_queue(run, &call) && call_pair(&call, set_params);
-}
-
-static bool run_get_coalesce(struct run *run)
-{
-	struct coalesce_call call = { 0 };
-
-	if (run->c->in_len < 1 + RESULT_MAX || !find_queue(run, &call) ||
-	    !call_pair(&call, get_params))
-		return false;
-	store_le32(run->result, call.params.max_packets);
-	store_le32(run->result + 4, call.params.max_usecs);
-	run->result_len = RESULT_MAX;
 	return true;
 }
 
@@ -354,7 +202,7 @@ static const struct command {
 	uint8_t class, command;
 	uint8_t feature;
 	uint8_t len;
-	bool (*run)(struct run *run);
+	bool (*run)(struct net_ctrl_run *run);
 } commands[] = {
 	{ CLASS_RX, NET_FILTER_PROMISC, VIRTIO_NET_F_CTRL_RX, 1, run_rx_mode },
 	{ CLASS_RX, NET_FILTER_ALLMULTI, VIRTIO_NET_F_CTRL_RX, 1, run_rx_mode },
@@ -371,10 +219,10 @@ static const struct command {
 	{ CLASS_MQ, 1, VIRTIO_NET_F_RSS, ANY_LEN, run_rss },
 	{ CLASS_MQ, 2, VIRTIO_NET_F_HASH_REPORT, ANY_LEN, run_hash },
 	{ CLASS_GUEST_OFFLOADS, 0, VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, 8, run_offloads },
-	{ CLASS_NOTF_COAL, 0, VIRTIO_NET_F_NOTF_COAL, 8, run_coalesce_tx },
-	{ CLASS_NOTF_COAL, 1, VIRTIO_NET_F_NOTF_COAL, 8, run_coalesce_rx },
-	{ CLASS_NOTF_COAL, 2, VIRTIO_NET_F_VQ_NOTF_COAL, 12, run_coalesce_queue },
-	{ CLASS_NOTF_COAL, 3, VIRTIO_NET_F_VQ_NOTF_COAL, 4, run_get_coalesce },
+	{ CLASS_NOTF_COAL, 0, VIRTIO_NET_F_NOTF_COAL, 8, net_ctrl_coalesce_tx },
+	{ CLASS_NOTF_COAL, 1, VIRTIO_NET_F_NOTF_COAL, 8, net_ctrl_coalesce_rx },
+	{ CLASS_NOTF_COAL, 2, VIRTIO_NET_F_VQ_NOTF_COAL, 12, net_ctrl_coalesce_queue },
+	{ CLASS_NOTF_COAL, 3, VIRTIO_NET_F_VQ_NOTF_COAL, 4, net_ctrl_coalesce_get },
 };
 
 static const struct command *find_command(const struct virtio_net *net, const uint8_t header[2])
@@ -386,7 +234,7 @@ static const struct command *find_command(const struct virtio_net *net, const ui
 	return NULL;
 }
 
-static bool run_command(struct run *run)
+static bool run_command(struct net_ctrl_run *run)
 {
 	const struct chain *c = run->c;
 	const struct command *command;
@@ -424,7 +272,7 @@ static void report_refusal(struct virtio_net *net, const struct chain *c)
  */
 uint32_t net_ctrl_handle(struct virtio_net *net, const struct chain *c)
 {
-	struct run run = { .net = net, .c = c };
+	struct net_ctrl_run run = { .net = net, .c = c };
 	uint8_t ack;
 
 	if (c->in_len < sizeof(ack))
@@ -521,15 +369,4 @@ void net_ctrl_mac_changed(struct virtio_net *net)
 		log_guest(&net->dev.log, LOG_WARNING, "%s: %s", net->dev.name, error_text());
 		error_clear();
 	}
-}
-
-void net_ctrl_pair_start(struct net_pair *pair, bool is_tx, struct virtqueue *q)
-{
-	net_coalesce_start(coalesce_of(pair, is_tx), q, pair->loop,
-			   is_tx ? pair->ctrl.tx_params : pair->ctrl.rx_params);
-}
-
-void net_ctrl_pair_stop(struct net_pair *pair, bool is_tx)
-{
-	net_coalesce_stop(coalesce_of(pair, is_tx));
 }

@@ -12,9 +12,10 @@ static void carry_out(struct event_post *post)
 	struct net_command *command = &net->command;
 
 	machine_lock(net->dev.machine);
-	if (command->is_out) {
+	/* Acquire: then the chain is that of the command, also if it is a later session's. */
+	if (atomic_load_explicit(&command->is_out, memory_order_acquire)) {
 		command->written = net_ctrl_handle(net, &command->chain);
-		command->is_out = false;
+		atomic_store_explicit(&command->is_out, false, memory_order_relaxed);
 		event_loop_post(local_loop(net->datapath, command->index), &command->back);
 	}
 	machine_unlock(net->dev.machine);
@@ -33,14 +34,17 @@ static void bring_back(struct event_post *post)
 	local_queue_resume(net->datapath, command->index);
 }
 
+void net_ctrl_queue_init(struct virtio_net *net)
+{
+	net->command.go.fn = carry_out;
+	net->command.back.fn = bring_back;
+}
+
+/* The posts stay as they are: the main loop may just be taking one of an earlier session. */
 void net_ctrl_queue_start(struct virtio_net *net, unsigned index, struct virtqueue *q)
 {
-	net->command = (struct net_command){
-		.vq = q,
-		.index = index,
-		.go = { .fn = carry_out },
-		.back = { .fn = bring_back },
-	};
+	net->command.vq = q;
+	net->command.index = index;
 }
 
 void net_ctrl_queue_run(struct virtio_net *net)
@@ -50,7 +54,8 @@ void net_ctrl_queue_run(struct virtio_net *net)
 	if (command->is_busy || virtqueue_pop(command->vq, &command->chain) != VQ_CHAIN)
 		return;
 	command->is_busy = true;
-	command->is_out = true;
+	/* Not only the post says so: one of an earlier session may still be under way. */
+	atomic_store_explicit(&command->is_out, true, memory_order_release);
 	event_loop_post(net->dev.machine->main_loop, &command->go);
 }
 
@@ -63,13 +68,15 @@ void net_ctrl_queue_stop(struct virtio_net *net)
 {
 	struct net_command *command = &net->command;
 
-	if (command->is_busy && command->is_out) {
+	bool is_out = atomic_load_explicit(&command->is_out, memory_order_relaxed);
+
+	if (command->is_busy && is_out) {
 		virtqueue_unpop(command->vq, &command->chain);
 	} else if (command->is_busy) {
 		virtqueue_push(command->vq, command->chain.head, command->written);
 		virtqueue_flush(command->vq);
 	}
-	command->is_out = false;
+	atomic_store_explicit(&command->is_out, false, memory_order_relaxed);
 	command->is_busy = false;
 	command->vq = NULL;
 	event_loop_unpost(local_loop(net->datapath, command->index), &command->back);

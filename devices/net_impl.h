@@ -98,7 +98,8 @@ struct net_command {
 	struct event_post go, back;
 	struct chain chain;
 	uint32_t written;
-	bool is_out;			/* machine lock: 'chain' waits to be carried out */
+	/* 'chain' waits to be carried out.  Owner loop sets it; cleared under the machine lock. */
+	atomic_bool is_out;
 	bool is_busy;			/* owner loop */
 };
 
@@ -151,6 +152,7 @@ void net_tx_start(struct net_pair *pair, struct virtqueue *q);
 void net_tx_stop(struct net_pair *pair);
 void net_tx_run(struct net_pair *pair);
 
+void net_ctrl_queue_init(struct virtio_net *net);	/* control path, once */
 void net_ctrl_queue_start(struct virtio_net *net, unsigned index, struct virtqueue *q);
 void net_ctrl_queue_run(struct virtio_net *net);
 void net_ctrl_queue_stop(struct virtio_net *net);

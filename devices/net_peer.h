@@ -56,7 +56,10 @@ struct net_peer_ops {
 	 * the driver changes it (CTRL_GUEST_OFFLOADS).  Returns 0 or -errno with an error chain.
 	 */
 	int (*set_offloads)(struct net_peer *peer, struct features features);
-	/* How many pairs the driver uses now (MQ), 1 to n_pairs; the others receive nothing. */
+	/*
+	 * How many pairs the driver uses now (MQ), 1 to n_pairs; the others receive nothing.
+	 * Returns 0, or -errno with an error chain: nothing has changed then.
+	 */
 	int (*set_pairs)(struct net_peer *peer, unsigned n);
 	/*
 	 * Optional: drop what the program of the classic packet filter ('n' instructions, borrowed)
@@ -128,6 +131,17 @@ struct net_tap_config {
  * fix.  Returns 0 and an owned peer, or -errno with an error chain.
  */
 MUST_USE int net_tap_create(struct net_peer **out, const struct net_tap_config *config);
+
+/* The name of the interface behind 'fd', an open tap; empty if it is none.  Any thread. */
+enum { NET_TAP_NAME_SIZE = 16 };
+void net_tap_name(int fd, char name[NET_TAP_NAME_SIZE]);
+
+/*
+ * Does this host have taps for this user, and may he make one ('may_make'; it is gone at once)?
+ * Returns 0, or the -errno of opening /dev/net/tun with the fix in 'fix', which is never NULL then;
+ * no error chain.
+ */
+MUST_USE int net_tap_probe(bool *may_make, const char **fix);
 
 /* The ioctl requests of a tap that runs, for the sandbox. */
 extern const unsigned long net_tap_requests[];

@@ -2,20 +2,18 @@
  * Frames from the peer into the driver's buffers, without a copy: a frame is read straight into the
  * chains that the driver offered, which for the time of the read are followed by 64 KiB of our own
  * (the spill), so that no frame is lost because too little was offered.  The header is read apart,
- * judged, and written by us.
+ * judged, and written by us.  Several frames at once: net_rx_batch.c.
  *
  * virtio-v1.4 5.1.6.3 "Setting Up Receive Buffers", 5.1.6.4 "Processing of Incoming Packets"
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "devices/net_impl.h"
+#include "devices/net_rx_impl.h"
 #include "vmm/base/error.h"
 #include "vmm/base/iov.h"
 
 enum {
-	SPILL_SIZE = NET_FRAME_MAX + 1,	/* what fills it was too long */
 	WANT_MIN = NET_HEADER_LEN + 1500 + NET_ETHERNET_TAGGED,
 	WANT_MAX = NET_HEADER_MAX + NET_FRAME_MAX,
 	/*
@@ -23,7 +21,6 @@ enum {
 	 * read that finds nothing costs four times what it saves when it finds something.
 	 */
 	STREAK_PER_READ = 8,
-	SLOT_IOV = 8,			/* header, pieces of one chain, spill */
 };
 
 static unsigned rx_index(const struct net_pair *pair)
@@ -33,25 +30,8 @@ static unsigned rx_index(const struct net_pair *pair)
 
 /* --- one frame ------------------------------------------------------------------------------- */
 
-/* Where a frame is read to. */
-struct landing {
-	uint8_t header[NET_HEADER_MAX];
-	struct iovec *iov;		/* header, room in chains, spill */
-	unsigned n;
-	size_t room;			/* that chains have for the frame */
-	uint8_t *spill;			/* then comes this */
-};
-
-/* One that is read together with others, into one chain. */
-struct net_rx_slot {
-	struct landing landing;
-	struct iovec iov[SLOT_IOV];
-	bool has_frame;
-	size_t len;			/* of it */
-};
-
 /* Add a chain, without 'skip' bytes that are the header's.  Returns what is left of those. */
-static size_t land_on(struct landing *l, const struct chain *c, size_t skip)
+static size_t land_on(struct net_landing *l, const struct chain *c, size_t skip)
 {
 	for (unsigned k = 0; k < c->n_in && l->n < NET_IOV_MAX - 1; k++) {
 		struct iovec v = c->in[k];
@@ -60,14 +40,13 @@ static size_t land_on(struct landing *l, const struct chain *c, size_t skip)
 		skip -= cut;
 		if (v.iov_len == cut)
 			continue;
-		l->iov[l->n++] = (struct iovec){ (char *)v.iov_base + cut, v.iov_len - cut };
+		l->n = iov_add(l->iov, l->n, (char *)v.iov_base + cut, v.iov_len - cut);
 		l->room += v.iov_len - cut;
 	}
 	return skip;
 }
 
-/* Chains number 'first' to 'first + n - 1' of the stash, and the spill. */
-static void prepare_landing(struct net_pair *pair, struct landing *l, unsigned first, unsigned n)
+void net_landing_prepare(struct net_pair *pair, struct net_landing *l, unsigned first, unsigned n)
 {
 	size_t skip = pair->net->header_len;
 
@@ -76,7 +55,7 @@ static void prepare_landing(struct net_pair *pair, struct landing *l, unsigned f
 	l->room = 0;
 	for (unsigned i = first; i < first + n; i++)
 		skip = land_on(l, &pair->rx.stash.chain[i], skip);
-	l->iov[l->n++] = (struct iovec){ l->spill, SPILL_SIZE };
+	l->iov[l->n++] = (struct iovec){ l->spill, NET_SPILL_SIZE };
 }
 
 /* What is offered to the next frame follows the size of those that come. */
@@ -119,7 +98,7 @@ static bool hand_over(struct net_pair *pair, struct net_header *header, const ui
 }
 
 /* The verdict on a frame of 'len' bytes that was read. */
-static bool take_frame(struct net_pair *pair, const struct landing *l, size_t len)
+static bool take_frame(struct net_pair *pair, const struct net_landing *l, size_t len)
 {
 	struct virtio_net *net = pair->net;
 	uint8_t head[NET_FRAME_HEAD];
@@ -152,24 +131,21 @@ static bool take_frame(struct net_pair *pair, const struct landing *l, size_t le
 	return false;
 }
 
-enum step { STEP_FRAME, STEP_NOTHING, STEP_LOST };
-
-/* What 'receive' said; 'len' is set for a frame. */
-static enum step judge_result(struct net_pair *pair, ssize_t r, size_t *len)
+enum net_rx_step net_rx_judge(struct net_pair *pair, ssize_t r, size_t *len)
 {
 	unsigned header_len = pair->net->header_len;
 
 	*len = 0;
 	if (r == 0)
-		return STEP_NOTHING;
+		return NET_RX_NOTHING;
 	if (r < 0 && r != -EMSGSIZE)
-		return STEP_LOST;
+		return NET_RX_LOST;
 	if (r > (ssize_t)header_len)
 		*len = (size_t)r - header_len;
-	return STEP_FRAME;
+	return NET_RX_FRAME;
 }
 
-static void take_and_count(struct net_pair *pair, const struct landing *l, size_t len)
+void net_rx_take(struct net_pair *pair, const struct net_landing *l, size_t len)
 {
 	struct net_rx *rx = &pair->rx;
 
@@ -180,139 +156,24 @@ static void take_and_count(struct net_pair *pair, const struct landing *l, size_
 		rx->count.dropped++;
 }
 
-static enum step receive_frame(struct net_pair *pair, size_t *len)
+enum net_rx_step net_rx_one(struct net_pair *pair, size_t *len)
 {
 	struct net_peer *peer = pair->net->peer;
 	struct net_rx *rx = &pair->rx;
-	struct landing l = { .iov = rx->iov, .spill = rx->spill };
+	struct net_landing l = { .iov = rx->iov, .spill = rx->spill };
 
-	prepare_landing(pair, &l, 0, rx->stash.n);
+	net_landing_prepare(pair, &l, 0, rx->stash.n);
 	ssize_t r = peer->ops->receive(peer, pair->number, l.iov, l.n);
-	enum step step = judge_result(pair, r, len);
+	enum net_rx_step step = net_rx_judge(pair, r, len);
 
-	if (step == STEP_FRAME)
-		take_and_count(pair, &l, *len);
-	rx->streak = step == STEP_FRAME ? rx->streak + 1 : 0;
+	if (step == NET_RX_FRAME)
+		net_rx_take(pair, &l, *len);
+	rx->streak = step == NET_RX_FRAME ? rx->streak + 1 : 0;
 	return step;
 }
 
-/* --- several frames -------------------------------------------------------------------------- */
-
-/*
- * How many frames to read together now.  Only where a frame may go on in further buffers, so that
- * one that is larger than those before it still fits, and only where the driver does not want its
- * buffers back in order, as those are not neighbours.
- */
-static unsigned batch_size(const struct net_pair *pair)
-{
-	const struct virtio_net *net = pair->net;
-
-	if (!net->peer->ops->receive_many || !net->is_merging ||
-	    features_has(&net->accepted, VIRTIO_F_IN_ORDER))
-		return 1;
-	return (unsigned)min_u64(pair->rx.streak / STREAK_PER_READ, NET_PEER_BATCH);
-}
-
-/* A chain for each, if there are so many that suit.  Returns how many there are. */
-static unsigned prepare_slots(struct net_pair *pair, unsigned n)
-{
-	struct net_rx *rx = &pair->rx;
-	struct net_stash *stash = &rx->stash;
-
-	for (unsigned i = 0; i < n; i++) {
-		struct net_rx_slot *slot = &rx->slot[i];
-		const struct chain *c = &stash->chain[i];
-
-		if (i == stash->n && !net_stash_fill(stash, stash->room + 1))
-			return i;
-		if (i == stash->n || c->in_len < rx->want || c->n_in > SLOT_IOV - 2)
-			return i;
-		slot->landing.iov = slot->iov;
-		slot->landing.spill = rx->spills + (size_t)i * SPILL_SIZE;
-		prepare_landing(pair, &slot->landing, i, 1);
-	}
-	return n;
-}
-
-/* Out of the chains, which are needed for the frames before: all into the spill. */
-static void lift_frames(struct net_rx_slot *slot, unsigned n)
-{
-	for (; n > 0; slot++, n--) {
-		struct landing *l = &slot->landing;
-		size_t here = min_u64(slot->len, l->room);
-
-		if (slot->len == 0 || slot->len > NET_FRAME_MAX)
-			continue;
-		memmove(l->spill + here, l->spill, slot->len - here);
-		iov_read(l->iov + 1, l->n - 1, 0, l->spill, here);
-		l->iov[1] = (struct iovec){ l->spill, slot->len };
-		l->n = 2;
-		l->room = 0;
-	}
-}
-
-/*
- * Each frame lies in the chain that is its turn, as long as none before it was dropped or took more
- * than one.  From there on all are copied.
- */
-static void take_slots(struct net_pair *pair, unsigned n)
-{
-	struct net_rx *rx = &pair->rx;
-	bool lifted = false;
-
-	for (unsigned i = 0; i < n; i++) {
-		struct net_rx_slot *slot = &rx->slot[i];
-		unsigned n_stash = rx->stash.n;
-
-		if (!lifted && pair->net->header_len + slot->len > rx->stash.chain[0].in_len) {
-			lift_frames(slot + 1, n - i - 1);
-			lifted = true;
-		}
-		if (slot->has_frame)
-			take_and_count(pair, &slot->landing, slot->len);
-		if (!lifted && rx->stash.n != n_stash - 1) {
-			lift_frames(slot + 1, n - i - 1);
-			lifted = true;
-		}
-	}
-}
-
-/* Up to 'n' frames; 'len' is the sum of their lengths, and *n how many there were. */
-static enum step receive_frames(struct net_pair *pair, unsigned *n, size_t *len)
-{
-	struct net_peer *peer = pair->net->peer;
-	struct net_peer_frame frame[NET_PEER_BATCH];
-	ssize_t result[NET_PEER_BATCH];
-	struct net_rx *rx = &pair->rx;
-	unsigned n_slots = prepare_slots(pair, *n), n_came = 0;
-	bool is_lost = false;
-
-	if (n_slots < 2) {
-		*n = 1;
-		return receive_frame(pair, len);
-	}
-	for (unsigned i = 0; i < n_slots; i++)
-		frame[i] = (struct net_peer_frame){ rx->slot[i].iov, rx->slot[i].landing.n };
-	peer->ops->receive_many(peer, pair->number, frame, result, n_slots);
-	*len = 0;
-	for (unsigned i = 0; i < n_slots; i++) {
-		enum step step = judge_result(pair, result[i], &rx->slot[i].len);
-
-		is_lost |= step == STEP_LOST;
-		rx->slot[i].has_frame = step == STEP_FRAME;
-		n_came += rx->slot[i].has_frame;
-		*len += rx->slot[i].len;
-	}
-	take_slots(pair, n_slots);
-	rx->streak = n_came == n_slots ? rx->streak + n_came : 0;
-	*n = n_came;
-	if (is_lost)
-		return STEP_LOST;
-	return n_came > 0 ? STEP_FRAME : STEP_NOTHING;
-}
-
 /* Nobody is there to have it: the cable is out, or the ring is. */
-static enum step discard_frame(struct net_pair *pair, size_t *len)
+static enum net_rx_step discard_frame(struct net_pair *pair, size_t *len)
 {
 	struct net_peer *peer = pair->net->peer;
 	uint8_t header[NET_HEADER_MAX], frame[64];
@@ -320,9 +181,9 @@ static enum step discard_frame(struct net_pair *pair, size_t *len)
 		{ header, pair->net->header_len }, { frame, sizeof(frame) }
 	};
 	ssize_t r = peer->ops->receive(peer, pair->number, iov, ARRAY_SIZE(iov));
-	enum step step = judge_result(pair, r, len);
+	enum net_rx_step step = net_rx_judge(pair, r, len);
 
-	if (step == STEP_FRAME)
+	if (step == NET_RX_FRAME)
 		pair->rx.count.dropped++;
 	return step;
 }
@@ -356,7 +217,22 @@ static void feed(struct net_pair *pair)
 	look_at_peer(pair, true);
 }
 
-static enum step run_step(struct net_pair *pair, unsigned *n, size_t *len)
+/*
+ * How many frames to read together now.  More than one only where a frame may go on in further
+ * buffers, so that one that is larger than those before it still fits, and only where the driver
+ * does not want its buffers back in order, as those are not neighbours.
+ */
+static unsigned batch_size(const struct net_pair *pair)
+{
+	const struct virtio_net *net = pair->net;
+
+	if (!net->peer->ops->receive_many || !net->is_merging ||
+	    features_has(&net->accepted, VIRTIO_F_IN_ORDER))
+		return 1;
+	return (unsigned)min_u64(pair->rx.streak / STREAK_PER_READ, NET_PEER_BATCH);
+}
+
+static enum net_rx_step run_step(struct net_pair *pair, unsigned *n, size_t *len)
 {
 	struct net_rx *rx = &pair->rx;
 
@@ -364,7 +240,7 @@ static enum step run_step(struct net_pair *pair, unsigned *n, size_t *len)
 	*len = 0;
 	if (!rx->vq && rx->holds) {
 		starve(pair);
-		return STEP_NOTHING;
+		return NET_RX_NOTHING;
 	}
 	if (!rx->vq || !atomic_load_explicit(&pair->net->link_up, memory_order_relaxed)) {
 		feed(pair);
@@ -372,11 +248,11 @@ static enum step run_step(struct net_pair *pair, unsigned *n, size_t *len)
 	}
 	if (!net_stash_fill(&rx->stash, rx->want)) {
 		starve(pair);
-		return STEP_NOTHING;
+		return NET_RX_NOTHING;
 	}
 	feed(pair);
 	*n = batch_size(pair);
-	return *n > 1 ? receive_frames(pair, n, len) : receive_frame(pair, len);
+	return *n > 1 ? net_rx_several(pair, n, len) : net_rx_one(pair, len);
 }
 
 /* The driver ends the ring: what comes from now on is not for whoever comes next. */
@@ -392,11 +268,11 @@ bool net_rx_run(struct net_pair *pair)
 	unsigned n = 0, n_came, n_told = 0;
 
 	while (n < NET_FRAMES_PER_TURN && bytes < NET_BYTES_PER_TURN) {
-		enum step step = run_step(pair, &n_came, &len);
+		enum net_rx_step step = run_step(pair, &n_came, &len);
 
-		if (step == STEP_LOST)
+		if (step == NET_RX_LOST)
 			net_peer_lost(pair);
-		if (step != STEP_FRAME)
+		if (step != NET_RX_FRAME)
 			break;
 		bytes += len;
 		n += n_came;
@@ -447,7 +323,7 @@ void net_rx_drop(struct net_pair *pair)
 	size_t len;
 
 	for (unsigned n = 0; n < NET_DROPS_MAX; n++)
-		if (discard_frame(pair, &len) != STEP_FRAME)
+		if (discard_frame(pair, &len) != NET_RX_FRAME)
 			return;
 }
 
@@ -467,10 +343,10 @@ int net_rx_open(struct net_pair *pair)
 
 	rx->iov = calloc(NET_IOV_MAX, sizeof(*rx->iov));
 	/* The first is for frames that are read alone; touched when it is needed. */
-	rx->spill = malloc((size_t)SPILL_SIZE * (1 + NET_PEER_BATCH));
+	rx->spill = malloc((size_t)NET_SPILL_SIZE * (1 + NET_PEER_BATCH));
 	rx->slot = calloc(NET_PEER_BATCH, sizeof(*rx->slot));
 	if (rx->iov && rx->spill && rx->slot) {
-		rx->spills = rx->spill + SPILL_SIZE;
+		rx->spills = rx->spill + NET_SPILL_SIZE;
 		return 0;
 	}
 	net_rx_close(pair);

@@ -16,7 +16,6 @@ struct net_vhost {
 	struct datapath *frames;	/* the kernel; all queues but the last */
 	struct datapath *ctrl;		/* in process; all queues, of which one is enabled */
 	struct datapath *was;		/* what net->datapath was, while this is started */
-	bool started;
 	struct datapath_queue queue[QUEUES_MAX];	/* scratch of a start */
 };
 
@@ -93,8 +92,10 @@ static const char *path_untold(struct datapath *dp, unsigned bit)
 	return frames->ops->untold(frames, bit);
 }
 
-static void stop_both(struct net_vhost *p)
+static void stop_both(struct datapath *dp)
 {
+	struct net_vhost *p = from_base(dp);
+
 	p->frames->ops->stop(p->frames);
 	p->ctrl->ops->stop(p->ctrl);
 	p->net->datapath = p->was;
@@ -115,7 +116,6 @@ static int start_frames(struct net_vhost *p, const struct datapath_start *start)
 static int path_start(struct datapath *dp, const struct datapath_start *start)
 {
 	struct net_vhost *p = from_base(dp);
-	struct error_chain chain;
 
 	net_take_features(p->net, start->features);
 	p->was = p->net->datapath;
@@ -126,24 +126,13 @@ static int path_start(struct datapath *dp, const struct datapath_start *start)
 
 	if (r == 0)
 		r = start_frames(p, start);
-	if (r < 0) {
-		error_save(&chain);
-		stop_both(p);
-		error_restore(&chain);
-		return r;
-	}
-	p->started = true;
-	return 0;
+	return datapath_end_start(dp, r, stop_both);
 }
 
 static void path_stop(struct datapath *dp)
 {
-	struct net_vhost *p = from_base(dp);
-
-	if (!p->started)
-		return;
-	p->started = false;
-	stop_both(p);
+	if (datapath_begin_stop(dp))
+		stop_both(dp);
 }
 
 static void path_prepare_stop(struct datapath *dp, unsigned queue)

@@ -1,7 +1,6 @@
 /*
- * A tap of the host as the other end of the cable.  The host's kernel reads and writes the same
- * header as the driver does, so a frame is one readv(2) or writev(2) of the guest's own memory.
- * How it is opened: tap_open.c.
+ * A tap of the host as the other end of the cable: its queues and sessions.  How it is opened:
+ * tap_open.c; how frames go: tap_frames.c.
  *
  * What frames may look like that come from it (TUNSETOFFLOAD) follows from what the driver
  * accepted: nothing before a start, nothing after a stop.
@@ -38,25 +37,7 @@ const unsigned long net_tap_requests[] = {
 };
 const unsigned net_tap_requests_len = ARRAY_SIZE(net_tap_requests);
 
-static struct tap *to_tap(struct net_peer *peer)
-{
-	return container_of(peer, struct tap, base);
-}
-
 /* --- watching, on the pair's loop ------------------------------------------------------------ */
-
-static uint32_t wanted_events(const struct tap_queue *q)
-{
-	return (q->wants_readable ? EPOLLIN : 0u) | (q->wants_writable ? EPOLLOUT : 0u);
-}
-
-/* The interface was deleted: an end that comes once, however often one looks. */
-static int lose(struct tap_queue *q)
-{
-	event_loop_remove(&q->source);
-	q->is_lost = true;
-	return -ENODEV;
-}
 
 static void on_event(struct event_source *source, uint32_t events)
 {
@@ -64,14 +45,14 @@ static void on_event(struct event_source *source, uint32_t events)
 	const struct net_peer_start *start = &q->tap->start;
 
 	if (events & (EPOLLERR | EPOLLHUP)) {
-		lose(q);
+		tap_lose(q);
 		if (start->lost)
 			start->lost(start->arg, q->number);
 		return;
 	}
 	if (events & EPOLLOUT) {
 		q->wants_writable = false;
-		event_loop_modify(source, wanted_events(q));
+		event_loop_modify(source, tap_wanted_events(q));
 		start->writable(start->arg, q->number);
 	}
 	if (events & EPOLLIN && q->wants_readable)
@@ -90,7 +71,7 @@ static void watch(void *arg)
 	struct tap_queue *q = call->q;
 
 	q->source = (struct event_source){ .fd = q->fd, .fn = on_event };
-	call->r = event_loop_add(q->loop, &q->source, wanted_events(q));
+	call->r = event_loop_add(q->loop, &q->source, tap_wanted_events(q));
 	if (call->r < 0)
 		error_save(&call->chain);
 	else
@@ -143,32 +124,87 @@ static int set_attached(struct tap_queue *q, bool attached)
 			 q->number, q->tap->ifname);
 }
 
+static int attach_queue(struct tap_queue *q)
+{
+	struct error_chain chain;
+	int r = set_attached(q, true);
+
+	if (r == 0)
+		r = watch_queue(q);
+	if (r < 0) {
+		error_save(&chain);
+		(void)set_attached(q, false);
+		error_restore(&chain);
+	}
+	return r;
+}
+
+/* In this order: one that is watched and not attached looks like a tap that was deleted. */
+static int detach_queue(struct tap_queue *q)
+{
+	struct error_chain chain;
+
+	unwatch_queue(q);
+	int r = set_attached(q, false);
+	if (r < 0) {
+		error_save(&chain);
+		(void)watch_queue(q);
+		error_restore(&chain);
+	}
+	return r;
+}
+
+static int use_queue(struct tap_queue *q, bool want)
+{
+	if (q->is_attached == want)
+		return 0;
+	return want ? attach_queue(q) : detach_queue(q);
+}
+
+static void give_up(void *arg)
+{
+	struct tap_queue *q = arg;
+	const struct net_peer_start *start = &q->tap->start;
+
+	q->is_lost = true;
+	if (start->lost)
+		start->lost(start->arg, q->number);
+}
+
+/* As they were; one that cannot be is at its end, and the driver shall know. */
+static void restore_queues(struct tap *tap, const bool *was)
+{
+	struct error_chain chain;
+
+	error_save(&chain);
+	for (unsigned i = 1; i < tap->n_running; i++) {
+		struct tap_queue *q = &tap->queue[i];
+
+		(void)use_queue(q, was[i]);
+		if (was[i] && !q->is_attached)
+			event_loop_call(q->loop, give_up, q);
+	}
+	error_restore(&chain);
+}
+
 static int tap_set_pairs(struct net_peer *peer, unsigned n)
 {
-	struct tap *tap = to_tap(peer);
+	struct tap *tap = tap_of(peer);
+	bool was[TAP_MAX_QUEUES];
 	int r = 0;
 
-	for (unsigned i = 1; i < tap->n_running && r == 0; i++) {
-		struct tap_queue *q = &tap->queue[i];
-		bool want = i < n;
-
-		if (q->is_attached == want)
-			continue;
-		if (!want) {
-			unwatch_queue(q);
-			r = set_attached(q, false);
-		} else {
-			r = set_attached(q, true);
-			if (r == 0)
-				r = watch_queue(q);
-		}
-	}
+	for (unsigned i = 1; i < tap->n_running; i++)
+		was[i] = tap->queue[i].is_attached;
+	for (unsigned i = 1; i < tap->n_running && r == 0; i++)
+		r = use_queue(&tap->queue[i], i < n);
+	if (r < 0)
+		restore_queues(tap, was);
 	return r;
 }
 
 static int tap_set_offloads(struct net_peer *peer, struct features features)
 {
-	struct tap *tap = to_tap(peer);
+	struct tap *tap = tap_of(peer);
 	unsigned flags = tap_offload_flags(features);
 
 	if (ioctl(tap->queue[0].fd, TUNSETOFFLOAD, (unsigned long)flags) < 0)
@@ -179,7 +215,7 @@ static int tap_set_offloads(struct net_peer *peer, struct features features)
 /* Frames that wait at a queue already were let through before. */
 static int tap_set_filter(struct net_peer *peer, const struct sock_filter *prog, unsigned n)
 {
-	struct tap *tap = to_tap(peer);
+	struct tap *tap = tap_of(peer);
 	struct sock_fprog fprog = { .len = (unsigned short)n, .filter = tap->filter };
 	int r;
 
@@ -201,7 +237,7 @@ static void tap_set_link(struct net_peer *peer, bool up)
 	int value = up;
 
 	/* Old kernels have no such request: frames stop all the same. */
-	(void)ioctl(to_tap(peer)->queue[0].fd, TUNSETCARRIER, &value);
+	(void)ioctl(tap_of(peer)->queue[0].fd, TUNSETCARRIER, &value);
 }
 
 /* --- session --------------------------------------------------------------------------------- */
@@ -232,7 +268,7 @@ static int set_header(struct tap *tap, unsigned len)
 
 static void tap_stop(struct net_peer *peer)
 {
-	struct tap *tap = to_tap(peer);
+	struct tap *tap = tap_of(peer);
 
 	if (!tap->is_running)
 		return;
@@ -249,7 +285,7 @@ static void tap_stop(struct net_peer *peer)
 
 static int tap_start(struct net_peer *peer, const struct net_peer_start *start)
 {
-	struct tap *tap = to_tap(peer);
+	struct tap *tap = tap_of(peer);
 	int r = set_header(tap, start->header_len);
 
 	if (r < 0)
@@ -275,146 +311,16 @@ static int tap_start(struct net_peer *peer, const struct net_peer_start *start)
 	return r;
 }
 
-/* --- frames, on the pair's loop -------------------------------------------------------------- */
-
-/* EBADFD: the descriptor has no interface any more. */
-static int tap_send(struct net_peer *peer, unsigned pair, const struct iovec *iov, unsigned n)
-{
-	struct tap_queue *q = &to_tap(peer)->queue[pair];
-	ssize_t r;
-
-	if (!q->is_attached)
-		return q->is_lost ? -ENODEV : 0;
-	do
-		r = writev(q->fd, iov, (int)n);
-	while (r < 0 && errno == EINTR);
-	if (r >= 0)
-		return 0;
-	if (errno == EBADFD)
-		return lose(q);
-	if (errno != EAGAIN)
-		/* It is down, or the kernel does not like the frame, or has no memory. */
-		return 0;
-	q->wants_writable = true;
-	event_loop_modify(&q->source, wanted_events(q));
-	return -EAGAIN;
-}
-
-/* What the kernel said to a frame of several: is the tap still there, and had it room? */
-static int judge_sent(struct tap_queue *q, ssize_t r)
-{
-	if (r == -EBADFD)
-		return lose(q);
-	if (r == -EAGAIN) {
-		/* Those behind it may have gone: from now on one by one, so that it can wait. */
-		io_batch_destroy(q->batch);
-		q->batch = NULL;
-	}
-	return 0;
-}
-
-static int send_one_by_one(struct net_peer *peer, unsigned pair,
-			   const struct net_peer_frame *frame, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++) {
-		int r = tap_send(peer, pair, frame[i].iov, frame[i].n);
-
-		if (r == -EAGAIN)
-			return (int)i;
-		if (r < 0)
-			return r;
-	}
-	return (int)n;
-}
-
-static int tap_send_many(struct net_peer *peer, unsigned pair, const struct net_peer_frame *frame,
-			 unsigned n)
-{
-	struct tap_queue *q = &to_tap(peer)->queue[pair];
-	struct io_batch_op op[NET_PEER_BATCH];
-	unsigned n_sent = 0;
-
-	if (!q->is_attached)
-		return q->is_lost ? -ENODEV : (int)n;
-	if (q->batch && n > 1) {
-		for (unsigned i = 0; i < n; i++)
-			op[i] = (struct io_batch_op){ .iov = frame[i].iov, .n = frame[i].n };
-		n_sent = io_batch_write(q->batch, op, n);
-		for (unsigned i = 0; i < n_sent; i++) {
-			int r = judge_sent(q, op[i].result);
-
-			if (r < 0)
-				return r;
-		}
-	}
-	int r = send_one_by_one(peer, pair, frame + n_sent, n - n_sent);
-	return r < 0 ? r : (int)n_sent + r;
-}
-
-/* EFAULT is how a read ends that the deletion overtook. */
-static ssize_t judge_received(struct tap_queue *q, ssize_t r)
-{
-	if (r >= 0)
-		return r;
-	return r == -EBADFD || r == -EFAULT ? lose(q) : 0;
-}
-
-static ssize_t tap_receive(struct net_peer *peer, unsigned pair, const struct iovec *iov,
-			   unsigned n)
-{
-	struct tap_queue *q = &to_tap(peer)->queue[pair];
-	ssize_t r;
-
-	if (!q->is_attached)
-		return q->is_lost ? -ENODEV : 0;
-	do
-		r = readv(q->fd, iov, (int)n);
-	while (r < 0 && errno == EINTR);
-	return judge_received(q, r < 0 ? -errno : r);
-}
-
-static void tap_receive_many(struct net_peer *peer, unsigned pair,
-			     const struct net_peer_frame *frame, ssize_t *result, unsigned n)
-{
-	struct tap_queue *q = &to_tap(peer)->queue[pair];
-	struct io_batch_op op[NET_PEER_BATCH];
-	unsigned n_done = 0;
-
-	if (q->batch && q->is_attached) {
-		for (unsigned i = 0; i < n; i++)
-			op[i] = (struct io_batch_op){ .iov = frame[i].iov, .n = frame[i].n };
-		n_done = io_batch_read(q->batch, op, n);
-	}
-	for (unsigned i = 0; i < n_done; i++)
-		result[i] = judge_received(q, op[i].result);
-	for (unsigned i = n_done; i < n; i++) {
-		result[i] = tap_receive(peer, pair, frame[i].iov, frame[i].n);
-		/* Each look at an empty tap is a system call: one is enough. */
-		if (result[i] == 0) {
-			memset(result + i, 0, (n - i) * sizeof(*result));
-			return;
-		}
-	}
-}
-
-static void tap_want_readable(struct net_peer *peer, unsigned pair, bool want)
-{
-	struct tap_queue *q = &to_tap(peer)->queue[pair];
-
-	q->wants_readable = want;
-	event_loop_modify(&q->source, wanted_events(q));
-}
-
 static int tap_vhost_fd(struct net_peer *peer, unsigned pair)
 {
-	const struct tap *tap = to_tap(peer);
+	const struct tap *tap = tap_of(peer);
 
 	return pair < tap->n_queues ? tap->queue[pair].fd : FD_NONE;
 }
 
 static void tap_destroy(struct net_peer *peer)
 {
-	struct tap *tap = to_tap(peer);
+	struct tap *tap = tap_of(peer);
 
 	tap_stop(peer);
 	for (unsigned i = 0; i < tap->n_queues; i++) {

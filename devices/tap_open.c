@@ -116,14 +116,14 @@ static bool exists(const char *ifname)
 }
 
 /* Ask for queue 'flags' of interface 'ifname'; an empty name, or one with %d, is filled in. */
-static int attach(int fd, char ifname[TAP_NAME_SIZE], unsigned flags)
+static int attach(int fd, char ifname[NET_TAP_NAME_SIZE], unsigned flags)
 {
 	struct ifreq ifr = { .ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | flags) };
 
-	memcpy(ifr.ifr_name, ifname, TAP_NAME_SIZE);
+	memcpy(ifr.ifr_name, ifname, NET_TAP_NAME_SIZE);
 	if (ioctl(fd, TUNSETIFF, &ifr) < 0)
 		return -errno;
-	memcpy(ifname, ifr.ifr_name, TAP_NAME_SIZE);
+	memcpy(ifname, ifr.ifr_name, NET_TAP_NAME_SIZE);
 	return 0;
 }
 
@@ -138,7 +138,7 @@ static bool opens_as(const char *ifname, unsigned flags)
 		error_clear();
 		return false;
 	}
-	memcpy(ifr.ifr_name, ifname, TAP_NAME_SIZE);
+	memcpy(ifr.ifr_name, ifname, NET_TAP_NAME_SIZE);
 	opens = ioctl(fd, TUNSETIFF, &ifr) == 0;
 	fd_close(&fd);
 	return opens;
@@ -240,6 +240,15 @@ static bool has_packet_information(int fd)
 	return has;
 }
 
+void net_tap_name(int fd, char name[NET_TAP_NAME_SIZE])
+{
+	struct ifreq ifr = { 0 };
+
+	if (ioctl(fd, TUNGETIFF, &ifr) < 0)
+		ifr.ifr_name[0] = '\0';
+	snprintf(name, NET_TAP_NAME_SIZE, "%.*s", NET_TAP_NAME_SIZE - 1, ifr.ifr_name);
+}
+
 static int judge_given(struct tap *tap, unsigned n)
 {
 	struct ifreq ifr = { 0 };
@@ -253,8 +262,8 @@ static int judge_given(struct tap *tap, unsigned n)
 		return r;
 	}
 	unsigned flags = (unsigned short)ifr.ifr_flags;
-	memcpy(tap->ifname, ifr.ifr_name, TAP_NAME_SIZE);
-	tap->ifname[TAP_NAME_SIZE - 1] = '\0';
+	memcpy(tap->ifname, ifr.ifr_name, NET_TAP_NAME_SIZE);
+	tap->ifname[NET_TAP_NAME_SIZE - 1] = '\0';
 	if (!(flags & IFF_TAP))
 		return error_set(EINVAL, "descriptor %d is a tun, which has no Ethernet; open it "
 					 "with IFF_TAP", fd);
@@ -286,7 +295,7 @@ static void look_whether_up(const struct tap *tap)
 
 	if (fd < 0)
 		return;
-	memcpy(ifr.ifr_name, tap->ifname, TAP_NAME_SIZE);
+	memcpy(ifr.ifr_name, tap->ifname, NET_TAP_NAME_SIZE);
 	if (ioctl(fd, SIOCGIFFLAGS, &ifr) == 0 && !(ifr.ifr_flags & IFF_UP)) {
 		ifr.ifr_flags |= IFF_UP;
 		if (!tap->is_ours || ioctl(fd, SIOCSIFFLAGS, &ifr) < 0)
@@ -305,7 +314,7 @@ static void guess_offloads(struct tap *tap)
 /* The tap that there is, or else one that is gone at once. */
 static int look(struct tap *tap, const struct net_tap_config *config)
 {
-	char ifname[TAP_NAME_SIZE] = "vt-look%d";
+	char ifname[NET_TAP_NAME_SIZE] = "vt-look%d";
 	int *fd = &tap->queue[0].fd;
 	unsigned many = config->n_pairs > 1 ? IFF_MULTI_QUEUE : 0;
 
@@ -323,6 +332,23 @@ static int look(struct tap *tap, const struct net_tap_config *config)
 	}
 	probe_offloads(tap);
 	return 0;
+}
+
+int net_tap_probe(bool *may_make, const char **fix)
+{
+	char ifname[NET_TAP_NAME_SIZE] = "vt-probe%d";
+	int fd = open(TUN_NODE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	int r = fd < 0 ? -errno : 0;
+
+	*may_make = r == 0 && attach(fd, ifname, 0) == 0;
+	fd_close(&fd);
+	if (r == -EACCES || r == -EPERM)
+		*fix = "sudo setfacl -m u:$USER:rw " TUN_NODE;
+	else if (r == -ENODEV || r == -ENXIO)
+		*fix = "sudo modprobe tun; if there is no such module, the kernel needs CONFIG_TUN";
+	else
+		*fix = "sudo modprobe tun; in a container, pass --device " TUN_NODE;
+	return r;
 }
 
 int tap_open(struct tap *tap, const struct net_tap_config *config)

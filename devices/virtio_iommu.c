@@ -38,6 +38,9 @@ enum {
 	TICK_NS = 1000000,
 	PATIENCE_TICKS = 1000,
 	RESET_PATIENCE_MS = 1000,
+
+	/* Areas for properties are filled to their end, by the loop that serves others, too. */
+	PROPERTIES_MAX = 65536,
 };
 
 /* A request that was carried out, and whose answer waits for the devices. */
@@ -159,8 +162,8 @@ static void probe(struct virtio_iommu *v, const struct chain *c, uint32_t endpoi
 	size_t room = c->in_len - IOMMU_TAIL_SIZE;
 	uint8_t properties[IOMMU_PROBE_SIZE];
 
-	/* Nothing is written to an area that is too small; its tail is where it ends. */
-	if (room < IOMMU_PROBE_SIZE) {
+	/* Nothing is written to an area that is no area; its tail is where it ends. */
+	if (room < IOMMU_PROBE_SIZE || room > PROPERTIES_MAX) {
 		answer_at(v, c, room, IOMMU_S_INVAL);
 		return;
 	}
@@ -381,9 +384,13 @@ static bool iommu_can_reset(struct virtio_device *dev)
 static void iommu_was_reset(struct virtio_device *dev)
 {
 	struct virtio_iommu *v = to_iommu(dev);
+	struct iommu_fault fault;
 
 	iommu_reset(v->iommu);
 	v->patience_ends = 0;
+	/* The next driver does not hear of them.  No queue runs: nobody else takes any. */
+	while (iommu_take_fault(v->iommu, &fault))
+		continue;
 }
 
 static void iommu_system_reset(struct virtio_device *dev)

@@ -196,6 +196,7 @@ int virtio_net_create(struct virtio_device **out, const struct virtio_net_config
 	net->n_pairs_max = config->n_pairs;
 	net->n_pairs = 1;
 	net->mtu = config->mtu;
+	net_ctrl_queue_init(net);
 	if (config->only_look)
 		atomic_store(&net->link_up, config->link_up);
 	else

@@ -278,6 +278,9 @@ static void lose_connections(void *arg)
 
 	if (vsock->hub)
 		vsock_hub_forget(vsock->hub);
+	/* What the guest sent may have waited for room for the replies, which are gone. */
+	if (vsock->tx)
+		local_queue_resume(vsock->rings, TX);
 	if (!vsock->event)
 		return;
 	vsock->has_event = true;
@@ -302,14 +305,9 @@ static void vsock_destroy(struct virtio_device *dev)
 	free(vsock);
 }
 
-/* Connections do not go over from the kernel to this process, nor back. */
-static void vsock_switched(struct virtio_device *dev)
-{
-	virtio_vsock_transport_reset(dev);
-}
-
 static const struct virtio_device_ops vsock_ops = {
-	.switched = vsock_switched,
+	/* Connections do not go over from the kernel to this process, nor back. */
+	.switched = virtio_vsock_transport_reset,
 	.destroy = vsock_destroy,
 };
 
@@ -419,7 +417,8 @@ static int create_parts(struct virtio_vsock *vsock, const struct virtio_vsock_co
 
 	if (kernel)
 		virtio_device_add_part(&vsock->dev, kernel, 0, RING_QUEUES);
-	if (config->socket)
+	/* Who requires the kernel gets it or an error, also later. */
+	if (config->socket && config->vhost != VIRTIO_OFFLOAD_REQUIRE)
 		r = create_local_rings(&local, vsock, config, cid);
 	if (r < 0)
 		return r;
@@ -461,12 +460,11 @@ static int create_device(struct virtio_vsock *vsock, const struct virtio_vsock_c
 		return r;
 	vsock->is_offloaded = kernel != NULL;
 	r = init_device(vsock, config, cid);
-	if (r < 0) {
-		if (kernel)
-			kernel->ops->destroy(kernel);
-		return r;
-	}
-	return create_parts(vsock, config, kernel, cid);
+	if (r == 0)
+		return create_parts(vsock, config, kernel, cid);
+	if (kernel)
+		kernel->ops->destroy(kernel);
+	return r;
 }
 
 int virtio_vsock_create(struct virtio_device **out, const struct virtio_vsock_config *config)

@@ -46,8 +46,11 @@ static int remove_stale(const struct sockaddr_un *address, enum vsock_type type)
 
 	if (lstat(address->sun_path, &st) < 0)
 		return errno == ENOENT ? 0 : error_set(errno, "look at '%s'", address->sun_path);
-	if (!S_ISSOCK(st.st_mode))
-		return error_set(EEXIST, "'%s' is there and is not a socket", address->sun_path);
+	if (!S_ISSOCK(st.st_mode)) {
+		error_set(EEXIST, "'%s' is there and is not a socket", address->sun_path);
+		error_hint("it is left alone: give 'vsock.socket' another name");
+		return -EEXIST;
+	}
 	int fd = socket_open(type);
 	if (fd < 0)
 		return error_set(-fd, "create a socket");
@@ -55,6 +58,11 @@ static int remove_stale(const struct sockaddr_un *address, enum vsock_type type)
 	fd_close(&fd);
 	if (r == -ENOENT)
 		return 0;
+	if (r == -EACCES || r == -EPERM) {
+		error_set(-r, "'%s' is there, a socket of another user", address->sun_path);
+		error_hint("give 'vsock.socket' another name");
+		return r;
+	}
 	if (r != -ECONNREFUSED) {
 		error_set(EADDRINUSE, "somebody else listens at '%s'", address->sun_path);
 		error_hint("does another VM use this socket? Give each its own 'vsock.socket'");

@@ -11,7 +11,7 @@ struct vhost_datapath {
 	char name[40];
 	const struct vhost_datapath_hooks *hooks;
 	void *arg;
-	bool started;
+	unsigned n_started;		/* nodes, from the first */
 	const struct dma *dma;		/* of the last start */
 	unsigned n_nodes;
 	struct vhost *node[];
@@ -73,10 +73,12 @@ static struct datapath_start slice(const struct vhost_datapath *p,
 	return s;
 }
 
-static void stop_nodes(struct vhost_datapath *p, unsigned n)
+static void stop_nodes(struct datapath *dp)
 {
-	while (n-- > 0)
-		vhost_stop(p->node[n]);
+	struct vhost_datapath *p = from_base(dp);
+
+	while (p->n_started > 0)
+		vhost_stop(p->node[--p->n_started]);
 	if (p->hooks && p->hooks->stop)
 		p->hooks->stop(p->arg);
 }
@@ -84,34 +86,23 @@ static void stop_nodes(struct vhost_datapath *p, unsigned n)
 static int path_start(struct datapath *dp, const struct datapath_start *start)
 {
 	struct vhost_datapath *p = from_base(dp);
-	struct error_chain chain;
 	int r = p->hooks && p->hooks->start ? p->hooks->start(p->arg, start) : 0;
 
 	if (r < 0)
 		return r;
 	p->dma = start->dma;
-	for (unsigned i = 0; i < p->n_nodes; i++) {
-		const struct datapath_start s = slice(p, start, i);
-		r = vhost_start(p->node[i], &s);
-		if (r < 0) {
-			error_save(&chain);
-			stop_nodes(p, i);
-			error_restore(&chain);
-			return r;
-		}
+	for (p->n_started = 0; p->n_started < p->n_nodes && r == 0; p->n_started += r == 0) {
+		const struct datapath_start s = slice(p, start, p->n_started);
+
+		r = vhost_start(p->node[p->n_started], &s);
 	}
-	p->started = true;
-	return 0;
+	return datapath_end_start(dp, r, stop_nodes);
 }
 
 static void path_stop(struct datapath *dp)
 {
-	struct vhost_datapath *p = from_base(dp);
-
-	if (!p->started)
-		return;
-	p->started = false;
-	stop_nodes(p, p->n_nodes);
+	if (datapath_begin_stop(dp))
+		stop_nodes(dp);
 }
 
 static struct vhost *node_of(const struct vhost_datapath *p, unsigned queue, unsigned *ring)

@@ -1,5 +1,6 @@
 #include "vhost/vhost_probe.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vhost.h>
@@ -32,6 +33,7 @@ enum vhost_verdict vhost_verdict_of(int err)
 /* "vhost_net" for "/dev/vhost-net", "vhost_vdpa" for "/dev/vhost-vdpa-0". */
 static void name_module(char buf[32], const char *path)
 {
+	memset(buf, 0, 32);
 	const char *base = strrchr(path, '/');
 	unsigned n = 0;
 
@@ -46,16 +48,27 @@ static void name_module(char buf[32], const char *path)
 
 const char *vhost_advice(char buf[160], enum vhost_verdict verdict, const char *path)
 {
-	char module[32];
+	char module[32], option[32];
 
 	name_module(module, path);
+	for (unsigned i = 0; i < sizeof(option); i++)
+		option[i] = (char)toupper((unsigned char)module[i]);
 	switch (verdict) {
 	case VHOST_WORKS:
 		buf[0] = '\0';
 		break;
 	case VHOST_NO_NODE:
+		snprintf(buf, 160, "sudo modprobe %s; in a container, pass --device %.70s", module,
+			 path);
+		break;
 	case VHOST_NO_DRIVER:
-		snprintf(buf, 160, "sudo modprobe %s", module);
+		/* VMware's module has the only bus for sockets, if it was first. */
+		if (!strcmp(module, "vhost_vsock"))
+			snprintf(buf, 160, "sudo modprobe vhost_vsock; if that is busy, sudo "
+					   "modprobe -r vmw_vsock_vmci_transport first");
+		else
+			snprintf(buf, 160, "sudo modprobe %s; if there is no such module, the "
+					   "kernel needs CONFIG_%s", module, option);
 		break;
 	case VHOST_NOT_PERMITTED:
 		snprintf(buf, 160, "sudo setfacl -m u:$USER:rw %.100s", path);

@@ -111,6 +111,16 @@ struct datapath {
 	 */
 	void (*fail)(void *arg, unsigned queue, enum vq_fault fault, const char *reason);
 	void *fail_arg;
+	bool is_started;		/* by those below */
 };
+
+/*
+ * For who implements one: how 'start' ends, with what it returns.  With 'r' of 0 the datapath is
+ * started; else 'undo' ends what has begun, and the error chain stays that of 'r'.
+ */
+MUST_USE int datapath_end_start(struct datapath *dp, int r, void (*undo)(struct datapath *dp));
+
+/* How 'stop' begins.  Returns whether there is anything to stop. */
+bool datapath_begin_stop(struct datapath *dp);
 
 #endif

@@ -26,7 +26,6 @@ struct local {
 	struct datapath base;
 	const struct local_ops *ops;
 	void *model;
-	bool started;
 	unsigned n_queues;
 	struct local_queue queue[];
 };
@@ -270,6 +269,16 @@ static int begin_queues(struct local *local)
 	return 0;
 }
 
+/* None runs. */
+static void close_all(struct datapath *dp)
+{
+	struct local *local = to_local(dp);
+
+	close_queues(local);
+	if (local->ops->stop)
+		local->ops->stop(local->model);
+}
+
 static int local_start(struct datapath *dp, const struct datapath_start *start)
 {
 	struct local *local = to_local(dp);
@@ -284,28 +293,18 @@ static int local_start(struct datapath *dp, const struct datapath_start *start)
 			r = queue_open(&local->queue[i], start);
 	if (r == 0)
 		r = begin_queues(local);
-	if (r < 0) {
-		close_queues(local);
-		if (local->ops->stop)
-			local->ops->stop(local->model);
-		return r;
-	}
-	local->started = true;
-	return 0;
+	return datapath_end_start(dp, r, close_all);
 }
 
 static void local_stop(struct datapath *dp)
 {
 	struct local *local = to_local(dp);
 
-	if (!local->started)
+	if (!datapath_begin_stop(dp))
 		return;
-	local->started = false;
 	/* All end before the first is freed: a model's queues may know of each other. */
 	end_queues(local, local->n_queues);
-	close_queues(local);
-	if (local->ops->stop)
-		local->ops->stop(local->model);
+	close_all(dp);
 }
 
 static int local_start_queue(struct datapath *dp, const struct datapath_start *start,

@@ -62,6 +62,13 @@ void virtio_device_follow_datapaths(struct virtio_device *dev);
 bool virtio_device_recover(struct virtio_device *dev, unsigned queue, const char *reason);
 
 /*
+ * The datapath of part 'index' did not start ('r', and the reason in the error chain): start the
+ * other one of the part, if there is one that can.  Returns 0 if it started; else 'r' with the
+ * chain that was there, or -EINVAL with the other one's where that names a mistake of the driver's.
+ */
+MUST_USE int virtio_device_start_other(struct virtio_device *dev, unsigned index, int r);
+
+/*
  * The offer lacks what the configuration demands: does another datapath have it?  Returns 0, or
  * -errno with the error chain that was there.
  */

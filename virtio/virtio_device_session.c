@@ -185,11 +185,14 @@ struct datapath_start virtio_device_describe_part(struct virtio_device *dev,
 	};
 }
 
-static int start_part(struct virtio_device *dev, struct virtio_part *part)
+/* A back end that died, or cannot do this one thing, is no reason to have no device at all. */
+static int start_part(struct virtio_device *dev, unsigned index)
 {
+	struct virtio_part *part = &dev->part[index];
 	const struct datapath_start start = virtio_device_describe_part(dev, part);
+	int r = part->datapath->ops->start(part->datapath, &start);
 
-	return part->datapath->ops->start(part->datapath, &start);
+	return r < 0 ? virtio_device_start_other(dev, index, r) : 0;
 }
 
 /* The reasons of a failed start, for the log: the driver brought most of them about. */
@@ -211,7 +214,7 @@ void virtio_device_start(struct virtio_device *dev)
 	if (dev->state != VIRTIO_STOPPED || !dev->dma_allowed)
 		return;
 	for (unsigned i = 0; i < dev->n_parts; i++) {
-		int r = start_part(dev, &dev->part[i]);
+		int r = start_part(dev, i);
 
 		if (r < 0) {
 			start_failed(dev, r);
@@ -224,13 +227,11 @@ void virtio_device_start(struct virtio_device *dev)
 	dev->transport->ops->update_doorbells(dev->transport);
 }
 
-void virtio_device_start_queue(struct virtio_device *dev, unsigned index)
+/* Of a device that runs, and of the part that has it. */
+static int start_queue(struct virtio_device *dev, unsigned index)
 {
 	int r = 0;
 
-	dev->queue[index].start_waits = !dev->dma_allowed;
-	if (!dev->dma_allowed)
-		return;
 	for (unsigned i = 0; i < dev->n_parts && r == 0; i++) {
 		struct virtio_part *part = &dev->part[i];
 		if (index < part->first_queue || index - part->first_queue >= part->n_queues)
@@ -239,6 +240,35 @@ void virtio_device_start_queue(struct virtio_device *dev, unsigned index)
 		r = part->datapath->ops->start_queue(part->datapath, &start,
 						     index - part->first_queue);
 	}
+	return r;
+}
+
+/* One that its datapath does not start, while another datapath might: the whole part goes over. */
+static int start_queue_elsewhere(struct virtio_device *dev, unsigned index, int r)
+{
+	struct error_chain chain;
+
+	error_save(&chain);
+	/* It has no position that could be taken along. */
+	dev->queue[index].start_waits = true;
+	if (virtio_device_recover(dev, index, "it cannot start")) {
+		dev->queue[index].start_waits = false;
+		return start_queue(dev, index);
+	}
+	dev->queue[index].start_waits = false;
+	error_restore(&chain);
+	return r;
+}
+
+void virtio_device_start_queue(struct virtio_device *dev, unsigned index)
+{
+	dev->queue[index].start_waits = !dev->dma_allowed;
+	if (!dev->dma_allowed)
+		return;
+	int r = start_queue(dev, index);
+
+	if (r < 0)
+		r = start_queue_elsewhere(dev, index, r);
 	if (r < 0) {
 		start_failed(dev, r);
 		virtio_device_needs_reset(dev, index, "it cannot start");

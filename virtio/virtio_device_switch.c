@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -256,6 +257,37 @@ bool virtio_device_recover(struct virtio_device *dev, unsigned queue, const char
 	log_guest(&dev->log, LOG_WARNING, "%s: queue %u: %s; it goes on %s", dev->name, queue,
 		  reason, dev->part[index].datapath->name);
 	return true;
+}
+
+int virtio_device_start_other(struct virtio_device *dev, unsigned index, int r)
+{
+	struct virtio_part *part = &dev->part[index];
+	struct error_chain chain;
+
+	if (dev->recovered || !part->other)
+		return r;
+	error_save(&chain);
+	if (judge(dev, index, part->other) < 0) {
+		error_restore(&chain);
+		return r;
+	}
+	exchange(dev, part);
+	const struct datapath_start start = virtio_device_describe_part(dev, part);
+	int other = part->datapath->ops->start(part->datapath, &start);
+
+	if (other < 0) {
+		exchange(dev, part);
+		part->told = virtio_device_tell(dev, part->datapath);
+		if (other != -EINVAL)
+			error_restore(&chain);
+		return other == -EINVAL ? other : r;
+	}
+	dev->recovered = true;
+	error_clear();
+	log_guest(&dev->log, LOG_NOTICE, "%s: %s cannot start (%s%s%s): it goes on %s", dev->name,
+		  part->other->name, chain.n ? chain.line[0] : "", chain.n ? ": " : "",
+		  strerror(-r), part->datapath->name);
+	return 0;
 }
 
 int virtio_device_choose(struct virtio_device *dev)

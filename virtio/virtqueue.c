@@ -199,7 +199,7 @@ const char *vq_fault_text(enum vq_fault fault)
 	case VQ_FAULT_HEAD_IN_FLIGHT: return "a head was made available twice";
 	case VQ_FAULT_NEXT: return "a next index is beyond its table";
 	case VQ_FAULT_LOOP: return "a chain is longer than the queue";
-	case VQ_FAULT_ADDRESS: return "a buffer or table is not in memory";
+	case VQ_FAULT_ADDRESS: return "a buffer or table is in no memory that it reaches";
 	case VQ_FAULT_ORDER: return "a readable buffer follows a writable one";
 	case VQ_FAULT_INDIRECT: return "an indirect descriptor breaks the rules";
 	case VQ_FAULT_NOT_AVAILABLE: return "a list goes on where nothing is available";

@@ -40,7 +40,8 @@ const struct switch_info command_line_switches[] = {
 	{ "--qemu", "write a command line for qemu-system-x86_64", COMMAND_LINE_EXPORT },
 	{ "-v, --verbose", "say more; twice: everything",
 	  COMMAND_LINE_RUN | COMMAND_LINE_CHECK },
-	{ "-q, --quiet", "do not say how the guest ended, unless it failed", COMMAND_LINE_RUN },
+	{ "-q, --quiet", "do not say who moves what, nor how the guest ended unless it failed",
+	  COMMAND_LINE_RUN | COMMAND_LINE_EXPLAIN },
 	{ "-h, --help", "this text", EVERYWHERE },
 };
 const unsigned command_line_switches_len = ARRAY_SIZE(command_line_switches);

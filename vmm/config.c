@@ -1,6 +1,7 @@
 #include "vmm/config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,18 +98,34 @@ void *config_add_named(struct vm_config *config, const struct option_section *se
 	return object;
 }
 
+void config_default_name(char name[CONFIG_NAME_SIZE], const struct option_section *section,
+			 unsigned index)
+{
+	snprintf(name, CONFIG_NAME_SIZE, "%s%u", section->list->noun, index);
+}
+
+static bool is_called(const char *own, const char *name, size_t len)
+{
+	return strlen(own) == len && !memcmp(own, name, len);
+}
+
 void *config_find(const struct vm_config *config, const struct option_section *section,
 		  const char *name, size_t len)
 {
 	const struct option_list *list = section->list;
+	char *unnamed = NULL, text[CONFIG_NAME_SIZE];
 
 	for (unsigned i = 0; i < *count_of(config, list); i++) {
 		char *item = *items_of(config, list) + i * list->item_size;
 		const char *own = *name_of(item, list);
-		if (own && strlen(own) == len && !memcmp(own, name, len))
+
+		if (own && is_called(own, name, len))
 			return item;
+		config_default_name(text, section, i);
+		if (!own && is_called(text, name, len))
+			unnamed = item;
 	}
-	return NULL;
+	return unnamed;
 }
 
 unsigned config_count(const struct vm_config *config, const struct option_section *section)

@@ -21,6 +21,10 @@ enum vhost_mode { VHOST_AUTO, VHOST_OFF, VHOST_REQUIRE };
 enum hinting_mode { HINTING_NO, HINTING_YES, HINTING_START };
 enum presence { PRESENCE_OFF, PRESENCE_ON };
 
+/* Where the vhost devices are, unless somebody says otherwise. */
+#define CONFIG_VHOST_NET "/dev/vhost-net"
+#define CONFIG_VHOST_VSOCK "/dev/vhost-vsock"
+
 /* Where a console of the guest leads to. */
 enum target_kind {
 	TARGET_OFF,		/* the device does not exist */
@@ -68,6 +72,7 @@ struct net_settings {
 	char *name;		/* never NULL after config_validate */
 	enum net_backend backend;
 	char *mac;		/* as text, NULL: made of the names */
+	uint8_t address[6];	/* no setting: what 'mac' comes to, by config_validate */
 	unsigned queues, queue_size, mtu, speed;
 	enum net_duplex duplex;
 	bool link;
@@ -103,6 +108,7 @@ struct scsi_settings {
 };
 
 struct iommu_settings {
+	bool given;		/* any of them was: it needs a device behind it */
 	bool bypass;
 	struct device_settings device;	/* never behind itself */
 };
@@ -150,10 +156,15 @@ MUST_USE int config_init(struct vm_config *config);
 void config_fini(struct vm_config *config);
 
 /*
- * Append an object to a repeated section at its defaults, or find the one called 'name' (len
- * characters); borrowed until the next call.  NULL when memory is short / there is none.
+ * Append an object to a repeated section at its defaults, or find the one that is called 'name'
+ * (len characters), or will be for want of another; borrowed until the next call.  NULL when memory
+ * is short / there is none.
  */
 void *config_add(struct vm_config *config, const struct option_section *section);
+/* What number 'index' is called for want of another name: "disk0", to 'name'. */
+enum { CONFIG_NAME_SIZE = 24 };
+void config_default_name(char name[CONFIG_NAME_SIZE], const struct option_section *section,
+			 unsigned index);
 void *config_find(const struct vm_config *config, const struct option_section *section,
 		  const char *name, size_t len);
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "devices/net_forward.h"
+#include "devices/net_peer.h"
 #include "vmm/base/error.h"
 #include "vmm/config_mistake.h"
 
@@ -38,33 +39,6 @@ static bool parse_mac(const char *text, uint8_t mac[6])
 	return *text == '\0';
 }
 
-/* FNV-1a. */
-static uint64_t add_to_hash(uint64_t hash, const char *text)
-{
-	do
-		hash = (hash ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
-	while (*text++);
-	return hash;
-}
-
-void config_net_mac(const struct net_settings *net, uint8_t mac[6])
-{
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-	char host[256] = "";
-
-	if (net->mac && parse_mac(net->mac, mac))
-		return;
-	gethostname(host, sizeof(host) - 1);
-	hash = add_to_hash(hash, host);
-	/* A tap's name is this host's; a user network is seen by nobody else. */
-	hash = add_to_hash(hash, net->ifname ? net->ifname : "");
-	hash = add_to_hash(hash, net->name);
-	for (unsigned i = 0; i < 6; i++)
-		mac[i] = (uint8_t)(hash >> 8 * i);
-	/* Locally administered, of one interface. */
-	mac[0] = (uint8_t)((mac[0] | 2) & ~1);
-}
-
 /* About one key of interface 'i', or (NULL) the interface. */
 #define NET_MISTAKE(key, ...) config_mistake(config, mistakes, "nets", i, key, __VA_ARGS__)
 
@@ -84,6 +58,14 @@ static void validate_mac(const struct vm_config *config, unsigned i, struct mist
 		NET_MISTAKE("mac", "'%s' is nobody's address", net->mac);
 }
 
+/* A setting that only matters where the host's kernel may move the packets, or NULL. */
+static const char *vhost_detail(const struct net_settings *net)
+{
+	if (net->vhost_poll_us)
+		return "vhost_poll";
+	return net->vhost_path && strcmp(net->vhost_path, CONFIG_VHOST_NET) ? "vhost_path" : NULL;
+}
+
 static void validate_user(const struct vm_config *config, unsigned i, struct mistakes *mistakes)
 {
 	const struct net_settings *net = &config->net[i];
@@ -92,14 +74,21 @@ static void validate_user(const struct vm_config *config, unsigned i, struct mis
 	if (net->ifname || net->fd)
 		NET_MISTAKE(key, "'%s' is for backend tap", key);
 	if (net->queues > 1)
-		NET_MISTAKE("queues", "more than one pair of queues is for backend tap");
+		NET_MISTAKE("queues", "more than one pair of queues is for backend tap: leave "
+				      "'queues' away");
 	if (net->vhost == VHOST_REQUIRE)
-		NET_MISTAKE("vhost", "'require' is for backend tap");
+		NET_MISTAKE("vhost", "'require' is for backend tap: what the host's kernel moves "
+				     "goes to a tap");
+	else if (vhost_detail(net))
+		NET_MISTAKE(vhost_detail(net), "'%s' is for backend tap", vhost_detail(net));
 	for (unsigned k = 0; k < net->forward.n; k++) {
 		struct net_forward forward;
+		struct error_chain why;
 
-		if (net_forward_parse(&forward, net->forward.item[k]) < 0)
-			NET_MISTAKE("forward", "%s", error_text());
+		if (net_forward_parse(&forward, net->forward.item[k]) < 0) {
+			error_save(&why);
+			NET_MISTAKE("forward", "%s (%s)", error_text(), why.hint);
+		}
 		error_clear();
 	}
 }
@@ -134,20 +123,25 @@ static void name_tap(struct vm_config *config, unsigned i, struct mistakes *mist
 static void validate_tap(struct vm_config *config, unsigned i, struct mistakes *mistakes)
 {
 	const struct net_settings *net = &config->net[i];
-	const char *key = net->forward.n > 0 ? "forward" : "restrict";
+	const char *key = net->forward.n > 0 ? "forward" :
+			  net->restrict_guest ? "restrict" : "ipv6";
 
-	if (net->forward.n > 0 || net->restrict_guest)
+	if (net->forward.n > 0 || net->restrict_guest || !net->ipv6)
 		NET_MISTAKE(key, "'%s' is for backend user", key);
+	if (net->vhost == VHOST_OFF && vhost_detail(net))
+		NET_MISTAKE(vhost_detail(net), "'%s' and vhost 'off' exclude each other",
+			    vhost_detail(net));
 	if (net->ifname && net->fd)
 		NET_MISTAKE("fd", "'ifname' and 'fd' exclude each other");
 	else if (net->ifname && !is_ifname(net->ifname))
 		NET_MISTAKE("ifname", "'%.40s' is no name of an interface (1 to %d characters, no "
 				      "'/', ':', '%%' or space)", net->ifname, IFNAME_MAX);
 	if (net->fd && net->fd < FIRST_OWN_FD)
-		NET_MISTAKE("fd", "descriptor %u is no tap", net->fd);
+		NET_MISTAKE("fd", "%u is standard input or output, no tap", net->fd);
 	if (net->capture && net->vhost == VHOST_REQUIRE)
 		NET_MISTAKE("capture", "'capture' and vhost 'require' exclude each other: packets "
-				       "that the host's kernel moves are not seen");
+				       "that the host's kernel moves are not seen ('auto' lets "
+				       "this process move them then)");
 	name_tap(config, i, mistakes);
 }
 
@@ -177,13 +171,71 @@ static void validate_two(const struct vm_config *config, unsigned k, unsigned i,
 	if (a->fd && a->fd == b->fd)
 		NET_MISTAKE("fd", "nets '%s' and '%s' both have descriptor %u", a->name, b->name,
 			    a->fd);
-	if (!a->mac || !b->mac)
-		return;
-	config_net_mac(a, mac_a);
-	config_net_mac(b, mac_b);
-	if (!memcmp(mac_a, mac_b, sizeof(mac_a)))
+	if (a->capture && b->capture && !strcmp(a->capture, b->capture))
+		NET_MISTAKE("capture", "nets '%s' and '%s' both have 'capture=%.200s': give each "
+				       "its own file", a->name, b->name, a->capture);
+	if (a->mac && b->mac && parse_mac(a->mac, mac_a) && parse_mac(b->mac, mac_b) &&
+	    !memcmp(mac_a, mac_b, sizeof(mac_a)))
 		NET_MISTAKE("mac", "nets '%s' and '%s' have the same mac '%s'", a->name, b->name,
 			    a->mac);
+}
+
+/* --- addresses ------------------------------------------------------------------------------- */
+
+/* FNV-1a. */
+static uint64_t add_to_hash(uint64_t hash, const char *text)
+{
+	do
+		hash = (hash ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
+	while (*text++);
+	return hash;
+}
+
+/* A tap's name is this host's; a user network is seen by nobody else. */
+static void make_address(struct net_settings *net, unsigned attempt)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+	char host[256] = "", tap[NET_TAP_NAME_SIZE] = "";
+
+	gethostname(host, sizeof(host) - 1);
+	if (net->fd)
+		net_tap_name((int)net->fd, tap);
+	hash = add_to_hash(hash, host);
+	hash = add_to_hash(hash, net->ifname ? net->ifname : tap);
+	hash = add_to_hash(hash, net->name);
+	for (unsigned i = 0; i < attempt; i++)
+		hash = add_to_hash(hash, "again");
+	for (unsigned i = 0; i < sizeof(net->address); i++)
+		net->address[i] = (uint8_t)(hash >> 8 * i);
+	/* Locally administered, of one interface. */
+	net->address[0] = (uint8_t)((net->address[0] | 2) & ~1);
+}
+
+/* Do those that were given one, or those before 'net', have it? */
+static bool is_taken(const struct vm_config *config, const struct net_settings *net)
+{
+	for (const struct net_settings *n = config->net; n < config->net + config->n_nets; n++)
+		if (n != net && (n->mac || n < net) &&
+		    !memcmp(n->address, net->address, sizeof(net->address)))
+			return true;
+	return false;
+}
+
+static void settle_addresses(struct vm_config *config)
+{
+	for (unsigned i = 0; i < config->n_nets; i++)
+		/* What is none was noted. */
+		if (config->net[i].mac && !parse_mac(config->net[i].mac, config->net[i].address))
+			memset(config->net[i].address, 0, sizeof(config->net[i].address));
+	for (unsigned i = 0; i < config->n_nets; i++) {
+		unsigned attempt = 0;
+
+		while (!config->net[i].mac) {
+			make_address(&config->net[i], attempt++);
+			if (!is_taken(config, &config->net[i]))
+				break;
+		}
+	}
 }
 
 void config_validate_nets(struct vm_config *config, struct mistakes *mistakes)
@@ -197,4 +249,5 @@ void config_validate_nets(struct vm_config *config, struct mistakes *mistakes)
 		for (unsigned k = 0; k < i; k++)
 			validate_two(config, k, i, mistakes);
 	}
+	settle_addresses(config);
 }

@@ -4,13 +4,12 @@
 
 #include "vmm/config.h"
 
-/* Note what contradicts itself or cannot be; a tap gets a name.  Names are settled. */
-void config_validate_nets(struct vm_config *config, struct mistakes *mistakes);
-
 /*
- * The address of the guest's side: the one that was given, or one made of the names of this host
- * and of the interface, locally administered, the same each time.  After config_validate.
+ * Note what contradicts itself or cannot be; a tap gets a name, and each interface an address: the
+ * one that was given, or one made of the names of this host, of the tap (also of one that was
+ * passed on) and of the interface.  That is locally administered, the same each time, and no other
+ * interface of this guest has it.  Names are settled.
  */
-void config_net_mac(const struct net_settings *net, uint8_t mac[6]);
+void config_validate_nets(struct vm_config *config, struct mistakes *mistakes);
 
 #endif

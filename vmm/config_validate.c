@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "virtio/transport.h"
 #include "vmm/base/text.h"
@@ -14,18 +15,17 @@
 
 enum { NAME_MAX_LEN = 64, DISK_SERIAL_MAX = 20, BALLOON_STATS_MIN_MS = 100 };
 
-/* "disk0" is the first disk, unless the user called another one so. */
 static void name_unnamed(struct vm_config *config, const struct option_section *section,
 			 struct mistakes *mistakes)
 {
-	char text[24];
+	char text[CONFIG_NAME_SIZE];
 
 	for (unsigned i = 0; i < config_count(config, section); i++) {
 		char *object = config_object(config, section, i);
 		char **name = (char **)(object + section->list->name);
 		if (*name)
 			continue;
-		snprintf(text, sizeof(text), "%s%u", section->list->noun, i);
+		config_default_name(text, section, i);
 		*name = strdup(text);
 		if (!*name)
 			mistakes_add(mistakes, "no memory");
@@ -109,6 +109,37 @@ static void validate_scsi(const struct vm_config *config, unsigned i, bool whole
 			       "'%.80s' is not 'naa.' and 16 hexadecimal digits", scsi->wwpn);
 }
 
+/* The kernel gives a target to one VM at a time. */
+static void validate_scsis(const struct vm_config *config, bool whole, struct mistakes *mistakes)
+{
+	for (unsigned i = 0; i < config->n_scsis; i++) {
+		const struct scsi_settings *a = &config->scsi[i];
+
+		validate_scsi(config, i, whole, mistakes);
+		for (unsigned k = 0; k < i; k++) {
+			const struct scsi_settings *b = &config->scsi[k];
+
+			if (a->wwpn && b->wwpn && !strcasecmp(a->wwpn, b->wwpn))
+				config_mistake(config, mistakes, "scsis", i, "wwpn",
+					       "scsis '%s' and '%s' are both target '%.80s'",
+					       b->name ? b->name : "", a->name ? a->name : "",
+					       a->wwpn);
+		}
+	}
+}
+
+/* Each would close it. */
+static void validate_descriptors(const struct vm_config *config, struct mistakes *mistakes)
+{
+	for (unsigned i = 0; i < config->n_nets; i++)
+		if (config->vsock.given && config->vsock.fd &&
+		    config->net[i].fd == config->vsock.fd)
+			config_mistake(config, mistakes, "nets", i, "fd",
+				       "net '%s' and vsock both have 'fd=%u'",
+				       config->net[i].name ? config->net[i].name : "",
+				       config->vsock.fd);
+}
+
 static void validate_cpus(const struct vm_config *config, struct mistakes *mistakes)
 {
 	unsigned per_socket = (config->threads ? config->threads : 1) *
@@ -177,8 +208,13 @@ static void validate_iommu(const struct vm_config *config, struct mistakes *mist
 	bool legacy = false;
 	unsigned n;
 
-	if (!config_has_iommu(config))
+	if (!config_has_iommu(config)) {
+		if (config->iommu.given)
+			config_mistake(config, mistakes, "iommu", 0, NULL,
+				       "no device is behind the IOMMU: give 'iommu=yes' to those "
+				       "that shall be, as in '--net user,iommu=yes'");
 		return;
+	}
 	for (n = 0; (device = config_device(config, n)); n++) {
 		int transport = config_device_transport(config, n);
 
@@ -229,8 +265,8 @@ void config_validate(struct vm_config *config, struct mistakes *mistakes)
 	for (unsigned i = 0; i < config->n_disks; i++)
 		validate_disk(config, i, whole, mistakes);
 	config_validate_nets(config, mistakes);
-	for (unsigned i = 0; i < config->n_scsis; i++)
-		validate_scsi(config, i, whole, mistakes);
+	validate_scsis(config, whole, mistakes);
+	validate_descriptors(config, mistakes);
 	validate_balloon(config, mistakes);
 	validate_iommu(config, mistakes);
 	config_validate_vsock(config, mistakes);

@@ -45,6 +45,15 @@ void config_validate_vsock(const struct vm_config *config, struct mistakes *mist
 		config_mistake(config, mistakes, "vsock", 0, "fd",
 			       "it is a vhost-vsock device, and vsock.vhost 'off' does not want "
 			       "one");
+	if (vsock->vhost == VHOST_REQUIRE && vsock->socket)
+		config_mistake(config, mistakes, "vsock", 0, "socket",
+			       "it is for vsock in this process, which vsock.vhost 'require' "
+			       "excludes: leave one of them away");
+	if (vsock->vhost_path && strcmp(vsock->vhost_path, CONFIG_VHOST_VSOCK) &&
+	    (vsock->fd || vsock->vhost == VHOST_OFF))
+		config_mistake(config, mistakes, "vsock", 0, "vhost_path",
+			       "it and vsock.%s exclude each other",
+			       vsock->fd ? "fd" : "vhost 'off'");
 	if (vsock->fd && vsock->fd < 3)
 		config_mistake(config, mistakes, "vsock", 0, "fd",
 			       "%u is standard input or output", vsock->fd);

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "devices/net_peer.h"
 #include "devices/slirp_library.h"
 #include "vhost/vhost_probe.h"
 #include "vmm/base/error.h"
@@ -125,24 +126,6 @@ static int try_userfaultfd(void)
 	return r;
 }
 
-static int try_tun(void)
-{
-	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	int r = fd < 0 ? -errno : 0;
-
-	fd_close(&fd);
-	return r;
-}
-
-static int try_slirp(void)
-{
-	const struct slirp_library *library;
-	int r = slirp_library_load(&library);
-
-	error_clear();
-	return r;
-}
-
 static const struct facility {
 	const char *name;
 	int (*attempt)(void);	/* 0 or -errno */
@@ -156,11 +139,6 @@ static const struct facility {
 	  "sudo sysctl kernel.io_uring_disabled=0; in a container, allow io_uring_setup" },
 	{ "userfaultfd", try_userfaultfd, false, "memory on demand",
 	  "sudo sysctl vm.unprivileged_userfaultfd=1" },
-	{ "libslirp", try_slirp, false, "networks without any right (--net user)",
-	  HAVE_SLIRP ? "sudo apt-get install libslirp0" :
-	  "install libslirp-dev and build Vireo again, without --enable-static" },
-	{ "/dev/net/tun", try_tun, false, "tap networks",
-	  "sudo modprobe tun; in a container, pass --device /dev/net/tun" },
 };
 
 static int check_facilities(const struct report *report)
@@ -180,13 +158,48 @@ static int check_facilities(const struct report *report)
 	return missing;
 }
 
-/* --- vhost ----------------------------------------------------------------------------------- */
-
 static void say_more(const struct report *report, const char *what, const char *detail)
 {
 	if (!report->quiet)
 		printf("%-24s %s: %s\n", "", what, detail);
 }
+
+/* --- networks -------------------------------------------------------------------------------- */
+
+static void check_slirp(const struct report *report)
+{
+	const struct slirp_library *library;
+	char detail[80];
+	int r = slirp_library_load(&library);
+
+	if (r == 0) {
+		snprintf(detail, sizeof(detail), "networks without any right (--net user), %s",
+			 library->version());
+		say(report, "ok", "libslirp", detail);
+		return;
+	}
+	error_clear();
+	say_error(report, "libslirp", -r,
+		  HAVE_SLIRP ? "sudo apt-get install libslirp0" :
+		  "install libslirp-dev and build Vireo anew, without --enable-static");
+}
+
+static void check_tun(const struct report *report)
+{
+	const char *fix;
+	bool may_make;
+	int r = net_tap_probe(&may_make, &fix);
+
+	if (r < 0) {
+		say_error(report, "/dev/net/tun", -r, fix);
+		return;
+	}
+	say(report, "ok", "/dev/net/tun", "tap networks (--net tap)");
+	say_more(report, "taps", may_make ? "Vireo makes those that are missing" :
+		 "only those made for this user: sudo ip tuntap add NAME mode tap user $USER");
+}
+
+/* --- vhost ----------------------------------------------------------------------------------- */
 
 static void say_vhost(const struct report *report, const char *path, unsigned device,
 		      const struct vhost_probe *probe)
@@ -276,6 +289,8 @@ static int doctor_main(int argc, char **argv)
 	}
 	kvm = check_kvm(&report, kvm_path, &speed);
 	needed = check_facilities(&report);
+	check_slirp(&report);
+	check_tun(&report);
 	check_vhost(&report, "/dev/vhost-net", VIRTIO_ID_NET);
 	check_vhost(&report, "/dev/vhost-vsock", VIRTIO_ID_VSOCK);
 	check_vhost(&report, "/dev/vhost-scsi", VIRTIO_ID_SCSI);

@@ -94,7 +94,8 @@ static int explain_main(int argc, char **argv)
 		mistakes_print(&mistakes, stderr);
 		status = mistakes.status;
 	} else {
-		log_set_level(switches.verbose ? LOG_INFO : LOG_WARNING);
+		log_set_level(switches.verbose ? LOG_INFO : switches.quiet ? LOG_WARNING :
+			      LOG_NOTICE);
 		status = explain(&config, switches.explain ? switches.explain : EXPLAIN_TEXT);
 	}
 	config_fini(&config);

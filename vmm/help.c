@@ -63,8 +63,8 @@ static void print_setting(FILE *out, const struct option *o)
 {
 	char left[256], value[128];
 
-	snprintf(left, sizeof(left), "  --set %s.%s=%s", o->section, o->key,
-		 option_value_text(o, value));
+	snprintf(left, sizeof(left), "  --set %s%s.%s=%s", o->section,
+		 option_section_of(o)->list ? ".NAME" : "", o->key, option_value_text(o, value));
 	print_line(out, left, o->help, o->initial);
 }
 
@@ -74,15 +74,17 @@ static void print_section(FILE *out, const struct option_section *section)
 		section->list ? " (the option may be given again and again)" : "");
 	for (unsigned i = 0; i < option_table_len; i++) {
 		const struct option *o = &option_table[i];
-		if (strcmp(o->section, section->name))
+		if (strcmp(o->section, section->name) || !o->flag)
 			continue;
-		if (!o->flag)
-			print_setting(out, o);
-		else if (option_find_flag(o->flag, strlen(o->flag)) == o)
+		if (option_find_flag(o->flag, strlen(o->flag)) == o)
 			print_flag(out, o);
 		else
 			print_item(out, o);
 	}
+	/* Behind them all: what stands below a flag is an item of it. */
+	for (unsigned i = 0; i < option_table_len; i++)
+		if (!strcmp(option_table[i].section, section->name) && !option_table[i].flag)
+			print_setting(out, &option_table[i]);
 }
 
 static void print_switches(FILE *out, enum command_line_of command)

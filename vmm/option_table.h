@@ -65,8 +65,8 @@ struct option_section {
 	const char *title;	/* in --help */
 	const struct option_list *list;	/* repeated: each use of the flag makes one more; or NULL */
 	/*
-	 * Of a device that is there when any of its settings was given: where, in struct vm_config,
-	 * the bool that says so is.  0: no such thing.
+	 * Of a device for which it matters whether any of its settings was given: where, in struct
+	 * vm_config, the bool that says so is.  0: no such thing.
 	 */
 	size_t given;
 	/*

@@ -111,8 +111,9 @@ unsigned option_count(const struct option *o, const void *object)
 		return count_bits(field);
 	case OPTION_TEXTS:
 		return ((const struct text_list *)field)->n;
-	case OPTION_BOOL:
 	case OPTION_NUMBER:
+		return o->initial || *(const unsigned *)field != 0;
+	case OPTION_BOOL:
 	case OPTION_SIZE:
 	case OPTION_DURATION:
 	case OPTION_CHOICE:

@@ -12,7 +12,8 @@
 
 /*
  * How many words the value of 'o' in 'object' (the section's struct) has: 0 if there is none (a
- * text that nobody gave, an empty list), 1, or the length of the list.
+ * text that nobody gave, a number without a default that is 0, an empty list), 1, or the length of
+ * the list.
  */
 unsigned option_count(const struct option *o, const void *object);
 

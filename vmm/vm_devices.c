@@ -1,12 +1,12 @@
 /* The virtio models of a VM, each made from its settings, in the order of config_device(). */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "devices/virtio_balloon.h"
 #include "devices/virtio_models.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
-#include "vmm/config_net.h"
 #include "vmm/config_vsock.h"
 #include "vmm/sandbox.h"
 #include "vmm/terminal.h"
@@ -106,8 +106,6 @@ static int add_tap(struct vm *vm, const struct net_settings *net, struct net_pee
 	};
 
 	vm->sandbox_needs |= SANDBOX_TAP;
-	if (net->vhost != VHOST_OFF)
-		vm->sandbox_needs |= SANDBOX_VHOST;
 	return net_tap_create(out, &config);
 }
 
@@ -153,6 +151,8 @@ static int add_net_model(struct vm *vm, const struct net_settings *net, unsigned
 		r = add_tap(vm, net, &peer);
 	else
 		r = add_user_net(vm, net, &peer);
+	/* Taps, libslirp and ports are the host's; a descriptor is what somebody gave us. */
+	vm->blames_host = r < 0 && !net->fd;
 	if (r < 0)
 		return r;
 	struct virtio_net_config config = {
@@ -172,7 +172,7 @@ static int add_net_model(struct vm *vm, const struct net_settings *net, unsigned
 		.loop = loop,
 		.n_loops = n,
 	};
-	config_net_mac(net, config.mac);
+	memcpy(config.mac, net->address, sizeof(config.mac));
 	r = virtio_net_create(&vm->model[vm->n_models], &config);
 	vm->blames_host = r < 0 && net->vhost == VHOST_REQUIRE;
 	if (r < 0)
@@ -198,12 +198,13 @@ static int add_vsock_model(struct vm *vm)
 	};
 	int r = virtio_vsock_create(&vm->model[vm->n_models], &config);
 
-	vm->blames_host = r < 0 && vsock->vhost == VHOST_REQUIRE;
+	/* With 'socket' the kernel is done without; what is left is about that file. */
+	vm->blames_host = r < 0 && !vsock->socket;
 	if (r < 0)
 		return r;
 	if (virtio_vsock_is_offloaded(vm->model[vm->n_models]))
 		vm->sandbox_needs |= SANDBOX_VHOST;
-	if (vsock->socket)
+	if (vsock->socket && vsock->vhost != VHOST_REQUIRE)
 		vm->sandbox_needs |= SANDBOX_VSOCK_USER;
 	vm->n_models++;
 	return 0;

@@ -50,3 +50,25 @@ Test(iov, slice_has_only_the_part_that_was_asked, .init = setup)
 	cr_assert_eq(out[1].iov_len, 2);
 	cr_assert_eq(iov_slice(out, pieces, 3, 8, 4), 0);
 }
+
+Test(iov, neighbours_in_memory_become_one)
+{
+	const struct iovec iov[] = {
+		{ bytes, 3 }, { bytes + 3, 2 }, { bytes + 5, 1 }, { bytes, 2 }, { bytes + 3, 4 },
+		{ bytes + 7, 1 },
+	};
+	struct iovec out[6];
+	unsigned n = 0;
+
+	cr_assert_eq(iov_slice(out, iov, 6, 1, 100), 3);
+	cr_assert_eq(out[0].iov_base, bytes + 1);
+	cr_assert_eq(out[0].iov_len, 5);
+	cr_assert_eq(out[1].iov_base, bytes);
+	cr_assert_eq(out[1].iov_len, 2);
+	cr_assert_eq(out[2].iov_base, bytes + 3);
+	cr_assert_eq(out[2].iov_len, 5);
+	for (unsigned i = 0; i < 6; i++)
+		n = iov_add(out, n, iov[i].iov_base, iov[i].iov_len);
+	cr_assert_eq(n, 3);
+	cr_assert_eq(iov_len(out, n), 13);
+}

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "devices/io_batch.h"
+#include "tests/support/fault.h"
 #include "vmm/base/error.h"
 
 static int pair[2];
@@ -81,4 +82,54 @@ Test(io_batch, each_operation_has_its_own_error)
 	cr_assert_eq(op[0].result, 1);
 	cr_assert_eq(op[1].result, -EMSGSIZE);
 	cr_assert_eq(op[2].result, 1);
+}
+
+static unsigned write_numbers(unsigned n)
+{
+	static char text[8];
+	static struct iovec iov[8];
+	struct io_batch_op op[8];
+
+	for (unsigned i = 0; i < n; i++) {
+		text[i] = (char)('a' + i);
+		iov[i] = (struct iovec){ &text[i], 1 };
+		op[i] = (struct io_batch_op){ .iov = &iov[i], .n = 1 };
+	}
+	return io_batch_write(batch, op, n);
+}
+
+/* What is there, as text. */
+static const char *written(void)
+{
+	static char got[64];
+	size_t n = 0;
+
+	while (n < sizeof(got) - 1 && read(pair[1], got + n, 1) == 1)
+		n++;
+	got[n] = '\0';
+	return got;
+}
+
+/* The kernel takes half of what it is offered, and nothing when that is one operation. */
+Test(io_batch, shortage_is_over_when_it_is_over)
+{
+	static const char *const done[] = { "", "", "a", "ab", "abc" };
+
+	for (unsigned n = 1; n < ARRAY_SIZE(done); n++) {
+		fault_arm(1, true);
+		cr_assert_eq(write_numbers(n), n - 1);
+		cr_assert_str_eq(fault_disarm(), "io_uring_submit_and_wait");
+		cr_assert_str_eq(written(), done[n]);
+		/* What was not done is not done later. */
+		cr_assert_eq(write_numbers(6), 6);
+		cr_assert_str_eq(written(), "abcdef");
+	}
+}
+
+Test(io_batch, what_the_kernel_takes_in_two_goes_is_done_in_order)
+{
+	fault_arm(1, false);
+	cr_assert_eq(write_numbers(6), 6);
+	cr_assert_not_null(fault_disarm());
+	cr_assert_str_eq(written(), "abcdef");
 }

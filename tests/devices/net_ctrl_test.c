@@ -1,6 +1,8 @@
 /* The control queue of a network device, as a driver sees it: commands and what follows. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -55,7 +57,7 @@ static void start(void)
 
 static struct virtio_net *net(void)
 {
-	return container_of(rig.dev, struct virtio_net, dev);
+	return container_of(rig.net.dev, struct virtio_net, dev);
 }
 
 Test(net_ctrl, offers_what_it_serves)
@@ -166,7 +168,7 @@ Test(net_ctrl, command_without_room_for_the_answer_is_not_carried_out)
 
 	start();
 	buf.addr = rig.command;
-	p = device_rig_at(&rig.rig, rig.command, 3);
+	p = device_rig_at(&rig.net.rig, rig.command, 3);
 	memcpy(p, (uint8_t[]){ RX, PROMISC, 1 }, 3);
 	cr_assert_eq(ctrl_rig_chain(&rig, &buf, 1), 0);
 	cr_assert_not(ctrl_rig_gets(&rig, foreign));
@@ -181,8 +183,8 @@ Test(net_ctrl, framing_does_not_matter)
 
 	start();
 	cr_assert_eq(run(COAL, VQ_SET, set, sizeof(set)), OK);
-	p = device_rig_at(&rig.rig, rig.command, 4096);
-	ack = device_rig_at(&rig.rig, rig.ack, 4096);
+	p = device_rig_at(&rig.net.rig, rig.command, 4096);
+	ack = device_rig_at(&rig.net.rig, rig.ack, 4096);
 	memcpy(p, bytes, sizeof(bytes));
 	for (unsigned in_piece = 1; in_piece <= 10; in_piece++)
 		for (unsigned out_piece = 1; out_piece <= sizeof(bytes); out_piece++) {
@@ -214,7 +216,7 @@ Test(net_ctrl, chain_with_nothing_to_read_is_an_error)
 
 	start();
 	buf.addr = rig.ack;
-	ack = device_rig_at(&rig.rig, rig.ack, 1);
+	ack = device_rig_at(&rig.net.rig, rig.ack, 1);
 	cr_assert_eq(ctrl_rig_chain(&rig, &buf, 1), 1);
 	cr_assert_eq(*ack, ERR);
 }
@@ -227,13 +229,52 @@ Test(net_ctrl, reset_while_commands_are_on_their_way)
 		start();
 		buf[0].addr = rig.command;
 		buf[1].addr = rig.ack;
-		memset(device_rig_at(&rig.rig, rig.command, 3), 0, 3);
+		memset(device_rig_at(&rig.net.rig, rig.command, 3), 0, 3);
 		for (unsigned k = 0; k < 5; k++)
-			device_rig_add(&rig.rig, rig.ctrl, buf, 2);
+			device_rig_add(&rig.net.rig, rig.ctrl, buf, 2);
 		if (i % 2)
-			fake_machine_pump(rig.rig.machine);
-		fake_driver_reset(&rig.rig.driver);
+			fake_machine_pump(rig.net.rig.machine);
+		fake_driver_reset(&rig.net.rig.driver);
 	}
+	start();
+	cr_assert_eq(run_u8(RX, PROMISC, 1), OK);
+}
+
+static atomic_bool is_over;
+
+static void *run_main_loop(void *arg)
+{
+	while (!atomic_load(&is_over))
+		fake_machine_pump(arg);
+	return NULL;
+}
+
+/*
+ * The main loop may be about to carry out a command of a session that ends, and finds one of the
+ * next session that its queue's loop writes just then: of interest to the thread sanitizer.
+ */
+Test(net_ctrl, sessions_change_while_the_main_loop_carries_out)
+{
+	pthread_t main_thread;
+
+	cr_assert_eq(pthread_create(&main_thread, NULL, run_main_loop, rig.net.rig.machine), 0);
+	for (unsigned i = 0; i < 300; i++) {
+		struct fake_buf buf[] = { { 0, 3, false }, { 0, 1, true } };
+		uint8_t *command;
+
+		start();
+		buf[0].addr = rig.command;
+		buf[1].addr = rig.ack;
+		/* RX, PROMISC, off and on. */
+		command = device_rig_at(&rig.net.rig, rig.command, 3);
+		memset(command, 0, 3);
+		command[2] = i % 2;
+		for (unsigned k = 0; k <= i % 5; k++)
+			device_rig_add(&rig.net.rig, rig.ctrl, buf, 2);
+		fake_driver_reset(&rig.net.rig.driver);
+	}
+	atomic_store(&is_over, true);
+	pthread_join(main_thread, NULL);
 	start();
 	cr_assert_eq(run_u8(RX, PROMISC, 1), OK);
 }
@@ -269,7 +310,7 @@ Test(net_ctrl, tables_are_in_effect_when_the_command_is_used)
 		cr_assert_eq(set_tables(NULL, NULL), OK);
 		cr_assert_not(ctrl_rig_gets(&rig, foreign));
 		cr_assert_not(ctrl_rig_gets(&rig, group));
-		cr_assert(ctrl_rig_gets(&rig, ctrl_rig_mac));
+		cr_assert(ctrl_rig_gets(&rig, net_rig_mac));
 	}
 }
 
@@ -284,7 +325,7 @@ Test(net_ctrl, filters_are_as_new_after_reset)
 	cr_assert_not(ctrl_rig_gets(&rig, foreign));
 	cr_assert_not(ctrl_rig_gets(&rig, group));
 	cr_assert_eq(net()->ctrl.rules.filter.vlan[0], 0);
-	cr_assert(ctrl_rig_gets(&rig, ctrl_rig_mac));
+	cr_assert(ctrl_rig_gets(&rig, net_rig_mac));
 }
 
 /* covers: NET-CTRL-23 */
@@ -304,23 +345,23 @@ Test(net_ctrl, set_address_is_in_config_space_when_the_command_is_used)
 	start();
 	cr_assert_eq(run(MAC, 1, foreign, 6), OK);
 	for (unsigned i = 0; i < 6; i++)
-		cr_assert_eq(fake_driver_config(&rig.rig.driver, i, 1), foreign[i]);
+		cr_assert_eq(fake_driver_config(&rig.net.rig.driver, i, 1), foreign[i]);
 	cr_assert(ctrl_rig_gets(&rig, foreign));
-	cr_assert_not(ctrl_rig_gets(&rig, ctrl_rig_mac));
+	cr_assert_not(ctrl_rig_gets(&rig, net_rig_mac));
 	cr_assert_eq(run(MAC, 1, group, 6), ERR, "no address of one device");
 	cr_assert(ctrl_rig_gets(&rig, foreign));
 	/* And it is the old one again for the next driver. */
 	start();
 	for (unsigned i = 0; i < 6; i++)
-		cr_assert_eq(fake_driver_config(&rig.rig.driver, i, 1), ctrl_rig_mac[i]);
-	cr_assert(ctrl_rig_gets(&rig, ctrl_rig_mac));
+		cr_assert_eq(fake_driver_config(&rig.net.rig.driver, i, 1), net_rig_mac[i]);
+	cr_assert(ctrl_rig_gets(&rig, net_rig_mac));
 }
 
 static int vlan_frame(unsigned vlan)
 {
 	uint8_t frame[64] = { 0 };
 
-	memcpy(frame, ctrl_rig_mac, 6);
+	memcpy(frame, net_rig_mac, 6);
 	frame[12] = 0x81;
 	frame[14] = (uint8_t)(vlan >> 8);
 	frame[15] = (uint8_t)vlan;
@@ -352,21 +393,21 @@ Test(net_ctrl, without_ctrl_vlan_all_tags_arrive)
 Test(net_ctrl, filter_goes_to_a_peer_that_moves_the_frames_itself)
 {
 	start();
-	machine_lock(&rig.rig.machine->m);
+	machine_lock(&rig.net.rig.machine->m);
 	cr_assert_eq(net_ctrl_filter_in_peer(net(), true), 0);
-	machine_unlock(&rig.rig.machine->m);
-	cr_assert_gt(rig.peer->n_prog, 0);
+	machine_unlock(&rig.net.rig.machine->m);
+	cr_assert_gt(rig.net.peer->n_prog, 0);
 	cr_assert_eq(run_u8(RX, PROMISC, 1), OK);
-	cr_assert_eq(rig.peer->n_prog, 0);
+	cr_assert_eq(rig.net.peer->n_prog, 0);
 	cr_assert_eq(run_u8(RX, PROMISC, 0), OK);
-	cr_assert_gt(rig.peer->n_prog, 0);
+	cr_assert_gt(rig.net.peer->n_prog, 0);
 	/* What the peer refuses is not done. */
-	rig.peer->error = EIO;
+	rig.net.peer->set_fails = EIO;
 	cr_assert_eq(run_u8(RX, ALLMULTI, 1), ERR);
-	rig.peer->error = 0;
+	rig.net.peer->set_fails = 0;
 	cr_assert_not(ctrl_rig_gets(&rig, group));
-	fake_driver_reset(&rig.rig.driver);
-	cr_assert_eq(rig.peer->n_prog, 0);
+	fake_driver_reset(&rig.net.rig.driver);
+	cr_assert_eq(rig.net.peer->n_prog, 0);
 	cr_assert_not(net()->ctrl.filters_in_peer);
 }
 
@@ -374,29 +415,29 @@ Test(net_ctrl, filter_goes_to_a_peer_that_moves_the_frames_itself)
 
 static unsigned status(void)
 {
-	return (unsigned)fake_driver_config(&rig.rig.driver, NET_CONFIG_STATUS, 2);
+	return (unsigned)fake_driver_config(&rig.net.rig.driver, NET_CONFIG_STATUS, 2);
 }
 
 static void announce(void)
 {
-	machine_lock(&rig.rig.machine->m);
-	virtio_net_announce(rig.dev);
-	machine_unlock(&rig.rig.machine->m);
-	fake_machine_pump(rig.rig.machine);
+	machine_lock(&rig.net.rig.machine->m);
+	virtio_net_announce(rig.net.dev);
+	machine_unlock(&rig.net.rig.machine->m);
+	fake_machine_pump(rig.net.rig.machine);
 }
 
 /* covers: NET-CTRL-28 */
 Test(net_ctrl, announcement_is_taken_back_when_acknowledged)
 {
 	start();
-	fake_driver_take_isr(&rig.rig.driver);
+	fake_driver_take_isr(&rig.net.rig.driver);
 	announce();
-	cr_assert(fake_driver_take_isr(&rig.rig.driver) & 2);
+	cr_assert(fake_driver_take_isr(&rig.net.rig.driver) & 2);
 	cr_assert_eq(status(), NET_STATUS_LINK_UP | NET_STATUS_ANNOUNCE);
 	cr_assert_eq(run(ANNOUNCE, 0, NULL, 0), OK);
 	cr_assert_eq(status(), NET_STATUS_LINK_UP);
 	announce();
-	fake_driver_reset(&rig.rig.driver);
+	fake_driver_reset(&rig.net.rig.driver);
 	start();
 	cr_assert_eq(status(), NET_STATUS_LINK_UP, "the next driver was not asked");
 }
@@ -415,22 +456,22 @@ Test(net_ctrl, pairs_receive_when_the_driver_uses_them)
 {
 	uint8_t frame[64] = { 0 };
 
-	memcpy(frame, ctrl_rig_mac, 6);
+	memcpy(frame, net_rig_mac, 6);
 	start();
-	cr_assert_eq(rig.peer->n_pairs, 1);
+	cr_assert_eq(rig.net.peer->n_active, 1);
 	cr_assert_eq(ctrl_rig_receive(&rig, 0, frame, sizeof(frame)), 0);
 	cr_assert_eq(ctrl_rig_receive(&rig, 1, frame, sizeof(frame)), CTRL_RIG_LOST);
 	cr_assert_eq(run_u16(MQ, 0, 2), OK);
-	cr_assert_eq(rig.peer->n_pairs, 2);
+	cr_assert_eq(rig.net.peer->n_active, 2);
 	cr_assert_eq(ctrl_rig_receive(&rig, 0, frame, sizeof(frame)), 0);
 	cr_assert_eq(ctrl_rig_receive(&rig, 1, frame, sizeof(frame)), 1);
 	cr_assert_eq(run_u16(MQ, 0, 1), OK);
-	cr_assert_eq(rig.peer->n_pairs, 1);
+	cr_assert_eq(rig.net.peer->n_active, 1);
 	cr_assert_eq(ctrl_rig_receive(&rig, 1, frame, sizeof(frame)), CTRL_RIG_LOST);
 	/* Reset: one pair again. */
 	cr_assert_eq(run_u16(MQ, 0, 2), OK);
 	start();
-	cr_assert_eq(rig.peer->n_pairs, 1);
+	cr_assert_eq(rig.net.peer->n_active, 1);
 	cr_assert_eq(ctrl_rig_receive(&rig, 1, frame, sizeof(frame)), CTRL_RIG_LOST);
 }
 
@@ -442,10 +483,10 @@ Test(net_ctrl, number_of_pairs_that_cannot_be_changes_nothing)
 	cr_assert_eq(run_u16(MQ, 0, 0), ERR);
 	cr_assert_eq(run_u16(MQ, 0, 3), ERR);
 	cr_assert_eq(run_u16(MQ, 0, 0x8001), ERR);
-	rig.peer->error = EIO;
+	rig.net.peer->set_fails = EIO;
 	cr_assert_eq(run_u16(MQ, 0, 1), ERR, "the host does not");
-	rig.peer->error = 0;
-	cr_assert_eq(rig.peer->n_pairs, 2);
+	rig.net.peer->set_fails = 0;
+	cr_assert_eq(rig.net.peer->n_active, 2);
 	ctrl_rig_start_without(&rig, VIRTIO_NET_F_MQ);
 	cr_assert_eq(run_u16(MQ, 0, 1), ERR);
 }
@@ -470,7 +511,7 @@ static size_t fill_rss(uint8_t *p, uint32_t types, unsigned entries, unsigned n_
 static void udp_frame(uint8_t frame[64], unsigned flow)
 {
 	memset(frame, 0, 64);
-	memcpy(frame, ctrl_rig_mac, 6);
+	memcpy(frame, net_rig_mac, 6);
 	frame[12] = 8;
 	frame[14] = 0x45;
 	frame[23] = 17;
@@ -523,17 +564,17 @@ Test(net_ctrl, frames_go_where_the_table_says_wherever_they_arrive)
 
 static void stop_queue(unsigned index)
 {
-	fake_driver_reset_queue(&rig.rig.driver, index);
-	while (fake_driver_queue_in_reset(&rig.rig.driver, index))
-		fake_machine_pump(rig.rig.machine);
+	fake_driver_reset_queue(&rig.net.rig.driver, index);
+	while (fake_driver_queue_in_reset(&rig.net.rig.driver, index))
+		fake_machine_pump(rig.net.rig.machine);
 }
 
 /* After stop_queue. */
 static void enable_queue(unsigned index)
 {
-	struct fake_driver *d = &rig.rig.driver;
-	struct fake_ring *ring = &rig.rig.ring[index];
-	uint64_t at = device_rig_alloc(&rig.rig, fake_driver_ring_bytes(RIG_QUEUE_SIZE));
+	struct fake_driver *d = &rig.net.rig.driver;
+	struct fake_ring *ring = &rig.net.rig.ring[index];
+	uint64_t at = device_rig_alloc(&rig.net.rig, fake_driver_ring_bytes(RIG_QUEUE_SIZE));
 
 	fake_driver_init_ring(d, ring, RIG_QUEUE_SIZE, at);
 	fake_driver_set_queue(d, index, ring);
@@ -549,11 +590,11 @@ static void restart_queue(unsigned index)
 /* Does a receive queue that starts anew find nothing of what came before? */
 static bool starts_empty(unsigned index)
 {
-	struct fake_buf buf = { device_rig_alloc(&rig.rig, 2048), 2048, true };
+	struct fake_buf buf = { device_rig_alloc(&rig.net.rig, 2048), 2048, true };
 
 	enable_queue(index);
-	device_rig_add(&rig.rig, index, &buf, 1);
-	return device_rig_is_quiet(&rig.rig, index);
+	device_rig_add(&rig.net.rig, index, &buf, 1);
+	return device_rig_is_quiet(&rig.net.rig, index);
 }
 
 /* covers: NET-CTRL-38 */
@@ -567,10 +608,10 @@ Test(net_ctrl, frame_for_a_queue_in_reset_is_dropped)
 	cr_assert_eq(ctrl_rig_receive(&rig, 0, frame, sizeof(frame)), 1);
 	stop_queue(2);
 	for (unsigned at = 0; at < 2; at++)
-		ctrl_peer_inject(rig.peer, at, frame, sizeof(frame));
-	cr_assert(device_rig_is_quiet(&rig.rig, 0));
+		fake_peer_inject(rig.net.peer, at, frame, sizeof(frame));
+	cr_assert(device_rig_is_quiet(&rig.net.rig, 0));
 	cr_assert(starts_empty(2));
-	cr_assert_not(fake_driver_status(&rig.rig.driver) & VIRTIO_STATUS_NEEDS_RESET);
+	cr_assert_not(fake_driver_status(&rig.net.rig.driver) & VIRTIO_STATUS_NEEDS_RESET);
 }
 
 /* covers: NET-CTRL-32 */
@@ -584,10 +625,10 @@ Test(net_ctrl, frame_is_dropped_when_all_receive_queues_are_in_reset)
 		stop_queue(2 * pair);
 	udp_frame(frame, 1);
 	for (unsigned at = 0; at < 2; at++)
-		ctrl_peer_inject(rig.peer, at, frame, sizeof(frame));
+		fake_peer_inject(rig.net.peer, at, frame, sizeof(frame));
 	for (unsigned pair = 0; pair < 2; pair++)
 		cr_assert(starts_empty(2 * pair), "pair %u", pair);
-	cr_assert_not(fake_driver_status(&rig.rig.driver) & VIRTIO_STATUS_NEEDS_RESET);
+	cr_assert_not(fake_driver_status(&rig.net.rig.driver) & VIRTIO_STATUS_NEEDS_RESET);
 }
 
 /* covers: NET-CTRL-39 */
@@ -649,9 +690,9 @@ Test(net_ctrl, hash_is_reported_without_rss)
 /* covers: NET-CFG-07 NET-CFG-08 */
 Test(net_ctrl, config_space_tells_what_rss_can_do)
 {
-	cr_assert_geq(fake_driver_config(&rig.rig.driver, NET_CONFIG_RSS_KEY_SIZE, 1), 40);
-	cr_assert_geq(fake_driver_config(&rig.rig.driver, NET_CONFIG_RSS_TABLE_LEN, 2), 128);
-	cr_assert_eq(fake_driver_config(&rig.rig.driver, NET_CONFIG_HASH_TYPES, 4), 0x1ff);
+	cr_assert_geq(fake_driver_config(&rig.net.rig.driver, NET_CONFIG_RSS_KEY_SIZE, 1), 40);
+	cr_assert_geq(fake_driver_config(&rig.net.rig.driver, NET_CONFIG_RSS_TABLE_LEN, 2), 128);
+	cr_assert_eq(fake_driver_config(&rig.net.rig.driver, NET_CONFIG_HASH_TYPES, 4), 0x1ff);
 }
 
 /* --- offloads -------------------------------------------------------------------------------- */
@@ -679,16 +720,16 @@ Test(net_ctrl, offloads_are_on_at_first_and_follow_the_mask)
 	uint64_t few = bit(VIRTIO_NET_F_GUEST_CSUM) | bit(VIRTIO_NET_F_GUEST_TSO6);
 
 	start();
-	cr_assert_eq(rig.peer->offloads.word[0] & all, all);
+	cr_assert_eq(rig.net.peer->offloads.word[0] & all, all);
 	cr_assert_eq(set_offloads(0), OK);
-	cr_assert_eq(rig.peer->offloads.word[0], 0);
+	cr_assert_eq(rig.net.peer->offloads.word[0], 0);
 	cr_assert_eq(set_offloads(few), OK);
-	cr_assert_eq(rig.peer->offloads.word[0], few);
+	cr_assert_eq(rig.net.peer->offloads.word[0], few);
 	cr_assert_eq(net()->pair[1].guest.word[0], few);
 	cr_assert_eq(set_offloads(all), OK);
-	cr_assert_eq(rig.peer->offloads.word[0], all);
+	cr_assert_eq(rig.net.peer->offloads.word[0], all);
 	start();
-	cr_assert_eq(rig.peer->offloads.word[0] & all, all);
+	cr_assert_eq(rig.net.peer->offloads.word[0] & all, all);
 }
 
 /* covers: NET-CTRL-44 NET-CTRL-45 */
@@ -706,13 +747,13 @@ Test(net_ctrl, offload_that_was_not_accepted_is_an_error)
 			cr_assert_eq(set_offloads(few | bit(i)),
 				     i == VIRTIO_NET_F_GUEST_CSUM ? OK : ERR, "bit %u", i);
 	cr_assert_eq(set_offloads(bit(VIRTIO_NET_F_GUEST_TSO6)), ERR, "segments need checksums");
-	cr_assert_eq(rig.peer->offloads.word[0], few);
-	rig.peer->error = EIO;
+	cr_assert_eq(rig.net.peer->offloads.word[0], few);
+	rig.net.peer->set_fails = EIO;
 	cr_assert_eq(set_offloads(0), ERR);
-	rig.peer->error = 0;
-	cr_assert_eq(rig.peer->offloads.word[0], few);
+	rig.net.peer->set_fails = 0;
+	cr_assert_eq(rig.net.peer->offloads.word[0], few);
 	cr_assert_eq(set_offloads(few | bit(VIRTIO_NET_F_GUEST_ECN)), OK, "ECN of nothing");
-	cr_assert_eq(rig.peer->offloads.word[0], few);
+	cr_assert_eq(rig.net.peer->offloads.word[0], few);
 }
 
 /* --- coalescing ------------------------------------------------------------------------------ */
@@ -740,8 +781,8 @@ static uint8_t set_queue(unsigned index, uint32_t max_packets, uint32_t max_usec
 static bool get_queue(unsigned index, uint32_t *max_packets, uint32_t *max_usecs)
 {
 	struct fake_buf buf[] = { { rig.command, 6, false }, { rig.ack, 9, true } };
-	uint8_t *p = device_rig_at(&rig.rig, rig.command, 6);
-	uint8_t *in = device_rig_at(&rig.rig, rig.ack, 9);
+	uint8_t *p = device_rig_at(&rig.net.rig, rig.command, 6);
+	uint8_t *in = device_rig_at(&rig.net.rig, rig.ack, 9);
 	uint32_t len;
 
 	memcpy(p, (uint8_t[]){ COAL, VQ_GET, (uint8_t)index, (uint8_t)(index >> 8), 0xa5, 0xa5 }, 6);
@@ -853,7 +894,7 @@ Test(net_ctrl, queue_that_starts_anew_gets_what_all_have)
 	expect_params(2, 10, 100);
 	expect_params(3, 20, 200);
 	/* Also when it was set while the queue did not run. */
-	fake_driver_reset_queue(&rig.rig.driver, 2);
+	fake_driver_reset_queue(&rig.net.rig.driver, 2);
 	cr_assert_eq(set_all(RX_SET, 11, 110), OK);
 	restart_queue(2);
 	expect_params(2, 11, 110);
@@ -867,8 +908,9 @@ Test(net_ctrl, get_without_room_for_the_result_is_an_error)
 	start();
 	buf[0].addr = rig.command;
 	buf[1].addr = rig.ack;
-	memcpy(device_rig_at(&rig.rig, rig.command, 6), (uint8_t[]){ COAL, VQ_GET, 0, 0, 0, 0 }, 6);
-	in = device_rig_at(&rig.rig, rig.ack, 8);
+	memcpy(device_rig_at(&rig.net.rig, rig.command, 6),
+	       (uint8_t[]){ COAL, VQ_GET, 0, 0, 0, 0 }, 6);
+	in = device_rig_at(&rig.net.rig, rig.ack, 8);
 	memset(in, 0xee, 8);
 	cr_assert_eq(ctrl_rig_chain(&rig, buf, 2), 1);
 	cr_assert_eq(in[0], ERR);
@@ -903,7 +945,7 @@ Test(net_ctrl, filter_follows_the_address_that_a_legacy_driver_writes)
 	ctrl_rig_create(&rig, 1, FAKE_PCI_LEGACY);
 	ctrl_rig_start_without(&rig, VIRTIO_NET_F_CTRL_MAC_ADDR);
 	for (unsigned i = 0; i < 6; i++)
-		fake_driver_set_config(&rig.rig.driver, i, 1, foreign[i]);
+		fake_driver_set_config(&rig.net.rig.driver, i, 1, foreign[i]);
 	cr_assert(ctrl_rig_gets(&rig, foreign));
-	cr_assert_not(ctrl_rig_gets(&rig, ctrl_rig_mac));
+	cr_assert_not(ctrl_rig_gets(&rig, net_rig_mac));
 }

@@ -135,6 +135,31 @@ Test(net_rx, a_frame_fills_as_many_buffers_as_it_needs)
 	}
 }
 
+/* The header's, the buffers', and what would be too much. */
+Test(net_rx, buffers_side_by_side_are_one_to_the_peer)
+{
+	const struct net_header big = {
+		.flags = NET_HEADER_NEEDS_CSUM, .gso_type = NET_GSO_TCPV4, .gso_size = 1460,
+		.csum_start = 34, .csum_offset = 16,
+	};
+	enum { N = 8, SIZE = 2048, LEN = N * SIZE - HEADER };
+	uint64_t gpa;
+
+	net_rig_start_without(&net, 2, -1);
+	for (unsigned round = 0; round < 2; round++) {
+		gpa = device_rig_alloc(&net.rig, N * SIZE);
+		for (unsigned i = 0; i < N; i++)
+			device_rig_add(&net.rig, RX,
+				       &(struct fake_buf){ gpa + i * SIZE, SIZE, true }, 1);
+		/* The device learns how large frames are from the first. */
+		give(&big, LEN, (uint8_t)round);
+		for (unsigned i = 0; i < N; i++)
+			cr_assert_eq(device_rig_wait(&net.rig, RX, NULL), SIZE);
+		cr_assert_arr_eq(device_rig_at(&net.rig, gpa + HEADER, LEN), frame, LEN);
+	}
+	cr_assert_eq(net.peer->n_iov_received, 3);
+}
+
 /* covers: NET-RX-02 */
 Test(net_rx, without_merging_a_frame_that_does_not_fit_is_dropped)
 {

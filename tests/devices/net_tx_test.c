@@ -162,6 +162,28 @@ Test(net_tx, any_framing_is_the_same_frame)
 	}
 }
 
+/* Our header, and the frame. */
+Test(net_tx, pieces_side_by_side_are_one_to_the_peer)
+{
+	struct net_header seen;
+	struct fake_buf buf[5] = { { 0 } };
+
+	net_rig_start_without(&net, 2, -1);
+	uint64_t gpa = device_rig_alloc(&net.rig, KIB(4));
+	uint8_t *bytes = device_rig_at(&net.rig, gpa, 1012);
+
+	net_rig_fill(frame, 1000, 9);
+	memset(bytes, 0, 12);
+	memcpy(bytes + 12, frame, 1000);
+	for (unsigned i = 0; i < 5; i++)
+		buf[i] = (struct fake_buf){ gpa + i * 200, i < 4 ? 200 : 212, false };
+	device_rig_add(&net.rig, TX, buf, 5);
+	cr_assert_eq(device_rig_wait(&net.rig, TX, NULL), 0);
+	cr_assert_eq(fake_peer_take(net.peer, 0, &seen, got, sizeof(got)), 1000);
+	cr_assert_arr_eq(frame, got, 1000);
+	cr_assert_eq(net.peer->n_iov_sent, 2);
+}
+
 /* covers: NET-CFG-06 */
 Test(net_tx, frames_up_to_the_mtu_go_out_whole)
 {

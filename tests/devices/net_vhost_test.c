@@ -131,7 +131,7 @@ Test(net_vhost, frames_are_the_kernels_and_commands_ours)
 	cr_assert_null(net.peer->start.readable);
 	cr_assert_eq(net.peer->header_len, 12);
 	cr_assert(features_has(&net.peer->offloads, VIRTIO_NET_F_GUEST_CSUM));
-	cr_assert(net.peer->filters, "nobody else looks at frames");
+	cr_assert_gt(net.peer->n_prog, 0, "nobody else looks at frames");
 	cr_assert_eq(fake.ring[0][RX].backend, 1000);
 	cr_assert_eq(fake.ring[0][TX].backend, 1000);
 	cr_assert_not(features_has(&fake.told, VIRTIO_NET_F_CSUM));
@@ -200,7 +200,7 @@ Test(net_vhost, changes_hands_under_a_driver)
 	device_rig_wait(&net.rig, TX, NULL);
 	cr_assert(net_filter_has_mode(&model()->ctrl.rules.filter, NET_FILTER_ALLMULTI));
 	cr_assert_eq(net.peer->offloads.word[0], 1u << VIRTIO_NET_F_GUEST_CSUM);
-	cr_assert_not(net.peer->filters, "we look ourselves");
+	cr_assert_eq(net.peer->n_prog, 0, "we look ourselves");
 
 	/* And a frame in, here. */
 	net_rig_offer(&net, RX, 2048);
@@ -211,7 +211,7 @@ Test(net_vhost, changes_hands_under_a_driver)
 	cr_assert_str_eq(who(), "/dev/vhost-net");
 	cr_assert_eq(fake.ring[0][RX].base, 1);
 	cr_assert_eq(fake.ring[0][TX].base, 2);
-	cr_assert(net.peer->filters);
+	cr_assert_gt(net.peer->n_prog, 0);
 	cr_assert_eq(net.peer->offloads.word[0], 1u << VIRTIO_NET_F_GUEST_CSUM);
 	on = 0;
 	cr_assert_eq(command(CTRL, 0, 1, &on, 1), OK);
@@ -234,6 +234,61 @@ Test(net_vhost, a_broken_kernel_ring_comes_back_here)
 	cr_assert_eq(fake_peer_take(net.peer, 0, &header, frame, sizeof(frame)), 64);
 	cr_assert_str_eq(who(), "in process");
 	cr_assert_eq(fake_driver_status(&net.rig.driver), 0xf);
+}
+
+/* A node that died between the making of the VM and its driver: whichever request shows it. */
+Test(net_vhost, a_node_that_cannot_start_is_done_without)
+{
+	uint8_t on = 1, frame[64];
+	struct net_header header;
+
+	create((struct net_rig_options){ 0 });
+	for (unsigned n = 1;; n++) {
+		cr_assert_str_eq(who(), "/dev/vhost-net");
+		fake_vhost_clear(&fake);
+		fake.fail_at = n;
+		net_rig_start_without(&net, 3, -1);
+		bool failed = fake.n_requests >= n;
+
+		fake.fail_at = 0;
+		cr_assert_eq(fake_driver_status(&net.rig.driver), 0xf, "request %u", n);
+		if (!failed)
+			break;
+		cr_assert_str_eq(who(), "in process", "request %u", n);
+		cr_assert_not(model()->is_offloaded);
+		cr_assert_not(net.peer->n_prog, "we look ourselves");
+		cr_assert_eq(fake.ring[0][TX].backend, FD_NONE);
+		offer_frame();
+		device_rig_wait(&net.rig, TX, NULL);
+		cr_assert_eq(fake_peer_take(net.peer, 0, &header, frame, sizeof(frame)), 64);
+		cr_assert_eq(command(CTRL, 0, 1, &on, 1), OK);
+		fake_driver_reset(&net.rig.driver);
+		change();
+	}
+	offer_frame();
+	cr_assert_eq(kernel_sends(), 1);
+}
+
+/* Who requires the kernel is not served otherwise behind his back. */
+Test(net_vhost, one_that_is_required_needs_a_reset)
+{
+	struct fake_driver *d = &net.rig.driver;
+	struct fake_ring *ring = &net.rig.ring[TX];
+	struct features f = FEATURES_EMPTY;
+
+	create((struct net_rig_options){ .vhost = VIRTIO_OFFLOAD_REQUIRE });
+	features_add(&f, VIRTIO_F_VERSION_1);
+	cr_assert(fake_driver_negotiate(d, f));
+	fake_driver_init_ring(d, ring, 16,
+			      device_rig_alloc(&net.rig, fake_driver_ring_bytes(16)));
+	fake_driver_set_queue(d, TX, ring);
+	fake_driver_enable_queue(d, TX);
+	fake_vhost_clear(&fake);
+	fake.fail_at = 1;
+	fake_driver_set_status(d, fake_driver_status(d) | VIRTIO_STATUS_DRIVER_OK);
+	fake.fail_at = 0;
+	cr_assert(fake_driver_status(d) & VIRTIO_STATUS_NEEDS_RESET);
+	cr_assert_str_eq(who(), "/dev/vhost-net");
 }
 
 Test(net_vhost, without_a_link_nothing_moves)

@@ -769,6 +769,29 @@ Test(virtio_iommu, a_probe_of_nobody_or_into_too_little_tells_nothing, .init = s
 	cr_expect_eq(ask_properties(len, 0), IOMMU_S_INVAL);
 }
 
+/* Gigabytes that are the same page again and again would keep the loop busy for seconds. */
+Test(virtio_iommu, a_probe_into_too_much_is_refused_without_filling_it, .init = start,
+     .fini = stop)
+{
+	enum { N_PARTS = 17, TAIL = N_PARTS + 1 };
+	struct fake_buf buf[N_PARTS + 2] = { { out_at, (uint32_t)write_probe(ENDPOINT), false } };
+
+	memcpy(device_rig_at(&rig, out_at, PAGE), bytes, buf[0].len);
+	memset(device_rig_at(&rig, data_at, PAGE), 0xcc, PAGE);
+	for (unsigned i = 1; i <= N_PARTS; i++)
+		buf[i] = (struct fake_buf){ data_at, PAGE, true };
+	buf[TAIL] = (struct fake_buf){ in_at, 4, true };
+	device_rig_add(&rig, REQUESTS, buf, N_PARTS + 2);
+	cr_expect_eq(device_rig_wait(&rig, REQUESTS, NULL), N_PARTS * PAGE + 4);
+	cr_expect_eq(in()[0], IOMMU_S_INVAL);
+	cr_expect_eq(*(uint8_t *)device_rig_at(&rig, data_at, PAGE), 0xcc);
+	/* As large as is allowed. */
+	buf[N_PARTS] = buf[TAIL];
+	device_rig_add(&rig, REQUESTS, buf, N_PARTS + 1);
+	cr_expect_eq(device_rig_wait(&rig, REQUESTS, NULL), (N_PARTS - 1) * PAGE + 4);
+	cr_expect_eq(in()[0], IOMMU_S_OK);
+}
+
 /* covers: IOMMU-PROBE-03 IOMMU-PROBE-04 */
 Test(virtio_iommu, without_probe_it_is_unknown, .fini = stop)
 {
@@ -857,6 +880,30 @@ Test(virtio_iommu, a_storm_of_faults_without_buffers_is_dropped, .init = start, 
 	cr_expect_eq(load_le64((uint8_t *)device_rig_at(&rig, at, 24) + 16), 0x99000);
 }
 
+/* A driver without a queue for events leaves them behind; the next one does not get them. */
+Test(virtio_iommu, a_reset_forgets_faults, .fini = stop)
+{
+	struct fake_driver *d = &rig.driver;
+
+	plug(false);
+	device_rig_start(&rig, fake_driver_offered(d), 1);
+	cr_expect_eq(reach(dma, 0x5008, DMA_FROM_DEVICE), -1);
+	cr_assert(fake_driver_negotiate(d, fake_driver_offered(d)));
+	uint64_t at = device_rig_alloc(&rig, fake_driver_ring_bytes(RIG_QUEUE_SIZE));
+	struct fake_buf buf = { device_rig_alloc(&rig, 24), 24, true };
+
+	fake_driver_init_ring(d, &rig.ring[EVENTS], RIG_QUEUE_SIZE, at);
+	fake_driver_set_queue(d, EVENTS, &rig.ring[EVENTS]);
+	fake_driver_enable_queue(d, EVENTS);
+	/* It waits for events from the first moment on. */
+	fake_ring_add(&rig.ring[EVENTS], &buf, 1);
+	fake_driver_set_status(d, fake_driver_status(d) | VIRTIO_STATUS_DRIVER_OK);
+	cr_expect(device_rig_is_quiet(&rig, EVENTS));
+	cr_expect_eq(reach(dma, 0x99000, DMA_FROM_DEVICE), -1);
+	cr_expect_eq(device_rig_wait(&rig, EVENTS, NULL), IOMMU_FAULT_SIZE);
+	cr_expect_eq(load_le64((uint8_t *)device_rig_at(&rig, buf.addr, 24) + 16), 0x99000);
+}
+
 /* --- A whole device behind it ---------------------------------------------------------------- */
 
 static struct fake_driver rng;
@@ -881,13 +928,13 @@ static void unplug_rng(void)
 	machine_unlock(&rig.machine->m);
 }
 
-/* Its ring at the same addresses as in memory, its buffers elsewhere. */
-static void start_rng(void)
+static uint64_t alloc_ring(void)
 {
-	uint64_t at = device_rig_alloc(&rig, fake_driver_ring_bytes(RIG_QUEUE_SIZE));
-	uint64_t end = align_up(at + fake_driver_ring_bytes(RIG_QUEUE_SIZE), PAGE);
+	return device_rig_alloc(&rig, fake_driver_ring_bytes(RIG_QUEUE_SIZE));
+}
 
-	cr_assert_eq(ask(write_map(1, at, end - 1, at, 3)), IOMMU_S_OK);
+static void start_rng_at(uint64_t at)
+{
 	cr_assert(fake_driver_negotiate(&rng, fake_driver_offered(&rng)));
 	uint16_t most = fake_driver_queue_max(&rng, 0);
 
@@ -896,6 +943,16 @@ static void start_rng(void)
 	fake_driver_enable_queue(&rng, 0);
 	fake_driver_set_status(&rng, fake_driver_status(&rng) | VIRTIO_STATUS_DRIVER_OK);
 	cr_assert_not(fake_driver_status(&rng) & VIRTIO_STATUS_NEEDS_RESET);
+}
+
+/* Its ring at the same addresses as in memory, its buffers elsewhere. */
+static void start_rng(void)
+{
+	uint64_t at = alloc_ring();
+	uint64_t end = align_up(at + fake_driver_ring_bytes(RIG_QUEUE_SIZE), PAGE);
+
+	cr_assert_eq(ask(write_map(1, at, end - 1, at, 3)), IOMMU_S_OK);
+	start_rng_at(at);
 }
 
 static uint32_t wait_rng(void)
@@ -1010,6 +1067,49 @@ static void make_quick(void *arg)
 	struct echo_device *echo = arg;
 
 	echo->slow = false;
+}
+
+/*
+ * A device that is attached to no domain, with its ring where it is in memory: bypass is what it
+ * lives by, and its loss what it breaks by, also with a chain out, as often as the driver likes.
+ */
+Test(virtio_iommu, a_device_that_bypasses_breaks_when_it_may_not_and_works_again)
+{
+	struct echo_device *echo;
+	struct fake_buf buf;
+
+	plug(true);
+	start_with(fake_driver_offered(&rig.driver));
+	echo = echo_device_create(rig.io);
+	buf = (struct fake_buf){ data_at, 64, true };
+	virtio_device_require_platform(&echo->dev);
+	rng_transport = fake_driver_plug(&rng, rig.machine, &echo->dev, FAKE_MMIO, 1);
+	cr_assert_eq(virtio_device_put_behind(&echo->dev, iommu, 0x30), 0);
+	for (unsigned round = 0; round < 3; round++) {
+		echo->hold = echo->slow = true;
+		start_rng_at(alloc_ring());
+		fake_ring_add(&ring, &buf, 1);
+		fake_driver_kick(&rng, 0);
+		for (unsigned i = 0; i < 10000 && !echo_holds(echo); i++)
+			usleep(100);
+		cr_assert(echo_holds(echo));
+		for (unsigned i = 0; i <= 2 * round; i++)
+			fake_driver_set_config(&rig.driver, CONFIG_BYPASS, 1, i % 2);
+		cr_expect(rng_broke());
+		/* The next ATTACH waits for the chain that is out. */
+		send(write_attach(0x30, 1, 0), 4);
+		cr_expect(device_rig_is_quiet(&rig, REQUESTS));
+		event_loop_call(rig.io, make_quick, echo);
+		cr_expect_eq(device_rig_wait(&rig, REQUESTS, NULL), 4);
+		cr_expect_eq(in()[0], IOMMU_S_OK);
+		cr_expect_eq(ask(write_detach(0x30, 1)), IOMMU_S_OK);
+		fake_driver_set_config(&rig.driver, CONFIG_BYPASS, 1, 1);
+		fake_driver_set_status(&rng, 0);
+		cr_expect_eq(fake_driver_status(&rng), 0);
+	}
+	cr_expect_eq(echo->n_hard_stops, 0);
+	unplug_rng();
+	stop();
 }
 
 /* What the host has in progress of a device that broke keeps its ring, until it is over. */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "devices/virtio_models.h"
+#include "devices/vsock_hub.h"
 #include "tests/support/vsock_rig.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
@@ -378,6 +379,26 @@ Test(virtio_vsock, a_transport_reset_waits_for_its_buffer)
 	fd = vsock_rig_connect(&stream, listener);
 	close(fd);
 	close(listener);
+}
+
+/* The guest had no buffers for its resets, and so nothing more was taken: that is over, too. */
+Test(virtio_vsock, a_transport_reset_hears_the_guest_again)
+{
+	struct vsock_packet p = vsock_rig_packet(&stream, VSOCK_OP_REQUEST);
+	uint32_t id, len;
+	bool taken = false;
+
+	vsock_rig_start_without(0, 0);
+	for (unsigned i = 0; i < VSOCK_MAX_REPLIES; i++)
+		vsock_rig_send(&p, NULL);
+	vsock_rig_offer(&p);
+	cr_assert(device_rig_is_quiet(&v->rig, 1));
+	lose_connections();
+	for (unsigned i = 0; i < 1000 && !taken; i++) {
+		usleep(1000);
+		taken = fake_ring_reap(&v->rig.ring[1], &id, &len);
+	}
+	cr_assert(taken);
 }
 
 Test(virtio_vsock, a_reset_closes_everything_and_delivers_what_it_can)

@@ -9,8 +9,8 @@
 #include "devices/net_impl.h"
 #include "devices/virtio_models.h"
 #include "tests/fuzz/fuzz_input.h"
-#include "tests/support/ctrl_peer.h"
 #include "tests/support/device_rig.h"
+#include "tests/support/fake_peer.h"
 #include "tests/support/loop_pump.h"
 #include "vmm/base/error.h"
 #include "vmm/base/log.h"
@@ -42,7 +42,7 @@ struct model {
 
 struct world {
 	struct device_rig rig;
-	struct ctrl_peer *peer;
+	struct fake_peer *peer;
 	unsigned n_pairs, header_len;	/* of the session */
 	uint8_t out[OUT_SIZE];
 	size_t len;
@@ -71,7 +71,7 @@ static void create(struct world *w)
 	w->rig.machine = fake_machine_create();
 	/* Nobody runs it: it is pumped here. */
 	CHECK(event_loop_create(&w->rig.io, "io") == 0);
-	w->peer = ctrl_peer_create(PAIRS);
+	w->peer = fake_peer_create((struct features){ { ~UINT64_C(0), ~UINT64_C(0) } }, PAIRS);
 	memcpy(config.mac, own, 6);
 	config.peer = &w->peer->base;
 	CHECK(virtio_net_create(&dev, &config) == 0);
@@ -407,7 +407,7 @@ static void check_state(struct world *w)
 {
 	struct fake_driver *d = &w->rig.driver;
 
-	CHECK(w->peer->n_pairs == w->m.n_pairs);
+	CHECK(w->peer->n_active == w->m.n_pairs);
 	CHECK((w->peer->offloads.word[0] & guest_bits) == w->m.offloads);
 	CHECK(fake_driver_status(d) == 0xf);
 	for (unsigned i = 0; i < 6 && has(w, VIRTIO_NET_F_MAC); i++)
@@ -671,7 +671,7 @@ static void frame_arrives(struct world *w, struct fuzz_input *in)
 							: w->m.table[hash.value & w->m.mask];
 	seen = hash;
 	/* The pair's loop has looked at it then; another pair's has not. */
-	ctrl_peer_inject(w->peer, at, frame, FRAME);
+	fake_peer_inject(w->peer, at, frame, FRAME);
 	if (w->m.steers)
 		loop_pump(w->rig.io);
 	CHECK(reap(w, frame, &seen) == expected);

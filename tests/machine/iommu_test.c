@@ -215,6 +215,28 @@ Test(iommu, a_move_is_over_when_every_chain_that_began_before_is, .init = begin,
 	cr_expect(iommu_ticket_is_over(iommu, &later));
 }
 
+/* As often as it likes: with a chain out from before each change, more than can be told apart. */
+Test(iommu, bypass_that_comes_and_goes_is_over_when_the_last_chain_is, .init = begin, .fini = end)
+{
+	unsigned era[20], n = 0;
+
+	for (; n < ARRAY_SIZE(era); n++) {
+		iommu_set_bypass(iommu, n % 2 == 0);
+		era[n] = dma_enter(first);
+		cr_expect_eq(at(first, 0, DMA_BOTH) != NULL, n % 2 == 0);
+	}
+	iommu_set_bypass(iommu, true);
+	while (n > 0) {
+		cr_expect_not(iommu_is_quiet(iommu), "%u chains are out", n);
+		dma_leave(first, era[--n]);
+	}
+	cr_expect(iommu_is_quiet(iommu));
+	/* And a chain of now keeps nobody waiting. */
+	era[0] = dma_enter(first);
+	cr_expect(iommu_is_quiet(iommu));
+	dma_leave(first, era[0]);
+}
+
 Test(iommu, too_many_moves_while_chains_are_out_are_refused_and_a_reset_is_not, .init = begin,
      .fini = end)
 {

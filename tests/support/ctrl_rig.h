@@ -1,13 +1,11 @@
 /*
- * A network device with a fake peer behind it and a driver in front that keeps buffers in its
- * receive rings and sends commands.  Everything that fails here ends the test.
+ * A network device (net_rig.h) with a driver in front that keeps buffers in its receive rings and
+ * sends commands.  Everything that fails here ends the test.
  */
 #ifndef TESTS_CTRL_RIG_H
 #define TESTS_CTRL_RIG_H
 
-#include "devices/virtio_models.h"
-#include "tests/support/device_rig.h"
-#include "tests/support/ctrl_peer.h"
+#include "tests/support/net_rig.h"
 
 enum {
 	CTRL_RIG_PAIRS = 2,		/* at most: the rig has five queues */
@@ -17,21 +15,15 @@ enum {
 };
 
 struct ctrl_rig {
-	struct device_rig rig;
-	struct event_loop *io2;		/* of the second pair */
-	struct ctrl_peer *peer;
-	struct virtio_device *dev;
+	struct net_rig net;
 	unsigned n_pairs;		/* of the device */
 	unsigned n_open;		/* of this session */
-	unsigned header_len;
 	unsigned ctrl;			/* index of the control queue */
 	uint64_t buffer[CTRL_RIG_PAIRS][RIG_QUEUE_SIZE];	/* of the chain with that head */
 	uint64_t command, ack;		/* guest memory */
 	uint8_t received[CTRL_RIG_BUFFER];	/* the last frame, header first */
 	uint32_t received_len;
 };
-
-extern const uint8_t ctrl_rig_mac[6];
 
 void ctrl_rig_create(struct ctrl_rig *rig, unsigned n_pairs, enum fake_transport how);
 void ctrl_rig_destroy(struct ctrl_rig *rig);

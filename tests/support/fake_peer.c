@@ -115,14 +115,23 @@ static void peer_stop(struct net_peer *base)
 		event_loop_call(peer->loop[i], unpost, &peer->post[i]);
 }
 
+/* Under the lock. */
+static int answer(const struct fake_peer *peer)
+{
+	return peer->set_fails == 0 ? 0
+				    : error_set(peer->set_fails, "the fake peer was told to fail");
+}
+
 static int peer_set_offloads(struct net_peer *base, struct features features)
 {
 	struct fake_peer *peer = to_fake(base);
 
 	pthread_mutex_lock(&peer->lock);
-	peer->offloads = features;
+	int r = answer(peer);
+	if (r == 0)
+		peer->offloads = features;
 	pthread_mutex_unlock(&peer->lock);
-	return 0;
+	return r;
 }
 
 static int peer_set_pairs(struct net_peer *base, unsigned n)
@@ -130,9 +139,11 @@ static int peer_set_pairs(struct net_peer *base, unsigned n)
 	struct fake_peer *peer = to_fake(base);
 
 	pthread_mutex_lock(&peer->lock);
-	peer->n_active = n;
+	int r = answer(peer);
+	if (r == 0)
+		peer->n_active = n;
 	pthread_mutex_unlock(&peer->lock);
-	return 0;
+	return r;
 }
 
 static int peer_send(struct net_peer *base, unsigned pair, const struct iovec *iov, unsigned n)
@@ -151,6 +162,7 @@ static int peer_send(struct net_peer *base, unsigned pair, const struct iovec *i
 		uint8_t *bytes = malloc(len);
 
 		iov_read(iov, n, 0, bytes, len);
+		peer->n_iov_sent = n;
 		put(&peer->sent[pair], bytes, len);
 	}
 	pthread_mutex_unlock(&peer->lock);
@@ -171,6 +183,7 @@ static ssize_t peer_receive(struct net_peer *base, unsigned pair, const struct i
 		size_t fits = iov_write(iov, n, 0, frame.bytes, frame.len);
 
 		r = fits < frame.len ? -EMSGSIZE : (ssize_t)frame.len;
+		peer->n_iov_received = n;
 		free(frame.bytes);
 	} else {
 		peer->n_looks++;
@@ -235,10 +248,16 @@ static int peer_set_filter(struct net_peer *base, const struct sock_filter *prog
 	struct fake_peer *peer = to_fake(base);
 
 	pthread_mutex_lock(&peer->lock);
-	peer->n_filters++;
-	peer->filters = prog && n > 0;
+	cr_assert_leq(n, FAKE_PEER_PROG);
+	int r = answer(peer);
+	if (r == 0) {
+		peer->n_filters++;
+		peer->n_prog = n;
+		if (n > 0)
+			memcpy(peer->prog, prog, n * sizeof(*prog));
+	}
 	pthread_mutex_unlock(&peer->lock);
-	return 0;
+	return r;
 }
 
 static void peer_destroy(struct net_peer *base)
@@ -305,6 +324,34 @@ void fake_peer_give(struct fake_peer *peer, unsigned pair, const struct net_head
 	put(&peer->arriving[pair], frame, header_len + len);
 	tell(peer, pair);
 	pthread_mutex_unlock(&peer->lock);
+}
+
+struct injection {
+	struct fake_peer *peer;
+	unsigned pair;
+	const void *bytes;
+	size_t len;
+};
+
+static void inject(void *arg)
+{
+	const struct injection *i = arg;
+	struct fake_peer *peer = i->peer;
+	uint8_t *frame = calloc(1, peer->header_len + i->len);
+
+	cr_assert(peer->is_started);
+	memcpy(frame + peer->header_len, i->bytes, i->len);
+	pthread_mutex_lock(&peer->lock);
+	put(&peer->arriving[i->pair], frame, peer->header_len + i->len);
+	pthread_mutex_unlock(&peer->lock);
+	peer->start.readable(peer->start.arg, i->pair);
+}
+
+void fake_peer_inject(struct fake_peer *peer, unsigned pair, const void *bytes, size_t len)
+{
+	struct injection i = { peer, pair, bytes, len };
+
+	event_loop_call(peer->loop[pair], inject, &i);
 }
 
 size_t fake_peer_take(struct fake_peer *peer, unsigned pair, struct net_header *header,

@@ -6,12 +6,13 @@
 #ifndef TESTS_FAKE_PEER_H
 #define TESTS_FAKE_PEER_H
 
+#include <linux/filter.h>
 #include <pthread.h>
 
 #include "devices/net_header.h"
 #include "devices/net_peer.h"
 
-enum { FAKE_PEER_PAIRS = 2, FAKE_PEER_FRAMES = 1024 };
+enum { FAKE_PEER_PAIRS = 2, FAKE_PEER_FRAMES = 1024, FAKE_PEER_PROG = 4096 };
 
 struct fake_frame {
 	uint8_t *bytes;			/* header first */
@@ -30,14 +31,16 @@ struct fake_peer {
 	struct fake_frames arriving[FAKE_PEER_PAIRS], sent[FAKE_PEER_PAIRS];
 	bool is_started, has_no_room;
 	int start_fails, send_fails, receive_fails;	/* -errno, or 0 */
+	int set_fails;			/* the same of set_offloads, _pairs and _filter */
 	unsigned header_len, n_pairs, n_active;
 	unsigned n_starts, n_stops, n_looks;	/* looks: receive found nothing */
 	unsigned n_full;			/* send had no room */
+	unsigned n_iov_sent, n_iov_received;	/* entries of the last frame */
 	struct features offloads;	/* that the device asked for last; empty when stopped */
 	bool wants_readable[FAKE_PEER_PAIRS];
 	bool link_up;
-	bool filters;			/* it was given a filter */
-	unsigned n_filters;
+	struct sock_filter prog[FAKE_PEER_PROG];	/* the filter that it was given last */
+	unsigned n_prog, n_filters;
 	/* I/O loop: how often frames were moved together; receive_many says 0 now and then. */
 	unsigned n_batches;
 	bool has_holes;
@@ -56,6 +59,12 @@ struct fake_peer *fake_peer_create(struct features offloads, unsigned n_pairs);
 /* A frame arrives: 'len' bytes behind 'header'. */
 void fake_peer_give(struct fake_peer *peer, unsigned pair, const struct net_header *header,
 		    const void *bytes, size_t len);
+
+/*
+ * A frame arrives, with a header of zeros: when this returns the pair's loop has looked at it.  The
+ * device is started.
+ */
+void fake_peer_inject(struct fake_peer *peer, unsigned pair, const void *bytes, size_t len);
 
 /* Wait (some seconds) for the next frame that was sent; returns its length without the header. */
 size_t fake_peer_take(struct fake_peer *peer, unsigned pair, struct net_header *header,

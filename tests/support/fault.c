@@ -19,6 +19,10 @@
 
 #include "vmm/base/error.h"
 
+#if HAVE_URING
+#include <liburing.h>
+#endif
+
 enum { MAX_BLOCKS = 8192, MAX_CALLS = 2000, SETTLE_MS = 2000 };
 
 /* --- Which call fails ------------------------------------------------------------------------ */
@@ -275,6 +279,28 @@ int __wrap_io_uring_register_files(struct io_uring *ring, const int *fds, unsign
 		return -ENOMEM;
 	return __real_io_uring_register_files(ring, fds, n);
 }
+
+#if HAVE_URING
+/* As of a kernel that is short of memory: it takes the first half of them, or else none. */
+WEAK int __real_io_uring_submit_and_wait(struct io_uring *ring, unsigned wait);
+int __wrap_io_uring_submit_and_wait(struct io_uring *ring, unsigned wait);
+int __wrap_io_uring_submit_and_wait(struct io_uring *ring, unsigned wait)
+{
+	unsigned tail = ring->sq.sqe_tail, half = (tail - *ring->sq.khead) / 2;
+
+	if (!hits("io_uring_submit_and_wait"))
+		return __real_io_uring_submit_and_wait(ring, wait);
+	if (half == 0) {
+		ring->sq.sqe_head = tail;
+		*ring->sq.ktail = tail;
+		return -EAGAIN;
+	}
+	ring->sq.sqe_tail = *ring->sq.khead + half;
+	int r = __real_io_uring_submit_and_wait(ring, half);
+	ring->sq.sqe_tail = tail;
+	return r;
+}
+#endif
 
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, ...);

@@ -27,9 +27,16 @@ static struct features all_offloads(void)
 void net_rig_create(struct net_rig *net, const struct net_rig_options *options)
 {
 	unsigned n_pairs = options->n_pairs ? options->n_pairs : 1;
+	struct event_loop *loop[2];
 
 	memset(net, 0, sizeof(*net));
 	device_rig_create(&net->rig);
+	if (options->second_loop) {
+		cr_assert_eq(event_loop_create(&net->io2, "io2"), 0);
+		cr_assert_eq(event_loop_thread_start(net->io2), 0);
+	}
+	loop[0] = net->rig.io;
+	loop[1] = net->io2;
 	net->peer = fake_peer_create(options->no_offloads ? FEATURES_EMPTY : all_offloads(),
 				     n_pairs);
 	net->peer->base.is_vhost_capable = options->vhost_open != NULL;
@@ -45,8 +52,8 @@ void net_rig_create(struct net_rig *net, const struct net_rig_options *options)
 		.link_up = !options->link_down,
 		.speed_mbit = 10000,
 		.duplex = 1,
-		.loop = &net->rig.io,
-		.n_loops = 1,
+		.loop = loop,
+		.n_loops = net->io2 ? 2 : 1,
 	};
 	memcpy(config.mac, net_rig_mac, sizeof(config.mac));
 	cr_assert_eq(virtio_net_create(&net->dev, &config), 0);
@@ -63,6 +70,8 @@ void net_rig_create(struct net_rig *net, const struct net_rig_options *options)
 void net_rig_destroy(struct net_rig *net)
 {
 	device_rig_destroy(&net->rig);
+	event_loop_destroy(net->io2);
+	net->io2 = NULL;
 	net->peer = NULL;
 }
 

@@ -16,6 +16,7 @@ struct net_rig_options {
 	uint16_t mtu;
 	bool link_down, no_offloads;
 	bool suspend;			/* demand SUSPEND, which is off by default */
+	bool second_loop;		/* for the second pair */
 	/* vhost: with a peer that can; nodes are opened so. */
 	int (*vhost_open)(struct vhost_node **out, const char *path);
 	enum virtio_offload vhost;
@@ -23,6 +24,7 @@ struct net_rig_options {
 
 struct net_rig {
 	struct device_rig rig;
+	struct event_loop *io2;		/* of the second pair, running, or NULL */
 	struct virtio_device *dev;	/* the transport's */
 	struct fake_peer *peer;		/* the device's */
 	unsigned header_len;		/* of this session */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "vhost/vhost_probe.h"
+#include "vmm/base/error.h"
 
 Test(vhost_probe, bits_have_their_names_and_numbers)
 {
@@ -49,4 +50,37 @@ Test(vhost_probe, a_node_that_is_none_is_told_by_its_kind)
 	cr_assert_eq(probe.verdict, VHOST_BROKEN);
 	cr_assert_eq(probe.err, ENOTTY);
 	cr_assert_not(probe.has_backend_features);
+}
+
+/* Four reasons, four sentences, each with what helps. */
+Test(vhost_probe, each_way_not_to_open_has_its_sentence_and_fix)
+{
+	static const struct {
+		int err;
+		const char *path, *sentence, *fix;
+	} rows[] = {
+		{ ENOENT, "/dev/vhost-net", "the host does not have it",
+		  "sudo modprobe vhost_net; in a container, pass --device /dev/vhost-net" },
+		{ ENODEV, "/dev/vhost-scsi", "no driver is behind it",
+		  "sudo modprobe vhost_scsi; if there is no such module, the kernel needs "
+		  "CONFIG_VHOST_SCSI" },
+		{ ENODEV, "/dev/vhost-vsock", "no driver is behind it",
+		  "sudo modprobe vhost_vsock; if that is busy, sudo modprobe -r "
+		  "vmw_vsock_vmci_transport first" },
+		{ EACCES, "/dev/vhost-vsock", "may not be opened by this user",
+		  "sudo setfacl -m u:$USER:rw /dev/vhost-vsock" },
+		{ EBUSY, "/dev/vhost-vsock", "another process has it",
+		  "end the process that uses it (sudo fuser -v /dev/vhost-vsock)" },
+	};
+	struct error_chain chain;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		cr_expect_eq(vhost_open_failed(rows[i].err, rows[i].path), -rows[i].err);
+		error_save(&chain);
+		error_clear();
+		cr_expect_eq(chain.err, rows[i].err);
+		cr_expect_not_null(strstr(chain.line[0], rows[i].sentence), "%s", chain.line[0]);
+		cr_expect_not_null(strstr(chain.line[0], rows[i].path));
+		cr_expect_str_eq(chain.hint, rows[i].fix);
+	}
 }

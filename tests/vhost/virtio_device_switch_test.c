@@ -276,6 +276,102 @@ OVER_MODERN(device_switch, a_start_that_fails_leaves_it_where_it_was)
 	echo_rig_expect_answer(rig, 0);
 }
 
+/* Whichever request of a driver's start fails: this process has the rings, and keeps them. */
+OVER_MODERN(device_switch, a_back_end_that_does_not_start_is_replaced)
+{
+	use_vhost(rig);
+	change(rig);
+	for (unsigned n = 1;; n++) {
+		fake_vhost_clear(&fake);
+		fake.fail_at = n;
+		echo_rig_start(rig);
+		bool failed = fake.n_requests >= n;
+
+		fake.fail_at = 0;
+		cr_assert_not(fake_driver_status(&rig->driver) & VIRTIO_STATUS_NEEDS_RESET,
+			      "request %u", n);
+		if (!failed)
+			break;
+		cr_assert_str_eq(who(rig), "in process", "request %u", n);
+		cr_assert_eq(error_errno(), 0);
+		echo_rig_round_trip(rig, 0);
+		echo_rig_round_trip(rig, 1);
+		/* And in the next session. */
+		fake_driver_set_status(&rig->driver, 0);
+		echo_rig_start(rig);
+		cr_assert_str_eq(who(rig), "in process");
+		echo_rig_round_trip(rig, 0);
+		fake_driver_set_status(&rig->driver, 0);
+		change(rig);
+	}
+	cr_assert_str_eq(who(rig), "vhost-echo");
+	echo_rig_ask(rig, 0);
+	cr_assert_eq(kernel_serves(rig, 0), 1);
+	echo_rig_expect_answer(rig, 0);
+}
+
+/* Likewise a queue that comes back from its own reset: the others go along, where they stand. */
+OVER_MODERN(device_switch, a_queue_that_does_not_start_takes_all_along)
+{
+	unsigned n_failed = 0;
+
+	use_vhost(rig);
+	change(rig);
+	for (unsigned n = 1;; n++) {
+		echo_rig_prepare(rig, echo_rig_features_with(VIRTIO_F_RING_RESET));
+		echo_rig_driver_ok(rig);
+		echo_rig_pump(rig);
+		echo_rig_ask(rig, 0);
+		cr_assert_eq(kernel_serves(rig, 0), 1);
+		echo_rig_expect_answer(rig, 0);
+		fake_driver_reset_queue(&rig->driver, 1);
+		fake_driver_init_ring(&rig->driver, &rig->ring[1], 16, RIG_RINGS + 0x100000);
+		fake_driver_set_queue(&rig->driver, 1, &rig->ring[1]);
+		fake_vhost_clear(&fake);
+		fake.fail_at = n;
+		fake_driver_enable_queue(&rig->driver, 1);
+		bool failed = fake.n_requests >= n;
+
+		fake.fail_at = 0;
+		cr_assert_not(fake_driver_status(&rig->driver) & VIRTIO_STATUS_NEEDS_RESET,
+			      "request %u", n);
+		if (!failed)
+			break;
+		n_failed++;
+		cr_assert_str_eq(who(rig), "in process", "request %u", n);
+		echo_rig_pump(rig);
+		echo_rig_round_trip(rig, 0);
+		echo_rig_round_trip(rig, 1);
+		fake_driver_set_status(&rig->driver, 0);
+		change(rig);
+	}
+	cr_assert_gt(n_failed, 0u);
+	echo_rig_ask(rig, 1);
+	cr_assert_eq(kernel_serves(rig, 1), 1);
+	echo_rig_expect_answer(rig, 1);
+}
+
+/* What the driver got wrong no other back end mends: it is told once, under its own name. */
+OVER_MODERN(device_switch, a_ring_that_nobody_can_start_is_the_drivers_mistake)
+{
+	use_vhost(rig);
+	change(rig);
+	fake_vhost_clear(&fake);
+	fake.fail_at = 1;
+	echo_rig_prepare(rig, echo_rig_features_with(VIRTIO_NET_F_CSUM));
+	rig->dev->queue[0].desc = UINT64_C(1) << 60;
+	fake_driver_set_status(&rig->driver, fake_driver_status(&rig->driver) |
+						     VIRTIO_STATUS_DRIVER_OK);
+	fake.fail_at = 0;
+	cr_assert(fake_driver_status(&rig->driver) & VIRTIO_STATUS_NEEDS_RESET);
+	cr_assert_str_eq(who(rig), "vhost-echo", "nobody else can, either");
+	fake_driver_set_status(&rig->driver, 0);
+	echo_rig_start(rig);
+	echo_rig_ask(rig, 0);
+	cr_assert_eq(kernel_serves(rig, 0), 1);
+	echo_rig_expect_answer(rig, 0);
+}
+
 /* A position that the kernel does not tell cannot be guessed. */
 OVER_MODERN(device_switch, a_lost_position_needs_a_reset)
 {

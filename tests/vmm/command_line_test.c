@@ -278,6 +278,24 @@ Test(command_line, set_reaches_every_setting)
 	cr_expect_str_eq(config.disk[1].name, "a.b");
 }
 
+/* What nobody named has its number: that is how it is called in messages, too. */
+Test(command_line, set_finds_what_has_a_default_name)
+{
+	cr_assert_eq(READ("--disk", "a.img", "--disk", "b.img,name=root", "--disk", "c.img",
+			  "--set", "disks.disk2.direct=on", "--net", "user", "--set",
+			  "nets.net0.mtu=1400"), 0);
+	cr_expect_eq(config.n_disks, 3);
+	cr_expect_eq(config.n_nets, 1);
+	cr_expect(config.disk[2].direct);
+	cr_expect_not(config.disk[0].direct);
+	cr_expect_eq(config.net[0].mtu, 1400);
+	/* The second one has another name. */
+	cr_assert_eq(READ("--set", "disks.disk1.direct=on"), 0);
+	cr_expect_eq(config.n_disks, 4);
+	config_validate(&config, &mistakes);
+	cr_expect_eq(mistakes.n, 1, "disk1 has no path");
+}
+
 Test(command_line, set_can_change_a_disk_that_has_a_name)
 {
 	cr_assert_eq(READ("--disk", "a.img,name=root", "--set", "disks.root.direct=on"), 0);

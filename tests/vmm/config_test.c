@@ -330,3 +330,35 @@ Test(config, vsock_without_the_kernel_needs_a_place_for_its_sockets)
 	config.vsock.fd = 5;
 	cr_expect(strstr(only_mistake(), "vhost-vsock device") != NULL);
 }
+
+Test(config, a_scsi_target_is_of_one_device)
+{
+	add_scsi("naa.0123456789abcdef");
+	add_scsi("naa.0123456789ABCDEF");
+	cr_expect_not_null(strstr(only_mistake(), "scsis 'scsi0' and 'scsi1' are both target"));
+}
+
+Test(config, vsock_settings_that_exclude_each_other_are_told)
+{
+	config.vsock.given = true;
+	config.vsock.vhost = VHOST_REQUIRE;
+	set(&config.vsock.socket, "/tmp/vsock");
+	cr_expect_not_null(strstr(only_mistake(), "leave one of them away"));
+	config.vsock.vhost = VHOST_OFF;
+	set(&config.vsock.vhost_path, "/dev/other");
+	cr_expect_not_null(strstr(only_mistake(), "vhost_path: it and vsock.vhost 'off' exclude"));
+	config.vsock.vhost = VHOST_AUTO;
+	config.vsock.fd = 5;
+	cr_expect_not_null(strstr(only_mistake(), "vhost_path: it and vsock.fd exclude"));
+}
+
+Test(config, an_iommu_is_in_front_of_something)
+{
+	config.iommu.given = true;
+	config.iommu.bypass = false;
+	cr_expect_not_null(strstr(only_mistake(), "no device is behind the IOMMU"));
+	config.rng_device.iommu = true;
+	memset(&mistakes, 0, sizeof(mistakes));
+	config_validate(&config, &mistakes);
+	cr_expect_eq(mistakes.n, 0);
+}

@@ -65,7 +65,7 @@ Test(config_yaml, defaults_are_an_empty_file)
 
 Test(config_yaml, what_differs_is_written_in_the_order_of_the_table)
 {
-	READ("--net", "tap,name=lan,forward=tcp:80:80,queues=2,features=-mq", "--disk",
+	READ("--net", "tap,name=lan,mac=02:00:00:00:00:01,forward=tcp:80:80,queues=2,features=-mq", "--disk",
 	     "/b.img,readonly,name=b", "--disk", "/a.img,name=a", "--cpus", "2", "--timeout", "90s",
 	     "--features", "+packed", "--features=-event_idx", "--kernel", "/boot/vmlinuz",
 	     "--set", "nets.lan.backend=user", "--set", "nets.lan.queues=1", "--console", "null");
@@ -84,6 +84,7 @@ Test(config_yaml, what_differs_is_written_in_the_order_of_the_table)
 			       "    path: /a.img\n"
 			       "nets:\n"
 			       "  lan:\n"
+			       "    mac: \"02:00:00:00:00:01\"\n"
 			       "    forward: [\"tcp:80:80\"]\n"
 			       "    features: [-mq]\n"
 			       "console:\n"
@@ -93,7 +94,9 @@ Test(config_yaml, what_differs_is_written_in_the_order_of_the_table)
 /* A device that is all defaults must not get lost. */
 Test(config_yaml, what_is_only_there_is_mentioned)
 {
-	READ("--balloon", "0", "--net", "user", "--vsock", "auto");
+	READ("--balloon", "0", "--vsock", "auto");
+	struct net_settings *net = config_add(&config, option_find_section("nets", 4));
+	net->name = strdup("net0");
 	cr_assert_eq(write_it(false), 0);
 	cr_expect_str_eq(text, "nets:\n  net0:\n    backend: user\n"
 			       "balloon:\n  size: 0\n"

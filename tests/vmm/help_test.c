@@ -32,6 +32,35 @@ Test(help, run_explains_every_setting)
 	free(text);
 }
 
+/* "        key=" belongs to the last "  --flag" above it. */
+Test(help, items_stand_below_their_own_option)
+{
+	char *text = text_of(help_run), flag[64] = "";
+	unsigned n = 0;
+
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+		char key[64];
+
+		if (!strncmp(line, "  --", 4))
+			snprintf(flag, sizeof(flag), "%.*s", (int)strcspn(line + 4, " "), line + 4);
+		if (strncmp(line, "        ", 8) || line[8] == ' ')
+			continue;
+		bool found = false;
+		snprintf(key, sizeof(key), "%.*s", (int)strcspn(line + 8, " ="), line + 8);
+		for (unsigned i = 0; i < option_table_len; i++)
+			found |= option_table[i].flag && !strcmp(option_table[i].flag, flag) &&
+				 !strcmp(option_table[i].key, key);
+		cr_expect(found, "'%s' below --%s", key, flag);
+		n++;
+	}
+	cr_expect_gt(n, 50u);
+	free(text);
+	text = text_of(help_run);
+	cr_expect_not_null(strstr(text, "  --set nets.NAME.vhost_path=PATH"));
+	cr_expect_not_null(strstr(text, "  --set vsock.vhost_path=PATH"));
+	free(text);
+}
+
 Test(help, no_line_is_wider_than_a_screen)
 {
 	char *text = text_of(help_run);

@@ -47,12 +47,16 @@ Test(option_table, choices_are_given_where_they_are_needed)
 			     o->key);
 }
 
-/* Only texts, paths and wishes can be absent; a number or a choice always has a value. */
+/*
+ * Only texts, paths and wishes can be absent, and a number where 0, which it then is, cannot be
+ * given; any other number and a choice always have a value.
+ */
 Test(option_table, every_row_has_a_default_or_may_be_absent)
 {
 	FOR_EACH_ROW (o)
 		cr_expect(o->initial || o->type == OPTION_TEXT || o->type == OPTION_PATH ||
-				  o->type == OPTION_FEATURES || o->type == OPTION_TEXTS,
+				  o->type == OPTION_FEATURES || o->type == OPTION_TEXTS ||
+				  (o->type == OPTION_NUMBER && o->min > 0),
 			  "%s.%s", o->section, o->key);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "devices/slirp_library.h"
 #include "tests/support/fault.h"
 #include "tests/support/kernel_files.h"
 #include "tests/support/memory_file.h"
@@ -15,6 +16,7 @@
 #include "vmm/base/error.h"
 #include "vmm/base/log.h"
 #include "vmm/machine/kvm.h"
+#include "vmm/option_table.h"
 #include "vmm/vm.h"
 
 static struct vm_config config;
@@ -95,4 +97,51 @@ Test(vm_fault, mmio_without_a_disk)
 {
 	config.transport = VIRTIO_MMIO;
 	cr_assert_geq(fault_each(build, NULL), 80u);
+}
+
+static void settle(void)
+{
+	struct mistakes mistakes = { 0 };
+
+	config_validate(&config, &mistakes);
+	cr_assert_eq(mistakes.n, 0, "%s", mistakes.line[0]);
+}
+
+/* libslirp itself cannot run out of memory: only what we do around it fails. */
+Test(vm_fault, user_net)
+{
+	const struct slirp_library *library;
+
+	if (slirp_library_load(&library) < 0)
+		cr_skip_test("%s", error_text());
+	for (unsigned i = 0; i < option_sections_len; i++)
+		if (!strcmp(option_sections[i].name, "nets"))
+			cr_assert_not_null(config_add(&config, &option_sections[i]));
+	settle();
+	cr_assert_geq(fault_each(build, NULL), 100u);
+}
+
+/* And no socket is left behind, wherever it ends. */
+Test(vm_fault, vsock_in_process)
+{
+	char path[128], other[160];
+
+	snprintf(path, sizeof(path), "%s.vsock", image.path);
+	snprintf(other, sizeof(other), "%s.seqpacket", path);
+	config.vsock.given = true;
+	config.vsock.vhost = VHOST_OFF;
+	config.vsock.socket = strdup(path);
+	settle();
+	cr_assert_geq(fault_each(build, NULL), 100u);
+	cr_expect_neq(access(path, F_OK), 0);
+	cr_expect_neq(access(other, F_OK), 0);
+}
+
+Test(vm_fault, iommu)
+{
+	add_disk();
+	config.disk[0].device.iommu = true;
+	config.rng_device.iommu = true;
+	settle();
+	cr_assert_geq(fault_each(build, NULL), 110u);
 }

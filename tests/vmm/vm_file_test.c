@@ -344,7 +344,8 @@ Test(vm_file, every_setting_can_stand_in_a_file)
 		const struct option *o = &option_table[i];
 		const struct option_section *section = option_section_of(o);
 		const char *value = o->initial ? o->initial :
-				    o->type == OPTION_FEATURES ? "-packed" : "x";
+				    o->type == OPTION_FEATURES ? "-packed" :
+				    o->type == OPTION_NUMBER ? "9" : "x";
 		char text[256];
 
 		if (option_is_name(o))

@@ -37,7 +37,7 @@ struct event {
 	enum event_kind kind;
 	int64_t value;		/* what 'number' of the kind says, else 0 */
 	char subject[EVENT_SUBJECT_SIZE];	/* a device's name, or "" */
-	char text[EVENT_TEXT_SIZE];		/* may be cut off; whatever a guest said is as it came */
+	char text[EVENT_TEXT_SIZE];	/* may be cut off; what a guest said is as it came */
 };
 
 /* "driver-ok": the kind as JSON has it. */
@@ -48,8 +48,8 @@ void event_note(enum event_kind kind, const char *subject, int64_t value, const 
 	PRINTF_LIKE(4, 5);
 
 /*
- * Copy up to 'max' events from number '*next' on, and move '*next' behind the last.  '*lost' grows by
- * how many had been overwritten already.  Returns how many were copied.  Any thread.
+ * Copy up to 'max' events from number '*next' on, and move '*next' behind the last; '*lost' grows
+ * by how many had been overwritten already.  Returns how many were copied.  Any thread.
  */
 unsigned event_log_read(uint64_t *next, struct event *out, unsigned max, uint64_t *lost);
 

@@ -76,7 +76,7 @@ unsigned iov_slice(struct iovec *out, const struct iovec *iov, unsigned n, size_
 		size_t part = next_piece(&iov[i], &offset, len, &piece);
 		if (part == 0)
 			continue;
-		out[used++] = (struct iovec){ .iov_base = piece, .iov_len = part };
+		used = iov_add(out, used, piece, part);
 		len -= part;
 	}
 	return used;

@@ -22,7 +22,22 @@ size_t iov_write(const struct iovec *iov, unsigned n, size_t offset, const void 
 size_t iov_fill(const struct iovec *iov, unsigned n, size_t offset, int byte, size_t len);
 
 /*
- * Build in 'out' (room for 'n' entries) the part [offset, offset + len) of the stream.
+ * Append 'len' bytes at 'base' to a list of 'n' entries that has room for one more; returns how
+ * many it has then.  What begins where the last entry ends, as buffers of drivers often do, becomes
+ * part of that: the host's kernel takes its time for each entry.
+ */
+static inline unsigned iov_add(struct iovec *iov, unsigned n, void *base, size_t len)
+{
+	if (n > 0 && (char *)iov[n - 1].iov_base + iov[n - 1].iov_len == base)
+		iov[--n].iov_len += len;
+	else
+		iov[n] = (struct iovec){ .iov_base = base, .iov_len = len };
+	return n + 1;
+}
+
+/*
+ * Build in 'out' (room for 'n' entries) the part [offset, offset + len) of the stream, as iov_add()
+ * does.
  *
  * Returns the number of entries used; the part is shorter when the stream ends first.
  */

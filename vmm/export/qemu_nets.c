@@ -3,7 +3,6 @@
 #include "devices/net_forward.h"
 #include "virtio/virtio_ids.h"
 #include "vmm/base/error.h"
-#include "vmm/config_net.h"
 #include "vmm/export/qemu_impl.h"
 
 /* Sizes of rings that QEMU takes, for both directions. */
@@ -63,12 +62,11 @@ static void put_device(struct qemu_export *x, const struct net_settings *net, un
 	static const char *const duplex[] = {
 		[NET_DUPLEX_HALF] = "half", [NET_DUPLEX_FULL] = "full",
 	};
-	uint8_t mac[6];
 
-	config_net_mac(net, mac);
 	qemu_device(x, "virtio-net", VIRTIO_ID_NET, net->name);
-	qemu_put(&x->line, ",netdev=net%u,mac=%02x:%02x:%02x:%02x:%02x:%02x", index, mac[0], mac[1],
-		 mac[2], mac[3], mac[4], mac[5]);
+	qemu_put(&x->line, ",netdev=net%u", index);
+	if (net->mac)
+		qemu_put_text(&x->line, "mac", net->mac);
 	if (net->queues > 1)
 		qemu_put(&x->line, ",mq=on");
 	if (net->queue_size >= RING_LEAST && net->queue_size <= RING_RX_MOST)

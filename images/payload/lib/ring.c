@@ -44,15 +44,23 @@ bool ring_init(struct ring *r, struct virtio *v, uint16_t index, uint16_t size, 
 	ring_alloc(r, v, index, size, features);
 	if (v->vector != VIRTIO_NO_VECTOR && virtio_set_queue_vector(v, v->vector) != v->vector)
 		return false;
+	return ring_enable(r, features);
+}
+
+bool ring_enable(struct ring *r, uint64_t features)
+{
+	struct virtio *v = r->v;
+
 	if (r->packed)
-		v->ops->set_queue(v, size, (uintptr_t)r->slot, (uintptr_t)r->driver_event,
-				  (uintptr_t)r->device_event);
+		v->ops->set_queue(v, r->size, v->iova + (uintptr_t)r->slot,
+				  v->iova + (uintptr_t)r->driver_event,
+				  v->iova + (uintptr_t)r->device_event);
 	else
-		v->ops->set_queue(v, size, (uintptr_t)r->desc, (uintptr_t)r->avail,
-				  (uintptr_t)r->used);
+		v->ops->set_queue(v, r->size, v->iova + (uintptr_t)r->desc,
+				  v->iova + (uintptr_t)r->avail, v->iova + (uintptr_t)r->used);
 	v->ops->enable_queue(v);
-	r->doorbell = virtio_doorbell(v, index, features);
-	v->ops->select_queue(v, index);
+	r->doorbell = virtio_doorbell(v, r->index, features);
+	v->ops->select_queue(v, r->index);
 	return v->ops->queue_enabled(v);
 }
 
@@ -70,10 +78,11 @@ uint16_t ring_add(struct ring *r, const struct piece *piece, unsigned n_out, uns
 	return ring_add_indirect(r, piece, n_out, n_in, n_out + n_in);
 }
 
-static struct element element_of(const struct piece *piece, unsigned i, unsigned n_out, unsigned n)
+static struct element element_of(const struct ring *r, const struct piece *piece, unsigned i,
+				 unsigned n_out, unsigned n)
 {
 	return (struct element){
-		.addr = (uintptr_t)piece[i].at,
+		.addr = r->v->iova + (uintptr_t)piece[i].at,
 		.len = piece[i].len,
 		.flags = (uint16_t)((i < n_out ? 0 : DESC_WRITE) | (i + 1 < n ? DESC_NEXT : 0)),
 	};
@@ -109,14 +118,14 @@ uint16_t ring_add_indirect(struct ring *r, const struct piece *piece, unsigned n
 	for (unsigned i = n_out; i < n; i++)
 		r->buffer[id].in_len += piece[i].len;
 	while (n_elements < n_direct) {
-		e[n_elements] = element_of(piece, n_elements, n_out, n);
+		e[n_elements] = element_of(r, piece, n_elements, n_out, n);
 		n_elements++;
 	}
 	for (unsigned i = n_direct; i < n; i++)
-		fill_table(r, table, i - n_direct, element_of(piece, i, n_out, n));
+		fill_table(r, table, i - n_direct, element_of(r, piece, i, n_out, n));
 	if (n_direct < n)
 		e[n_elements++] = (struct element){
-			.addr = (uintptr_t)table,
+			.addr = r->v->iova + (uintptr_t)table,
 			.len = (uint32_t)((n - n_direct) * sizeof(struct ring_desc)),
 			.flags = DESC_INDIRECT,
 		};

@@ -113,6 +113,9 @@ bool ring_init(struct ring *r, struct virtio *v, uint16_t index, uint16_t size, 
 /* As above without touching the device: addresses are in the struct. */
 void ring_alloc(struct ring *r, struct virtio *v, uint16_t index, uint16_t size, uint64_t features);
 
+/* Give the selected queue the areas of the struct and enable it: the second half of ring_init. */
+bool ring_enable(struct ring *r, uint64_t features);
+
 /* Reset the queue and wait until the memory is ours.  False when that does not come. */
 bool ring_stop(struct ring *r);
 

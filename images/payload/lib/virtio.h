@@ -56,6 +56,7 @@ struct virtio {
 	bool is_legacy;			/* the legacy face is driven */
 	bool has_fixed_size;		/* the driver cannot choose the size of a queue */
 	uint16_t vector;		/* that ring_init gives to queues, or VIRTIO_NO_VECTOR */
+	uint64_t iova;			/* behind an IOMMU: added to every address that it gets */
 	uintptr_t config;		/* device configuration; 0: read_config only */
 	/* pci */
 	struct pci_function function;
