@@ -6,7 +6,12 @@
 #include "vmm/outcome.h"
 
 const struct command *const commands[] = {
-	&run_command, &explain_command, &doctor_command, &help_command, &version_command
+	&run_command,
+	&config_command,
+	&explain_command,
+	&doctor_command,
+	&help_command,
+	&version_command,
 };
 const unsigned commands_len = ARRAY_SIZE(commands);
 

@@ -20,8 +20,12 @@ struct command {
 	void (*help)(FILE *out);
 };
 
-extern const struct command run_command, explain_command, doctor_command, help_command,
-	version_command;
+extern const struct command run_command;
+extern const struct command config_command;
+extern const struct command explain_command;
+extern const struct command doctor_command;
+extern const struct command help_command;
+extern const struct command version_command;
 
 /* All of them, in the order of the help. */
 extern const struct command *const commands[];

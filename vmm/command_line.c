@@ -11,28 +11,53 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/base/error.h"
 #include "vmm/base/text.h"
+#include "vmm/file/vm_file.h"
 #include "vmm/option.h"
 
-enum { BOTH = COMMAND_LINE_RUN | COMMAND_LINE_EXPLAIN };
+enum {
+	EVERYWHERE = COMMAND_LINE_RUN | COMMAND_LINE_EXPLAIN | COMMAND_LINE_CONFIG |
+		     COMMAND_LINE_EXPORT,
+	PRINTING = COMMAND_LINE_RUN | COMMAND_LINE_CONFIG,
+};
 
 const struct switch_info command_line_switches[] = {
 	{ "--set SECTION.KEY=VALUE",
 	  "any setting by its name; 'disks.NAME.key' where there can be several",
-	  BOTH },
+	  EVERYWHERE },
 	{ "--dump-dtb FILE", "write the guest's device tree to FILE (see dtc); nothing is run",
 	  COMMAND_LINE_RUN },
 	{ "--explain[=text|json]",
 	  "at the end and at each SIGUSR1, tell what became of the feature bits",
 	  COMMAND_LINE_RUN },
-	{ "--json", "for programs: the same facts as JSON", COMMAND_LINE_EXPLAIN },
+	{ "--json", "for programs: the same facts as JSON",
+	  COMMAND_LINE_EXPLAIN | COMMAND_LINE_CONFIG },
+	{ "--print[=yaml|json]", "write the configuration as a VM file; nothing is run", PRINTING },
+	{ "--all", "write every setting, with what it means and what is allowed",
+	  COMMAND_LINE_CONFIG },
+	{ "--schema", "write the JSON Schema of VM files, for editors", COMMAND_LINE_CONFIG },
+	{ "--qemu", "write a command line for qemu-system-x86_64", COMMAND_LINE_EXPORT },
 	{ "-v, --verbose", "say more; twice: everything", COMMAND_LINE_RUN },
 	{ "-q, --quiet", "do not say how the guest ended, unless it failed", COMMAND_LINE_RUN },
-	{ "-h, --help", "this text", BOTH },
+	{ "-h, --help", "this text", EVERYWHERE },
 };
 const unsigned command_line_switches_len = ARRAY_SIZE(command_line_switches);
 
-enum { MAX_NAMES = 128 };
+const char *switch_name(const struct switch_info *info, char buf[32])
+{
+	const char *name = strstr(info->shown, "--") + 2;
+
+	snprintf(buf, 32, "%.*s", (int)strcspn(name, " =["), name);
+	return buf;
+}
+
+bool switch_is_of(const struct switch_info *info, enum command_line_of command)
+{
+	return (info->commands & (command | COMMAND_LINE_RUN)) != 0;
+}
+
+enum { MAX_NAMES = 128, MAX_SECTIONS = 32 };
 
 struct reader {
 	char *const *next;	/* arguments not read yet, up to 'end' */
@@ -40,16 +65,23 @@ struct reader {
 	struct vm_config *config;
 	struct run_switches *switches;
 	struct mistakes *mistakes;
+	unsigned n_files;	/* words that are VM files, so far */
+	/* Repeated sections: how many objects the files have, which flags may change. */
+	unsigned from_files[MAX_SECTIONS];
 };
 
 static void set(struct reader *rd, const struct option *o, void *object, const char *label,
-		const char *text)
+			const char *flag, const char *text)
 {
 	const struct option_section *section = option_section_of(o);
+	struct origin origin = { .flag = flag };
 	char why[OPTION_WHY_SIZE];
 
 	if (option_set(o, object, text, why) < 0)
 		mistakes_add(rd->mistakes, "%s: %s", label, why);
+	if (origins_note(&rd->config->origins, section, config_index(rd->config, section, object),
+			 o, &origin) < 0)
+		mistakes_add(rd->mistakes, "%s: no memory", label);
 	if (section->given)
 		*(bool *)((char *)rd->config + section->given) = true;
 }
@@ -58,18 +90,19 @@ static void set(struct reader *rd, const struct option *o, void *object, const c
 
 static void unknown_flag(struct reader *rd, const char *name, size_t len)
 {
-	static const char *const own[] = { "set", "verbose", "quiet", "help", "dump-dtb",
-					  "explain", "json" };
-	bool of_explain = rd->switches->command == COMMAND_LINE_EXPLAIN;
-	unsigned n_own = ARRAY_SIZE(own) - !of_explain;
 	const char *names[MAX_NAMES], *near;
-	char no[32][32];	/* "no-unpack" */
+	char own[32][32], no[32][32];	/* "quiet", "no-unpack" */
 	unsigned n = 0, n_no = 0;
 	char word[64];
 
 	snprintf(word, sizeof(word), "%.*s", (int)len, name);
-	for (unsigned i = 0; i < n_own; i++)
-		names[n++] = own[i];
+	for (unsigned i = 0; i < command_line_switches_len && n < ARRAY_SIZE(own); i++) {
+		const struct switch_info *info = &command_line_switches[i];
+		if (switch_is_of(info, rd->switches->command)) {
+			names[n] = switch_name(info, own[n]);
+			n++;
+		}
+	}
 	for (unsigned i = 0; i < option_table_len && n < MAX_NAMES - 1; i++) {
 		const struct option *o = &option_table[i];
 		if (!o->flag || option_find_flag(o->flag, strlen(o->flag)) != o)
@@ -187,7 +220,7 @@ static const struct option *read_item(struct reader *rd, const struct option *fi
 
 	snprintf(label, sizeof(label), "--%s", first->flag);
 	if (!before && is_bare(first, o, item, len)) {
-		set(rd, first, object, label, item);
+		set(rd, first, object, label, first->flag, item);
 		return first;
 	}
 	if (before && before->type == OPTION_FEATURES && (*item == '+' || *item == '-'))
@@ -198,21 +231,46 @@ static const struct option *read_item(struct reader *rd, const struct option *fi
 	}
 	snprintf(label, sizeof(label), "--%s: %s", first->flag, o->key);
 	if (*item == '+' || *item == '-')
-		set(rd, o, object, label, item);
+		set(rd, o, object, label, o->flag, item);
 	else if (item[len] == '=')
-		set(rd, o, object, label, item + len + 1);
+		set(rd, o, object, label, o->flag, item + len + 1);
 	else if (o->type == OPTION_BOOL)
-		set(rd, o, object, label, "yes");
+		set(rd, o, object, label, o->flag, "yes");
 	else
 		mistakes_add(rd->mistakes, "%s: needs a value, '%s=...'", label, o->key);
 	return o;
 }
 
+/* The value of item "name=..." of the list; 'item' is room for it.  NULL: it has none. */
+static const char *find_name(const char *list, char *item)
+{
+	while (list) {
+		take_item(&list, item);
+		if (!strncmp(item, "name=", 5))
+			return item + 5;
+	}
+	return NULL;
+}
+
+/* What a list is about: an object that a file has, if the list names it, else another one. */
+static void *list_object(struct reader *rd, const struct option_section *section, const char *list,
+			 char *item)
+{
+	if (!section->list)
+		return rd->config;
+	const char *name = find_name(list, item);
+	void *object = name ? config_find(rd->config, section, name, strlen(name)) : NULL;
+	if (object && config_index(rd->config, section, object) <
+			      rd->from_files[section - option_sections])
+		return object;
+	return config_add(rd->config, section);
+}
+
 static void read_list(struct reader *rd, const struct option *first, const char *list)
 {
 	const struct option_section *section = option_section_of(first);
-	void *object = section->list ? config_add(rd->config, section) : (void *)rd->config;
 	char *item = malloc(strlen(list) + 1);
+	void *object = item ? list_object(rd, section, list, item) : NULL;
 
 	if (!object || !item) {
 		mistakes_add(rd->mistakes, "--%s: no memory", first->flag);
@@ -228,37 +286,11 @@ static void read_list(struct reader *rd, const struct option *first, const char 
 
 /* --- --set ------------------------------------------------------------------------------------ */
 
-static bool known_section(const char *name, size_t len, const struct option_section **out)
-{
-	for (unsigned i = 0; i < option_sections_len; i++) {
-		*out = &option_sections[i];
-		if (strlen((*out)->name) == len && !memcmp((*out)->name, name, len))
-			return true;
-	}
-	return false;
-}
-
-/* The object of "disks.NAME.key", made when it is the first time that it is named. */
-static void *named_object(struct reader *rd, const struct option_section *section,
-			  const char *name, size_t len)
-{
-	char *object = config_find(rd->config, section, name, len);
-
-	if (object)
-		return object;
-	object = config_add(rd->config, section);
-	if (!object)
-		return NULL;
-	char **own = (char **)(object + section->list->name);
-	*own = strndup(name, len);
-	return *own ? object : NULL;
-}
-
 /* "section.key=value" or "disks.NAME.key=value". */
 static void read_set(struct reader *rd, const char *text)
 {
-	const struct option_section *section;
 	size_t name_len = strcspn(text, "="), section_len = strcspn(text, ".=");
+	const struct option_section *section = option_find_section(text, section_len);
 	const char *dot = memrchr(text, '.', name_len);
 	void *object = rd->config;
 	char label[128];
@@ -267,7 +299,7 @@ static void read_set(struct reader *rd, const char *text)
 		mistakes_add(rd->mistakes, "--set: '%s' is not SECTION.KEY=VALUE", text);
 		return;
 	}
-	if (!known_section(text, section_len, &section)) {
+	if (!section) {
 		const char *names[16], *near;
 		for (unsigned i = 0; i < option_sections_len; i++)
 			names[i] = option_sections[i].name;
@@ -291,13 +323,18 @@ static void read_set(struct reader *rd, const char *text)
 		unknown_key(rd, label, key, key_len, has_section, section->name);
 		return;
 	}
-	if (section->list)
-		object = named_object(rd, section, text + section_len + 1,
-				      (size_t)(dot - text) - section_len - 1);
+	if (section->list) {
+		const char *name = text + section_len + 1;
+		size_t len = (size_t)(dot - name);
+
+		object = config_find(rd->config, section, name, len);
+		if (!object)	/* the first time that it is named */
+			object = config_add_named(rd->config, section, name, len);
+	}
 	if (!object)
 		mistakes_add(rd->mistakes, "%s: no memory", label);
 	else
-		set(rd, o, object, label, text + name_len + 1);
+		set(rd, o, object, label, "set", text + name_len + 1);
 }
 
 /* --- Arguments ------------------------------------------------------------------------------- */
@@ -331,7 +368,8 @@ static void read_flag(struct reader *rd, const struct option *o, const char *inl
 		return;
 	}
 	if (o->type == OPTION_BOOL && !option_flag_is_list(o->flag)) {
-		set(rd, o, rd->config, label, negated ? "no" : inline_value ? inline_value : "yes");
+		set(rd, o, rd->config, label, o->flag,
+		    negated ? "no" : inline_value ? inline_value : "yes");
 		return;
 	}
 	value = take_value(rd, o->flag, inline_value, option_value_text(o, shown));
@@ -340,26 +378,61 @@ static void read_flag(struct reader *rd, const struct option *o, const char *inl
 	if (option_flag_is_list(o->flag))
 		read_list(rd, o, value);
 	else
-		set(rd, o, rd->config, label, value);
+		set(rd, o, rd->config, label, o->flag, value);
 }
 
-/* A switch of the command's own; explain takes those of run, too.  False if there is none. */
+static bool is_switch(const char *name, size_t len, enum command_line_of command)
+{
+	char own[32];
+
+	for (unsigned i = 0; i < command_line_switches_len; i++) {
+		const struct switch_info *info = &command_line_switches[i];
+		if (switch_is_of(info, command) && strlen(switch_name(info, own)) == len &&
+		    !memcmp(own, name, len))
+			return true;
+	}
+	return false;
+}
+
+static void read_json(struct run_switches *sw)
+{
+	if (sw->command == COMMAND_LINE_EXPLAIN)
+		sw->explain = EXPLAIN_JSON;
+	else
+		sw->print = CONFIG_JSON;
+}
+
+/* A switch of the command's own.  False if there is none, or it takes no value and has one. */
 static bool read_switch(struct reader *rd, const char *name, size_t len, const char *value)
 {
 	struct run_switches *sw = rd->switches;
 
+	if (!is_switch(name, len, sw->command))
+		return false;
 	if (!strcmp(name, "help"))
 		sw->help = true;
 	else if (!strcmp(name, "verbose"))
 		sw->verbose++;
 	else if (!strcmp(name, "quiet"))
 		sw->quiet = true;
-	else if (!strcmp(name, "json") && sw->command == COMMAND_LINE_EXPLAIN)
-		sw->explain = EXPLAIN_JSON;
-	else if (len != 7 || memcmp(name, "explain", len))
+	else if (!strcmp(name, "json"))
+		read_json(sw);
+	else if (!strcmp(name, "all"))
+		sw->all = true;
+	else if (!strcmp(name, "schema"))
+		sw->print = CONFIG_SCHEMA;
+	else if (!strcmp(name, "qemu"))
+		sw->qemu = true;
+	else if (len == 5 && !memcmp(name, "print", len)) {
+		if (config_form_parse(value, &sw->print) < 0)
+			mistakes_add(rd->mistakes, "--print: '%s' is not one of yaml, json", value);
+	} else if (len == 7 && !memcmp(name, "explain", len)) {
+		if (explain_parse(value, &sw->explain) < 0)
+			mistakes_add(rd->mistakes, "--explain: '%s' is not one of text, json",
+				     value);
+	} else {
 		return false;
-	else if (explain_parse(value, &sw->explain) < 0)
-		mistakes_add(rd->mistakes, "--explain: '%s' is not one of text, json", value);
+	}
 	return true;
 }
 
@@ -410,19 +483,70 @@ static void read_short(struct reader *rd, const char *letters)
 	}
 }
 
+static bool is_file(const char *arg)
+{
+	return arg[0] != '-' || !arg[1] || !strcmp(arg, "--");
+}
+
+/* All arguments but the files, which go to 'files' (room for as many as there are arguments). */
+static void read_arguments(struct reader *rd, const char **files)
+{
+	rd->n_files = 0;
+	while (rd->next < rd->end) {
+		const char *arg = *rd->next++;
+		if (is_file(arg))
+			files[rd->n_files++] = arg;
+		else if (arg[1] == '-')
+			read_long(rd, arg + 2);
+		else
+			read_short(rd, arg + 1);
+	}
+}
+
+/* Read the files into a configuration as new. */
+static int read_files(struct reader *rd, const char **files)
+{
+	config_fini(rd->config);
+	if (config_init(rd->config) < 0) {
+		error_clear();
+		return -ENOMEM;
+	}
+	for (unsigned i = 0; i < rd->n_files; i++)
+		vm_file_read(rd->config, files[i], rd->mistakes);
+	for (unsigned i = 0; i < option_sections_len; i++)
+		if (option_sections[i].list)
+			rd->from_files[i] = config_count(rd->config, &option_sections[i]);
+	return 0;
+}
+
+/*
+ * Flags override files wherever they stand, so that files are to be read first; but which words are
+ * files shows only when the flags before them take their values.  If there are files, what was read
+ * until then is thrown away, and the flags are read again on top of them.
+ */
 void command_line_read(int argc, char *const *argv, struct vm_config *config,
 		       struct run_switches *switches, struct mistakes *mistakes)
 {
-	struct reader rd = { argv, argv + argc, config, switches, mistakes };
+	struct reader rd = {
+		.next = argv, .end = argv + argc,
+		.config = config, .switches = switches, .mistakes = mistakes,
+	};
+	const char **files = calloc((size_t)argc + 1, sizeof(*files));
+	const struct run_switches at_first = *switches;
 
-	while (rd.next < rd.end) {
-		const char *arg = *rd.next++;
-		if (!strncmp(arg, "--", 2) && arg[2])
-			read_long(&rd, arg + 2);
-		else if (arg[0] == '-' && arg[1] && arg[1] != '-')
-			read_short(&rd, arg + 1);
-		else
-			mistakes_add(mistakes, "'%s': Vireo cannot read VM files yet; "
-				     "describe the VM with options ('vireo run --help')", arg);
+	if (!files) {
+		mistakes_add(mistakes, "no memory");
+		return;
 	}
+	read_arguments(&rd, files);
+	if (rd.n_files > 0 && !switches->help) {
+		*mistakes = (struct mistakes){ 0 };
+		*switches = at_first;
+		rd.next = argv;
+		if (read_files(&rd, files) < 0)
+			mistakes_add(mistakes, "no memory");
+		else
+			read_arguments(&rd, files);
+	}
+	free(files);
 }

@@ -1,18 +1,12 @@
 #include "vmm/config.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "virtio/transport.h"
 #include "vmm/base/error.h"
-#include "vmm/base/text.h"
-#include "vmm/config_net.h"
-#include "vmm/config_vsock.h"
 #include "vmm/option.h"
-
-enum { NAME_MAX_LEN = 64, DISK_SERIAL_MAX = 20, BALLOON_STATS_MIN_MS = 100 };
 
 /* The objects of a repeated section: where they are, how many. */
 static char **items_of(const struct vm_config *config, const struct option_list *list)
@@ -66,6 +60,7 @@ void config_fini(struct vm_config *config)
 		else
 			option_free_all(option_sections[i].name, config);
 	}
+	origins_fini(&config->origins);
 }
 
 void *config_add(struct vm_config *config, const struct option_section *section)
@@ -88,6 +83,20 @@ void *config_add(struct vm_config *config, const struct option_section *section)
 	return item;
 }
 
+void *config_add_named(struct vm_config *config, const struct option_section *section,
+		       const char *name, size_t len)
+{
+	char *copy = strndup(name, len);
+	char *object = copy ? config_add(config, section) : NULL;
+
+	if (!object) {
+		free(copy);
+		return NULL;
+	}
+	*name_of(object, section->list) = copy;
+	return object;
+}
+
 void *config_find(const struct vm_config *config, const struct option_section *section,
 		  const char *name, size_t len)
 {
@@ -102,12 +111,37 @@ void *config_find(const struct vm_config *config, const struct option_section *s
 	return NULL;
 }
 
+unsigned config_count(const struct vm_config *config, const struct option_section *section)
+{
+	return *count_of(config, section->list);
+}
+
+void *config_object(const struct vm_config *config, const struct option_section *section,
+		    unsigned index)
+{
+	return *items_of(config, section->list) + index * section->list->item_size;
+}
+
+const char *config_name(const struct vm_config *config, const struct option_section *section,
+			unsigned index)
+{
+	if (!section->list || index >= config_count(config, section))
+		return NULL;
+	return *name_of(config_object(config, section, index), section->list);
+}
+
+unsigned config_index(const struct vm_config *config, const struct option_section *section,
+		      const void *object)
+{
+	if (!section->list)
+		return 0;
+	size_t at = (size_t)((const char *)object - *items_of(config, section->list));
+	return (unsigned)(at / section->list->item_size);
+}
+
 static const struct option_section *section_called(const char *name)
 {
-	for (unsigned i = 0; i < option_sections_len; i++)
-		if (!strcmp(option_sections[i].name, name))
-			return &option_sections[i];
-	return NULL;
+	return option_find_section(name, strlen(name));
 }
 
 struct disk_settings *config_add_disk(struct vm_config *config)
@@ -163,16 +197,6 @@ const struct device_settings *config_device(const struct vm_config *config, unsi
 	return is_next && config_has_iommu(config) ? &config->iommu.device : NULL;
 }
 
-/* Of the IOMMU, if there is one: the last. */
-static unsigned config_iommu_index(const struct vm_config *config)
-{
-	unsigned i = 0;
-
-	while (config_endpoint(config, i))
-		i++;
-	return i;
-}
-
 int config_device_transport(const struct vm_config *config, unsigned index)
 {
 	const struct device_settings *device = config_device(config, index);
@@ -197,170 +221,4 @@ unsigned config_count_mmio(const struct vm_config *config)
 		n += virtio_transport_is_mmio(
 			(enum virtio_transport_kind)config_device_transport(config, i));
 	return n;
-}
-
-/* "disk0" is the first disk, unless the user called another one so. */
-static void name_unnamed(struct vm_config *config, const struct option_list *list,
-			 struct mistakes *mistakes)
-{
-	char text[24];
-
-	for (unsigned i = 0; i < *count_of(config, list); i++) {
-		char **name = name_of(*items_of(config, list) + i * list->item_size, list);
-		if (*name)
-			continue;
-		snprintf(text, sizeof(text), "%s%u", list->noun, i);
-		*name = strdup(text);
-		if (!*name)
-			mistakes_add(mistakes, "no memory");
-	}
-}
-
-/* Names are for people and for --set: short, and of one thing each. */
-static void validate_names(struct vm_config *config, const struct option_section *section,
-			   struct mistakes *mistakes)
-{
-	const struct option_list *list = section->list;
-
-	name_unnamed(config, list, mistakes);
-	for (unsigned i = 0; i < *count_of(config, list); i++) {
-		char *item = *items_of(config, list) + i * list->item_size;
-		const char *name = *name_of(item, list) ? *name_of(item, list) : "";
-		size_t len = strlen(name);
-
-		if (len == 0 || len > NAME_MAX_LEN)
-			mistakes_add(mistakes, "%s '%.80s': a name has 1 to %d characters",
-				     list->noun, name, NAME_MAX_LEN);
-		else if (config_find(config, section, name, len) != item)
-			mistakes_add(mistakes, "%s '%s': two %ss have this name ('--set' for one "
-					       "stands behind its '--%s')",
-				     list->noun, name, list->noun, list->noun);
-	}
-}
-
-static void validate_disk(const struct disk_settings *disk, struct mistakes *mistakes)
-{
-	const char *name = disk->name ? disk->name : "";
-
-	if (!disk->path)
-		mistakes_add(mistakes, "disk '%s': which file? Give 'path=FILE'", name);
-	if (disk->readonly && disk->ephemeral)
-		mistakes_add(mistakes, "disk '%s': 'readonly' and 'ephemeral' exclude each other",
-			     name);
-	if (disk->serial && strlen(disk->serial) > DISK_SERIAL_MAX)
-		mistakes_add(mistakes, "disk '%s': serial '%s' is longer than %d bytes", name,
-			     disk->serial, DISK_SERIAL_MAX);
-	if (disk->block_size && disk->block_size < 512)
-		mistakes_add(mistakes, "disk '%s': block_size %u is less than 512", name,
-			     disk->block_size);
-	if (disk->queue_size && disk->queue_size < 4)
-		mistakes_add(mistakes, "disk '%s': queue_size %u is less than 4", name,
-			     disk->queue_size);
-}
-
-/* What an administrator calls a target; the kernel compares the text. */
-static bool is_wwpn(const char *text)
-{
-	static const char hex[] = "0123456789abcdefABCDEF";
-
-	return strlen(text) == strlen("naa.") + 16 && !strncmp(text, "naa.", 4) &&
-	       strspn(text + 4, hex) == 16;
-}
-
-static void validate_scsi(const struct scsi_settings *scsi, struct mistakes *mistakes)
-{
-	const char *name = scsi->name ? scsi->name : "";
-
-	if (!scsi->wwpn)
-		mistakes_add(mistakes, "scsi '%s': which target? Give 'wwpn=naa.0123456789abcdef'",
-			     name);
-	else if (!is_wwpn(scsi->wwpn))
-		mistakes_add(mistakes, "scsi '%s': '%.80s' is not 'naa.' and 16 hexadecimal digits",
-			     name, scsi->wwpn);
-}
-
-static void validate_cpus(const struct vm_config *config, struct mistakes *mistakes)
-{
-	unsigned per_socket = (config->threads ? config->threads : 1) *
-			      (config->cores ? config->cores : 1);
-
-	if ((config->cores || config->threads) && config->cpus % per_socket)
-		mistakes_add(mistakes, "--cpus: %u CPUs cannot be spread over %s of %u",
-			     config->cpus, config->cores ? "sockets" : "cores", per_socket);
-}
-
-static void validate_balloon(const struct vm_config *config, struct mistakes *mistakes)
-{
-	const struct balloon_settings *balloon = &config->balloon;
-	char size[24], memory[24];
-
-	text_format_size(size, balloon->size);
-	if (balloon->size % 4096)
-		mistakes_add(mistakes, "balloon.size: %s is not a multiple of 4K", size);
-	/* At its default, the balloon is not what is wrong about the memory. */
-	if (balloon->size && balloon->size >= config->memory)
-		mistakes_add(mistakes, "balloon.size: %s is all of the guest's memory (%s) or more",
-			     size, text_format_size(memory, config->memory));
-	if (balloon->stats_ms && balloon->stats_ms < BALLOON_STATS_MIN_MS)
-		mistakes_add(mistakes, "balloon.stats: more often than every %d ms is too much",
-			     BALLOON_STATS_MIN_MS);
-}
-
-/*
- * An IOMMU concerns modern drivers: legacy ones do not ask whether there is one.  And guests learn
- * of it by ACPI.
- */
-static void validate_iommu(const struct vm_config *config, struct mistakes *mistakes)
-{
-	const struct device_settings *device;
-	bool legacy = false;
-
-	if (!config_has_iommu(config))
-		return;
-	for (unsigned i = 0; (device = config_device(config, i)); i++) {
-		int transport = config_device_transport(config, i);
-
-		if (device->iommu || device == &config->iommu.device)
-			legacy |= transport == VIRTIO_PCI_LEGACY || transport == VIRTIO_MMIO_LEGACY;
-	}
-	if (legacy)
-		mistakes_add(mistakes, "'iommu' and a legacy-only transport exclude each other: "
-				       "legacy drivers know of no IOMMU");
-	if (config_device_transport(config, config_iommu_index(config)) == VIRTIO_PCI_TRANSITIONAL)
-		mistakes_add(mistakes, "the IOMMU has no legacy interface: give "
-				       "'--iommu transport=pci' beside '--transport "
-				       "pci-transitional'");
-	if (config->mmio_discovery != MMIO_DISCOVERY_ACPI)
-		mistakes_add(mistakes, "'iommu' needs vm.mmio_discovery=acpi: guests learn from "
-				       "ACPI which devices are behind an IOMMU");
-}
-
-void config_need_kernel(const struct vm_config *config, struct mistakes *mistakes)
-{
-	if (!config->kernel)
-		mistakes_add(mistakes, "which kernel? Give '--kernel FILE'");
-}
-
-void config_validate(struct vm_config *config, struct mistakes *mistakes)
-{
-	char size[24];
-
-	if (config->memory % 4096)
-		mistakes_add(mistakes, "--memory: %s is not a multiple of 4K",
-			     text_format_size(size, config->memory));
-	validate_cpus(config, mistakes);
-	for (unsigned i = 0; i < option_sections_len; i++)
-		if (option_sections[i].list)
-			validate_names(config, &option_sections[i], mistakes);
-	for (unsigned i = 0; i < config->n_disks; i++)
-		validate_disk(&config->disk[i], mistakes);
-	config_validate_nets(config, mistakes);
-	for (unsigned i = 0; i < config->n_scsis; i++)
-		validate_scsi(&config->scsi[i], mistakes);
-	validate_balloon(config, mistakes);
-	validate_iommu(config, mistakes);
-	config_validate_vsock(&config->vsock, mistakes);
-	if (config->mmio_discovery != MMIO_DISCOVERY_ACPI && config_count_mmio(config) == 0)
-		mistakes_add(mistakes, "vm.mmio_discovery=%s needs '--transport mmio'",
-			     config->mmio_discovery == MMIO_DISCOVERY_DTB ? "dtb" : "cmdline");
 }

@@ -9,6 +9,7 @@
 #include "virtio/feature_names.h"
 #include "vmm/base/util.h"
 #include "vmm/mistakes.h"
+#include "vmm/origins.h"
 
 enum mmio_discovery { MMIO_DISCOVERY_ACPI, MMIO_DISCOVERY_CMDLINE, MMIO_DISCOVERY_DTB };
 enum mistake_policy { MISTAKE_FAIL, MISTAKE_REPORT };
@@ -126,6 +127,7 @@ struct vm_config {
 	char *cmdline;		/* NULL: the default one */
 	char *append;
 	bool unpack;
+	struct text_list credentials;	/* "NAME=VALUE", each name once */
 	/* consoles, rng */
 	struct target console, serial;
 	enum presence rng;
@@ -140,6 +142,7 @@ struct vm_config {
 	unsigned n_nets;
 	struct scsi_settings *scsi;
 	unsigned n_scsis;
+	struct origins origins;	/* where all that came from */
 };
 
 /* Every setting at its default, no disk.  Returns 0 or -ENOMEM with an error chain. */
@@ -150,10 +153,23 @@ void config_fini(struct vm_config *config);
  * Append an object to a repeated section at its defaults, or find the one called 'name' (len
  * characters); borrowed until the next call.  NULL when memory is short / there is none.
  */
-struct option_section;
 void *config_add(struct vm_config *config, const struct option_section *section);
 void *config_find(const struct vm_config *config, const struct option_section *section,
 		  const char *name, size_t len);
+
+/* Likewise append one with a name (len characters). */
+void *config_add_named(struct vm_config *config, const struct option_section *section,
+		       const char *name, size_t len);
+
+/* How many objects a repeated section has; object 'index', or its name (NULL: it has none yet). */
+unsigned config_count(const struct vm_config *config, const struct option_section *section);
+void *config_object(const struct vm_config *config, const struct option_section *section,
+		    unsigned index);
+const char *config_name(const struct vm_config *config, const struct option_section *section,
+			unsigned index);
+/* Which one 'object' is; 0 in a section that is not repeated. */
+unsigned config_index(const struct vm_config *config, const struct option_section *section,
+		      const void *object);
 
 /* Append a disk at its defaults; borrowed until the next call.  NULL when memory is short. */
 struct disk_settings *config_add_disk(struct vm_config *config);
@@ -182,7 +198,10 @@ bool config_has_iommu(const struct vm_config *config);
 unsigned config_count_mmio(const struct vm_config *config);
 struct feature_wishes config_device_features(const struct vm_config *config, unsigned index);
 
-/* Give names to unnamed disks, and note every setting that is missing or contradicts another. */
+/*
+ * Give names to unnamed disks, and note every setting that contradicts another or, unless there are
+ * mistakes already (which may be about it), is missing.
+ */
 void config_validate(struct vm_config *config, struct mistakes *mistakes);
 
 /* Note if there is nothing to boot: whoever wants to run it looks at that, too. */

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/config_mistake.h"
+
 enum { IFNAME_MAX = 15, MTU_MIN = 68, FIRST_OWN_FD = 3 };
 
 static int hex_digit(char c)
@@ -61,34 +63,36 @@ void config_net_mac(const struct net_settings *net, uint8_t mac[6])
 	mac[0] = (uint8_t)((mac[0] | 2) & ~1);
 }
 
-static void validate_mac(const struct net_settings *net, struct mistakes *mistakes)
+/* About one key of interface 'i', or (NULL) the interface. */
+#define NET_MISTAKE(key, ...) config_mistake(config, mistakes, "nets", i, key, __VA_ARGS__)
+
+static void validate_mac(const struct vm_config *config, unsigned i, struct mistakes *mistakes)
 {
+	const struct net_settings *net = &config->net[i];
 	static const uint8_t none[6];
 	uint8_t mac[6];
 
 	if (!net->mac)
 		return;
 	if (!parse_mac(net->mac, mac))
-		mistakes_add(mistakes, "net '%s': mac '%.40s' is no address like 52:54:00:12:34:56",
-			     net->name, net->mac);
+		NET_MISTAKE("mac", "'%.40s' is no address like 52:54:00:12:34:56", net->mac);
 	else if (mac[0] & 1)
-		mistakes_add(mistakes, "net '%s': mac '%s' is a group's address (its first byte is "
-				       "odd)", net->name, net->mac);
+		NET_MISTAKE("mac", "'%s' is a group's address (its first byte is odd)", net->mac);
 	else if (!memcmp(mac, none, sizeof(mac)))
-		mistakes_add(mistakes, "net '%s': mac '%s' is nobody's address", net->name,
-			     net->mac);
+		NET_MISTAKE("mac", "'%s' is nobody's address", net->mac);
 }
 
-static void validate_user(const struct net_settings *net, struct mistakes *mistakes)
+static void validate_user(const struct vm_config *config, unsigned i, struct mistakes *mistakes)
 {
+	const struct net_settings *net = &config->net[i];
+	const char *key = net->ifname ? "ifname" : "fd";
+
 	if (net->ifname || net->fd)
-		mistakes_add(mistakes, "net '%s': '%s' is for '--net tap'", net->name,
-			     net->ifname ? "ifname" : "fd");
+		NET_MISTAKE(key, "'%s' is for backend tap", key);
 	if (net->queues > 1)
-		mistakes_add(mistakes, "net '%s': more than one pair of queues is for '--net tap'",
-			     net->name);
+		NET_MISTAKE("queues", "more than one pair of queues is for backend tap");
 	if (net->vhost == VHOST_REQUIRE)
-		mistakes_add(mistakes, "net '%s': 'vhost=require' is for '--net tap'", net->name);
+		NET_MISTAKE("vhost", "'require' is for backend tap");
 }
 
 static bool is_ifname(const char *text)
@@ -101,16 +105,16 @@ static bool is_ifname(const char *text)
 }
 
 /* "vt-net0", unless the user named it or passes it on. */
-static void name_tap(struct net_settings *net, struct mistakes *mistakes)
+static void name_tap(struct vm_config *config, unsigned i, struct mistakes *mistakes)
 {
+	struct net_settings *net = &config->net[i];
 	char text[80];
 
 	if (net->ifname || net->fd)
 		return;
 	snprintf(text, sizeof(text), "vt-%s", net->name);
 	if (!is_ifname(text)) {
-		mistakes_add(mistakes, "net '%s': no tap can be called '%s': give 'ifname=NAME'",
-			     net->name, text);
+		NET_MISTAKE(NULL, "no tap can be called '%s': give 'ifname'", text);
 		return;
 	}
 	net->ifname = strdup(text);
@@ -118,55 +122,59 @@ static void name_tap(struct net_settings *net, struct mistakes *mistakes)
 		mistakes_add(mistakes, "no memory");
 }
 
-static void validate_tap(struct net_settings *net, struct mistakes *mistakes)
+static void validate_tap(struct vm_config *config, unsigned i, struct mistakes *mistakes)
 {
+	const struct net_settings *net = &config->net[i];
+	const char *key = net->forward.n > 0 ? "forward" : "restrict";
+
 	if (net->forward.n > 0 || net->restrict_guest)
-		mistakes_add(mistakes, "net '%s': '%s' is for '--net user'", net->name,
-			     net->forward.n > 0 ? "forward" : "restrict");
+		NET_MISTAKE(key, "'%s' is for backend user", key);
 	if (net->ifname && net->fd)
-		mistakes_add(mistakes, "net '%s': 'ifname' and 'fd' exclude each other", net->name);
+		NET_MISTAKE("fd", "'ifname' and 'fd' exclude each other");
 	else if (net->ifname && !is_ifname(net->ifname))
-		mistakes_add(mistakes, "net '%s': ifname '%.40s' is no name of an interface (1 to "
-				       "%d characters, no '/', ':', '%%' or space)",
-			     net->name, net->ifname, IFNAME_MAX);
+		NET_MISTAKE("ifname", "'%.40s' is no name of an interface (1 to %d characters, no "
+				      "'/', ':', '%%' or space)", net->ifname, IFNAME_MAX);
 	if (net->fd && net->fd < FIRST_OWN_FD)
-		mistakes_add(mistakes, "net '%s': descriptor %u is no tap", net->name, net->fd);
+		NET_MISTAKE("fd", "descriptor %u is no tap", net->fd);
 	if (net->capture && net->vhost == VHOST_REQUIRE)
-		mistakes_add(mistakes, "net '%s': 'capture' and 'vhost=require' exclude each "
-				       "other: packets that the host's kernel moves are not seen",
-			     net->name);
-	name_tap(net, mistakes);
+		NET_MISTAKE("capture", "'capture' and vhost 'require' exclude each other: packets "
+				       "that the host's kernel moves are not seen");
+	name_tap(config, i, mistakes);
 }
 
-static void validate_net(struct net_settings *net, struct mistakes *mistakes)
+static void validate_net(struct vm_config *config, unsigned i, struct mistakes *mistakes)
 {
-	validate_mac(net, mistakes);
+	const struct net_settings *net = &config->net[i];
+
+	validate_mac(config, i, mistakes);
 	if (net->mtu && net->mtu < MTU_MIN)
-		mistakes_add(mistakes, "net '%s': an mtu of %u is less than %d", net->name,
-			     net->mtu, MTU_MIN);
+		NET_MISTAKE("mtu", "an mtu of %u is less than %d", net->mtu, MTU_MIN);
 	if (net->backend == NET_TAP)
-		validate_tap(net, mistakes);
+		validate_tap(config, i, mistakes);
 	else
-		validate_user(net, mistakes);
+		validate_user(config, i, mistakes);
 }
 
-/* Of two interfaces of one guest. */
-static void validate_two(const struct net_settings *a, const struct net_settings *b,
+/* Of interface 'i' and an earlier one of the same guest. */
+static void validate_two(const struct vm_config *config, unsigned k, unsigned i,
 			 struct mistakes *mistakes)
 {
+	const struct net_settings *a = &config->net[k], *b = &config->net[i];
 	uint8_t mac_a[6], mac_b[6];
 
 	if (a->ifname && b->ifname && !strcmp(a->ifname, b->ifname))
-		mistakes_add(mistakes, "nets '%s' and '%s' are both on tap '%s'", a->name, b->name,
-			     a->ifname);
+		NET_MISTAKE("ifname", "nets '%s' and '%s' are both on tap '%s'", a->name, b->name,
+			    a->ifname);
 	if (a->fd && a->fd == b->fd)
-		mistakes_add(mistakes, "nets '%s' and '%s' both have descriptor %u", a->name,
-			     b->name, a->fd);
+		NET_MISTAKE("fd", "nets '%s' and '%s' both have descriptor %u", a->name, b->name,
+			    a->fd);
+	if (!a->mac || !b->mac)
+		return;
 	config_net_mac(a, mac_a);
 	config_net_mac(b, mac_b);
-	if (a->mac && b->mac && !memcmp(mac_a, mac_b, sizeof(mac_a)))
-		mistakes_add(mistakes, "nets '%s' and '%s' have the same mac '%s'", a->name,
-			     b->name, a->mac);
+	if (!memcmp(mac_a, mac_b, sizeof(mac_a)))
+		NET_MISTAKE("mac", "nets '%s' and '%s' have the same mac '%s'", a->name, b->name,
+			    a->mac);
 }
 
 void config_validate_nets(struct vm_config *config, struct mistakes *mistakes)
@@ -176,8 +184,8 @@ void config_validate_nets(struct vm_config *config, struct mistakes *mistakes)
 		if (!config->net[i].name)
 			return;
 	for (unsigned i = 0; i < config->n_nets; i++) {
-		validate_net(&config->net[i], mistakes);
+		validate_net(config, i, mistakes);
 		for (unsigned k = 0; k < i; k++)
-			validate_two(&config->net[k], &config->net[i], mistakes);
+			validate_two(config, k, i, mistakes);
 	}
 }

@@ -3,9 +3,8 @@
 #define VMM_CONFIG_VSOCK_H
 
 #include "vmm/config.h"
-#include "vmm/mistakes.h"
 
-void config_validate_vsock(const struct vsock_settings *vsock, struct mistakes *mistakes);
+void config_validate_vsock(const struct vm_config *config, struct mistakes *mistakes);
 
 /* The CID of validated settings; 0: auto. */
 uint64_t config_vsock_cid(const struct vsock_settings *vsock);

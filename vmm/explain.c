@@ -86,13 +86,13 @@ static int explain_main(int argc, char **argv)
 		return status;
 	}
 	command_line_read(argc, argv, &config, &switches, &mistakes);
-	if (mistakes.n == 0)
-		config_validate(&config, &mistakes);
+	config_validate(&config, &mistakes);
 	if (switches.help) {
 		explain_command.help(stdout);
 		status = STATUS_OK;
 	} else if (mistakes.n) {
 		mistakes_print(&mistakes, stderr);
+		status = mistakes.status;
 	} else {
 		log_set_level(switches.verbose ? LOG_INFO : LOG_WARNING);
 		status = explain(&config, switches.explain ? switches.explain : EXPLAIN_TEXT);

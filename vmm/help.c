@@ -99,8 +99,10 @@ static void print_switches(FILE *out, enum command_line_of command)
 
 void help_run(FILE *out)
 {
-	fprintf(out, "Usage: vireo run --kernel FILE [OPTION]...\n\n"
-		     "Boot a kernel in a virtual machine.  Defaults are in [brackets].\n");
+	fprintf(out, "Usage: vireo run [FILE.yaml]... [OPTION]...\n\n"
+		     "Boot a kernel in a virtual machine, described by VM files (of several, the\n"
+		     "later ones override the earlier ones; '-' is standard input) and by\n"
+		     "options, which override files.  Defaults are in [brackets].\n");
 	for (unsigned i = 0; i < option_sections_len; i++)
 		print_section(out, &option_sections[i]);
 	print_switches(out, COMMAND_LINE_RUN);
@@ -114,16 +116,27 @@ void help_run(FILE *out)
 
 void help_explain(FILE *out)
 {
-	fprintf(out, "Usage: vireo explain [--json] [OPTION OF RUN]...\n\n"
+	fprintf(out, "Usage: vireo explain [--json] [FILE.yaml]... [OPTION OF RUN]...\n\n"
 		     "Tell which feature bits the virtio devices of a VM offer to a driver, and\n"
-		     "for each bit that they do not offer the reason.  Takes the options of\n"
-		     "'vireo run' (see 'vireo run --help'), but runs nothing: no kernel, no KVM,\n"
-		     "and disks that another VM uses are not disturbed.  What a driver then\n"
+		     "for each bit that they do not offer the reason.  Takes VM files and options\n"
+		     "as 'vireo run' does (see 'vireo run --help'), but runs nothing: no kernel, no\n"
+		     "KVM, and disks that another VM uses are not disturbed.  What a driver then\n"
 		     "takes 'vireo run --explain' tells.\n\n"
 		     "Bits are switched for all devices or for one:\n\n"
 		     "  vireo explain --features -event_idx --transport mmio \\\n"
 		     "        --disk path=root.img,features=+suspend,-indirect\n");
 	print_switches(out, COMMAND_LINE_EXPLAIN);
+}
+
+void help_config(FILE *out)
+{
+	fprintf(out, "Usage: vireo config [--all] [--json] [FILE.yaml]... [OPTION OF RUN]...\n"
+		     "       vireo config --schema\n\n"
+		     "Write a VM as one VM file that 'vireo run' reads: what these files and options\n"
+		     "(see 'vireo run --help') say, wherever it differs from the defaults.  The file\n"
+		     "describes the same VM wherever it lies.  To begin a VM file of your own:\n\n"
+		     "  vireo config --all >web.yaml\n");
+	print_switches(out, COMMAND_LINE_CONFIG);
 }
 
 static void help_help(FILE *out)

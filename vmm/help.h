@@ -13,6 +13,9 @@ void help_program(FILE *out);
 /* "vireo run --help": every option. */
 void help_run(FILE *out);
 
+/* "vireo config --help". */
+void help_config(FILE *out);
+
 /* "vireo help --man": the manual page, in roff (man_page.c). */
 void help_man_page(FILE *out);
 

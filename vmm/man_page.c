@@ -94,9 +94,10 @@ static void put_options(FILE *out)
 static void put_commands(FILE *out)
 {
 	static const char *const synopsis[][2] = {
-		{ "vireo run --kernel FILE [OPTION]...",
-		  "Boot a kernel in a virtual machine; the status tells how it ended" },
-		{ "vireo explain [--json] [OPTION OF RUN]...",
+		{ "vireo run [FILE.yaml]... [OPTION]...",
+		  "Boot a kernel in a virtual machine, described by VM files and options; the "
+		  "status tells how it ended" },
+		{ "vireo explain [--json] [FILE.yaml]... [OPTION OF RUN]...",
 		  "Tell which feature bits the virtio devices of such a VM offer, and why not "
 		  "more; nothing is run, and disks that another VM uses are not disturbed" },
 		{ "vireo doctor [-q] [--kvm PATH]",

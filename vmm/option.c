@@ -25,6 +25,14 @@ const struct option *option_find(const char *section, size_t section_len, const 
 	return NULL;
 }
 
+const struct option_section *option_find_section(const char *name, size_t len)
+{
+	for (unsigned i = 0; i < option_sections_len; i++)
+		if (is_word(option_sections[i].name, name, len))
+			return &option_sections[i];
+	return NULL;
+}
+
 const struct option *option_find_flag(const char *name, size_t len)
 {
 	for (unsigned i = 0; i < option_table_len; i++)
@@ -53,10 +61,7 @@ bool option_flag_is_list(const char *flag)
 
 const struct option_section *option_section_of(const struct option *o)
 {
-	for (unsigned i = 0; i < option_sections_len; i++)
-		if (!strcmp(option_sections[i].name, o->section))
-			return &option_sections[i];
-	return NULL;
+	return option_find_section(o->section, strlen(o->section));
 }
 
 static void list_choices(const struct option *o, const char *separator, char *buf, size_t size)
@@ -193,6 +198,17 @@ static int set_target(struct target *target, const char *text, char *why)
 	return refuse(why, "'%s' is not one of stdio, file=PATH, null, off", text);
 }
 
+/* The place of the pair with the name of 'pair' ("NAME=..."), or NULL. */
+static char **find_pair(const struct text_list *list, const char *pair)
+{
+	size_t len = strcspn(pair, "=") + 1;
+
+	for (unsigned i = 0; i < list->n; i++)
+		if (!strncmp(list->item[i], pair, len))
+			return &list->item[i];
+	return NULL;
+}
+
 static int add_text(struct text_list *list, const char *text, char *why)
 {
 	char **grown = reallocarray(list->item, list->n + 1, sizeof(*grown));
@@ -205,6 +221,26 @@ static int add_text(struct text_list *list, const char *text, char *why)
 	}
 	list->n++;
 	return 0;
+}
+
+/* "NAME=VALUE": another one, or another value for a name that is there. */
+static int set_pair(struct text_list *list, const char *text, char *why)
+{
+	char **pair;
+
+	if (!strchr(text, '='))
+		return refuse(why, "'%s' is not NAME=VALUE", text);
+	if (*text == '=')
+		return refuse(why, "'%s' has no name before the '='", text);
+	pair = find_pair(list, text);
+	return pair ? set_text(pair, text, why) : add_text(list, text, why);
+}
+
+static int set_texts(const struct option *o, struct text_list *list, const char *text, char *why)
+{
+	const struct option_section *section = option_section_of(o);
+
+	return section && section->pairs ? set_pair(list, text, why) : add_text(list, text, why);
 }
 
 static int set_features(const struct option *o, struct feature_wishes *wishes, const char *text,
@@ -226,6 +262,7 @@ int option_set(const struct option *o, void *object, const char *text, char why[
 	case OPTION_TEXT:
 		return set_text(field, text, why);
 	case OPTION_PATH:
+	case OPTION_CONTENT:
 		return set_path(field, text, why);
 	case OPTION_BOOL:
 		r = text_parse_bool(text, field);
@@ -246,7 +283,7 @@ int option_set(const struct option *o, void *object, const char *text, char why[
 	case OPTION_FEATURES:
 		return set_features(o, field, text, why);
 	case OPTION_TEXTS:
-		return add_text(field, text, why);
+		return set_texts(o, field, text, why);
 	}
 	return r;
 }
@@ -274,17 +311,54 @@ static void free_texts(struct text_list *list)
 	list->item = NULL;
 }
 
+bool option_is_list(const struct option *o)
+{
+	return o->type == OPTION_TEXTS || o->type == OPTION_FEATURES;
+}
+
+bool option_is_name(const struct option *o)
+{
+	const struct option_section *section = option_section_of(o);
+
+	return section->list && o->offset == section->list->name;
+}
+
+void option_clear(const struct option *o, void *object)
+{
+	void *field = (char *)object + o->offset;
+
+	if (o->type == OPTION_TEXTS)
+		free_texts(field);
+	else if (o->type == OPTION_FEATURES)
+		*(struct feature_wishes *)field = (struct feature_wishes){ 0 };
+}
+
+/* The field of a row whose value is one owned text, or NULL. */
+static char **text_of(const struct option *o, void *field)
+{
+	switch (o->type) {
+	case OPTION_TEXT:
+	case OPTION_PATH:
+	case OPTION_CONTENT:
+		return field;
+	case OPTION_TARGET:
+		return &((struct target *)field)->path;
+	default:
+		return NULL;
+	}
+}
+
 void option_free_all(const char *section, void *object)
 {
 	for (unsigned i = 0; i < option_table_len; i++) {
 		const struct option *o = &option_table[i];
 		void *field = (char *)object + o->offset;
+		char **text = text_of(o, field);
+
 		if (strcmp(o->section, section))
 			continue;
 		if (o->type == OPTION_TEXTS)
 			free_texts(field);
-		char **text = o->type == OPTION_TEXT || o->type == OPTION_PATH ? field
-			    : o->type == OPTION_TARGET ? &((struct target *)field)->path : NULL;
 		if (text) {
 			free(*text);
 			*text = NULL;

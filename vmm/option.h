@@ -20,12 +20,24 @@ MUST_USE int option_set(const struct option *o, void *object, const char *text,
 /* Give every field of 'section' in 'object' (zeroed) its default.  Returns 0 or -ENOMEM. */
 MUST_USE int option_set_defaults(const char *section, void *object);
 
+/* Does it take several values, of which option_set adds one? */
+bool option_is_list(const struct option *o);
+
+/* Is it the name of the object that it belongs to, which a VM file has as a key? */
+bool option_is_name(const struct option *o);
+
+/* Forget the values of a list or of wishes for feature bits; any other row is left alone. */
+void option_clear(const struct option *o, void *object);
+
 /* Free what 'object' owns. */
 void option_free_all(const char *section, void *object);
 
 /* The row of "section" / "key" (the lengths are given: both are often parts of longer words). */
 const struct option *option_find(const char *section, size_t section_len, const char *key,
 				 size_t key_len);
+
+/* The section of that name, or NULL. */
+const struct option_section *option_find_section(const char *name, size_t len);
 
 /* The first row of flag 'name' ('len' characters, without "--"), or NULL. */
 const struct option *option_find_flag(const char *name, size_t len);

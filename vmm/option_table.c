@@ -82,19 +82,22 @@ static const struct option_choice duplexes[] = {
 				     offsetof(struct type, name) }
 
 const struct option_section option_sections[] = {
-	{ "boot", "What to boot", NULL, 0 },
-	{ "vm", "The machine", NULL, 0 },
-	{ "disks", "Disks", LIST("disk", disk, disk_settings), 0 },
-	{ "nets", "Network interfaces", LIST("net", net, net_settings), 0 },
-	{ "console", "The virtio console (hvc0)", NULL, 0 },
-	{ "serial", "The serial port (ttyS0)", NULL, 0 },
-	{ "rng", "Random numbers", NULL, 0 },
-	{ "balloon", "The memory balloon (there is none unless a setting of it is given)", NULL,
-	  VM(balloon.given) },
-	{ "vsock", "Sockets between host and guest (none unless a setting is given)", NULL,
-	  VM(vsock.given) },
-	{ "scsis", "SCSI targets of the host's kernel", LIST("scsi", scsi, scsi_settings), 0 },
-	{ "iommu", "The virtio IOMMU (there is one when a device has 'iommu')", NULL, 0 },
+	{ "boot", .title = "What to boot" },
+	{ "vm", .title = "The machine" },
+	{ "disks", .title = "Disks", .list = LIST("disk", disk, disk_settings) },
+	{ "nets", .title = "Network interfaces", .list = LIST("net", net, net_settings) },
+	{ "console", .title = "The virtio console (hvc0)" },
+	{ "serial", .title = "The serial port (ttyS0)" },
+	{ "rng", .title = "Random numbers" },
+	{ "balloon", .title = "The memory balloon (there is none unless a setting of it is given)",
+	  .given = VM(balloon.given) },
+	{ "vsock", .title = "Sockets between host and guest (none unless a setting is given)",
+	  .given = VM(vsock.given) },
+	{ "scsis", .title = "SCSI targets of the host's kernel",
+	  .list = LIST("scsi", scsi, scsi_settings) },
+	{ "iommu", .title = "The virtio IOMMU (there is one when a device has 'iommu')" },
+	{ "credentials", .title = "Credentials for the guest (the option may be repeated)",
+	  .pairs = VM(credentials) },
 };
 const unsigned option_sections_len = ARRAY_SIZE(option_sections);
 
@@ -286,6 +289,9 @@ const struct option option_table[] = {
 	{ "iommu", "bypass", OPTION_BOOL, VM(iommu.bypass), "yes", .flag = "iommu",
 	  .help = "devices reach all memory until the guest sets their IOMMU up" },
 	PLAIN_DEVICE_ROWS("iommu", VM(iommu.device), "iommu", VIRTIO_ID_IOMMU),
+
+	{ "credentials", "credential", OPTION_TEXTS, VM(credentials), .flag = "credential",
+	  .value = "NAME=VALUE", .help = "a systemd credential for the guest" },
 };
 /* clang-format on */
 const unsigned option_table_len = ARRAY_SIZE(option_table);

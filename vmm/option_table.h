@@ -20,6 +20,11 @@ enum option_type {
 	OPTION_TARGET,		/* struct target */
 	OPTION_FEATURES,	/* struct feature_wishes; each use adds to it */
 	OPTION_TEXTS,		/* struct text_list, owned; each use adds one */
+	/*
+	 * char *, owned: a text with a newline in it is the content itself, any other one the
+	 * name of a file that has it.
+	 */
+	OPTION_CONTENT,
 };
 
 struct option_choice {
@@ -64,6 +69,12 @@ struct option_section {
 	 * the bool that says so is.  0: no such thing.
 	 */
 	size_t given;
+	/*
+	 * Of free pairs, "credentials: { NAME: VALUE }" in a VM file: where, in struct vm_config,
+	 * the struct text_list of "NAME=VALUE" is.  The section's one row is OPTION_TEXTS for the
+	 * same field; a name has one value, the last.  0: no such thing.
+	 */
+	size_t pairs;
 };
 
 extern const struct option option_table[];

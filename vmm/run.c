@@ -343,6 +343,7 @@ static int run_guest(struct run *run)
 	return status;
 }
 
+/* Returns 0 or, said why, the status to exit with. */
 static int read_command_line(struct run *run, int argc, char **argv)
 {
 	struct mistakes mistakes = { 0 };
@@ -350,15 +351,15 @@ static int read_command_line(struct run *run, int argc, char **argv)
 	command_line_read(argc, argv, &run->config, &run->switches, &mistakes);
 	if (run->switches.help)
 		return 0;
-	if (mistakes.n == 0) {
+	bool whole = mistakes.n == 0;
+	config_validate(&run->config, &mistakes);
+	if (whole && !run->switches.print)
 		config_need_kernel(&run->config, &mistakes);
-		config_validate(&run->config, &mistakes);
-	}
 	if (run->switches.dump_dtb && run->config.mmio_discovery != MMIO_DISCOVERY_DTB)
 		mistakes_add(&mistakes, "--dump-dtb: this guest gets no device tree; give "
 			     "'--transport mmio --set vm.mmio_discovery=dtb'");
 	mistakes_print(&mistakes, stderr);
-	return mistakes.n ? -EINVAL : 0;
+	return mistakes.status;
 }
 
 static int dump_tree(const struct run *run)
@@ -378,16 +379,19 @@ static int run_main(int argc, char **argv)
 		.signals = SIGNALS_INIT,
 		.timer = { .fd = FD_NONE, .fn = time_is_up },
 	};
-	int status = STATUS_FAILED;
+	int status;
 
 	if (config_init(&run.config) < 0) {
 		error_print(stderr);
-		return status;
+		return STATUS_FAILED;
 	}
-	if (read_command_line(&run, argc, argv) == 0) {
+	status = read_command_line(&run, argc, argv);
+	if (status == STATUS_OK) {
 		if (run.switches.help) {
 			run_command.help(stdout);
 			status = STATUS_OK;
+		} else if (run.switches.print) {
+			status = config_print(&run.config, run.switches.print, false);
 		} else if (run.switches.dump_dtb) {
 			status = dump_tree(&run);
 		} else {

@@ -94,7 +94,7 @@ expect "help that cannot be written is a failure" 125 'No space left' sh -c "$vi
 expect "an unknown option is corrected" 125 "unknown option '--memroy'; did you mean '--memory'\?" \
 	"$vireo" run --memroy 1G
 expect "a kernel is needed" 125 "which kernel\?" "$vireo" run
-expect "a VM file is refused for now" 125 "'web.yaml': Vireo cannot read VM files yet" "$vireo" run web.yaml
+expect "a VM file that is not there is 127" 127 "open 'web.yaml': No such file" "$vireo" run web.yaml
 expect "a wrong value names what is allowed" 125 "^vireo: --transport: 'usb' is not one of pci, pci-transitional, pci-legacy, mmio, mmio-legacy" \
 	"$vireo" run --transport usb
 expect "doctor refuses what it does not know" 125 "'doctor' does not take '--foo'" "$vireo" doctor --foo
@@ -161,7 +161,7 @@ else
 		"$vireo" run --kernel gone "${tree[@]}" --dump-dtb gone/x.dtb
 fi
 expect "no tree, no dump" 125 "mmio_discovery=dtb" "$vireo" run --kernel exit0 --dump-dtb x.dtb
-expect "a tree needs mmio" 125 "dtb needs '--transport mmio'" "$vireo" run --kernel exit0 --set vm.mmio_discovery=dtb
+expect "a tree needs mmio" 125 "'dtb' needs .*--transport mmio" "$vireo" run --kernel exit0 --set vm.mmio_discovery=dtb
 expect "a tree needs a kernel that takes one" 125 "'exit0' cannot be given a device tree: .* PVH" \
 	"$vireo" run --kernel exit0 --transport mmio --set vm.mmio_discovery=dtb
 

@@ -4,6 +4,7 @@
 #include "devices/virtio_models.h"
 #include "virtio/transport.h"
 #include "vmm/command_line.h"
+#include "vmm/outcome.h"
 
 static struct vm_config config;
 static struct run_switches switches;
@@ -297,6 +298,15 @@ Test(command_line, mistakes_of_set_are_told)
 		       "--set: vm.memory: 'x' is not a size (a whole number, then K, M, G or T)");
 }
 
+Test(command_line, credentials_are_pairs)
+{
+	cr_assert_eq(READ("--credential", "a=1,b", "--credential=c=", "--credential", "a=2"), 0);
+	cr_assert_eq(config.credentials.n, 2);
+	cr_expect_str_eq(config.credentials.item[0], "a=2");
+	cr_expect_str_eq(config.credentials.item[1], "c=");
+	expect_mistake(READ("--credential", "a"), "--credential: 'a' is not NAME=VALUE");
+}
+
 Test(command_line, switches_are_counted)
 {
 	cr_assert_eq(READ("-vv", "--verbose", "-q", "-h", "--dump-dtb", "a", "--dump-dtb=b"), 0);
@@ -330,10 +340,17 @@ Test(command_line, drivers_can_be_judged)
 	cr_expect_eq(config.on_driver_mistake, MISTAKE_REPORT);
 }
 
-Test(command_line, a_vm_file_is_refused_by_name)
+Test(command_line, a_word_that_is_no_file_may_be_an_option)
 {
-	cr_expect_eq(READ("web.yaml"), 1);
-	cr_expect_not_null(strstr(mistakes.line[0], "'web.yaml': Vireo cannot read VM files yet"));
+	expect_mistake(READ("gone.yaml"), "open 'gone.yaml': No such file or directory");
+	cr_expect_eq(mistakes.status, STATUS_NO_FILE);
+	expect_mistake(READ("memory=1G"), "open 'memory=1G': No such file or directory; did you "
+					  "mean '--memory=1G'?");
+	expect_mistake(READ("vm.cpus=2"), "open 'vm.cpus=2': No such file or directory; did you "
+					  "mean '--set vm.cpus=2'?");
+	expect_mistake(READ("quiet"), "open 'quiet': No such file or directory");
+	expect_mistake(READ("/"), "read '/': Is a directory");
+	cr_expect_eq(mistakes.status, STATUS_FAILED);
 }
 
 Test(command_line, very_long_words_do_no_harm)

@@ -78,13 +78,13 @@ Test(config_net, what_belongs_to_the_other_kind_is_told)
 	add_net(NET_USER)->queues = 2;
 	expect("more than one pair of queues");
 	add_net(NET_USER)->ifname = strdup("tap0");
-	expect("'ifname' is for '--net tap'");
+	expect("'ifname' is for backend tap");
 	add_net(NET_USER)->fd = 7;
-	expect("'fd' is for '--net tap'");
+	expect("'fd' is for backend tap");
 	add_net(NET_USER)->vhost = VHOST_REQUIRE;
-	expect("'vhost=require' is for '--net tap'");
+	expect("'require' is for backend tap");
 	add_net(NET_TAP)->restrict_guest = true;
-	expect("'restrict' is for '--net user'");
+	expect("'restrict' is for backend user");
 }
 
 Test(config_net, contradictions_are_told)
@@ -119,7 +119,7 @@ Test(config_net, names_of_taps_are_judged)
 		expect("is no name of an interface");
 	}
 	add_net(NET_TAP)->name = strdup("thirteen-char");
-	expect("give 'ifname=NAME'");
+	expect("give 'ifname'");
 }
 
 Test(config_net, an_address_is_made_that_stays_and_differs)

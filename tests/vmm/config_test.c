@@ -91,7 +91,7 @@ Test(config, a_name_that_vireo_gives_can_clash_too)
 Test(config, a_disk_needs_a_file)
 {
 	add_disk(NULL, "root");
-	cr_expect_str_eq(only_mistake(), "disk 'root': which file? Give 'path=FILE'");
+	cr_expect_str_eq(only_mistake(), "disk 'root': which file? Give its 'path'");
 }
 
 static struct scsi_settings *add_scsi(const char *wwpn)
@@ -112,7 +112,7 @@ Test(config, a_scsi_host_needs_a_target)
 {
 	add_scsi(NULL);
 	cr_expect_str_eq(only_mistake(),
-			 "scsi 'scsi0': which target? Give 'wwpn=naa.0123456789abcdef'");
+			 "scsi 'scsi0': which target? Give its 'wwpn', as naa.0123456789abcdef");
 }
 
 Test(config, a_target_is_called_naa_and_16_digits)
@@ -147,10 +147,10 @@ Test(config, readonly_and_ephemeral_exclude_each_other)
 Test(config, small_powers_of_two_are_refused_where_they_make_no_sense)
 {
 	add_disk("a", NULL)->block_size = 256;
-	cr_expect_str_eq(only_mistake(), "disk 'disk0': block_size 256 is less than 512");
+	cr_expect_str_eq(only_mistake(), "disk 'disk0': block_size: 256 is less than 512");
 	config.disk[0].block_size = 512;
 	config.disk[0].queue_size = 2;
-	cr_expect_str_eq(only_mistake(), "disk 'disk0': queue_size 2 is less than 4");
+	cr_expect_str_eq(only_mistake(), "disk 'disk0': queue_size: 2 is less than 4");
 }
 
 Test(config, a_serial_number_has_20_bytes)
@@ -162,7 +162,7 @@ Test(config, a_serial_number_has_20_bytes)
 Test(config, memory_is_whole_pages)
 {
 	config.memory = MIB(512) + 1024;
-	cr_expect_str_eq(only_mistake(), "--memory: 524289K is not a multiple of 4K");
+	cr_expect_str_eq(only_mistake(), "vm.memory: 524289K is not a multiple of 4K");
 }
 
 Test(config, a_topology_must_come_out_even)
@@ -180,9 +180,11 @@ Test(config, a_topology_must_come_out_even)
 Test(config, mmio_discovery_needs_mmio)
 {
 	config.mmio_discovery = MMIO_DISCOVERY_CMDLINE;
-	cr_expect_str_eq(only_mistake(), "vm.mmio_discovery=cmdline needs '--transport mmio'");
+	cr_expect_str_eq(only_mistake(), "vm.mmio_discovery: 'cmdline' needs a device with "
+					 "transport mmio ('--transport mmio')");
 	config.mmio_discovery = MMIO_DISCOVERY_DTB;
-	cr_expect_str_eq(only_mistake(), "vm.mmio_discovery=dtb needs '--transport mmio'");
+	cr_expect_str_eq(only_mistake(), "vm.mmio_discovery: 'dtb' needs a device with "
+					 "transport mmio ('--transport mmio')");
 }
 
 Test(config, a_balloon_takes_less_than_all_memory)
@@ -253,8 +255,8 @@ Test(config, an_iommu_and_legacy_drivers_exclude_each_other)
 {
 	add_disk("a", NULL)->device.iommu = true;
 	config.transport = VIRTIO_PCI_LEGACY;
-	cr_expect_str_eq(only_mistake(), "'iommu' and a legacy-only transport exclude each other: "
-					 "legacy drivers know of no IOMMU");
+	cr_expect_str_eq(only_mistake(), "disk 'disk0': iommu: 'iommu' and a legacy-only transport "
+					 "exclude each other: legacy drivers know of no IOMMU");
 	/* Others may be what they are. */
 	config.transport = VIRTIO_PCI;
 	add_disk("b", NULL)->device.transport = VIRTIO_PCI_LEGACY;
@@ -273,7 +275,7 @@ Test(config, an_iommu_is_found_by_acpi)
 	add_disk("a", NULL)->device.iommu = true;
 	config.transport = VIRTIO_MMIO;
 	config.mmio_discovery = MMIO_DISCOVERY_DTB;
-	cr_expect_not_null(strstr(only_mistake(), "'iommu' needs vm.mmio_discovery=acpi"));
+	cr_expect_not_null(strstr(only_mistake(), "vm.mmio_discovery: 'iommu' needs acpi"));
 }
 
 static void set(char **text, const char *value)
@@ -309,7 +311,7 @@ Test(config, vsock_without_the_kernel_needs_a_place_for_its_sockets)
 
 	config.vsock.given = true;
 	config.vsock.vhost = VHOST_OFF;
-	cr_expect(strstr(only_mistake(), "socket=PATH") != NULL);
+	cr_expect(strstr(only_mistake(), "needs 'socket'") != NULL);
 	memset(path, 'a', sizeof(path));
 	path[97] = '\0';
 	set(&config.vsock.socket, path);
@@ -320,5 +322,5 @@ Test(config, vsock_without_the_kernel_needs_a_place_for_its_sockets)
 	config_validate(&config, &mistakes);
 	cr_expect_eq(mistakes.n, 0);
 	config.vsock.fd = 5;
-	cr_expect(strstr(only_mistake(), "vhost=off") != NULL);
+	cr_expect(strstr(only_mistake(), "vhost-vsock device") != NULL);
 }

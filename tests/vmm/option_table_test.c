@@ -99,6 +99,28 @@ Test(option_table, flags_are_unique)
 	}
 }
 
+/* What is made from the table relies on it: a section of pairs has one row, for the same field. */
+Test(option_table, a_section_of_pairs_has_one_row)
+{
+	for (unsigned i = 0; i < option_sections_len; i++) {
+		const struct option_section *section = &option_sections[i];
+		unsigned rows = 0;
+
+		if (!section->pairs)
+			continue;
+		FOR_EACH_ROW (o) {
+			if (strcmp(o->section, section->name))
+				continue;
+			rows++;
+			cr_expect_eq(o->type, OPTION_TEXTS, "%s", section->name);
+			cr_expect_eq(o->offset, section->pairs, "%s", section->name);
+			cr_expect_not_null(o->flag, "%s", section->name);
+		}
+		cr_expect_eq(rows, 1, "%s", section->name);
+		cr_expect_null(section->list, "%s", section->name);
+	}
+}
+
 Test(option_table, fields_do_not_overlap)
 {
 	FOR_EACH_ROW (a)

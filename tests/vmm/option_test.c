@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "vmm/config.h"
@@ -115,4 +116,37 @@ Test(option, times_are_milliseconds)
 	cr_expect_eq(config.timeout_ms, 1500);
 	cr_assert_eq(set("vm", "timeout", "2m"), 0);
 	cr_expect_eq(config.timeout_ms, 120000);
+}
+
+static const struct option content_row = {
+	.section = "vm", .key = "content", .type = OPTION_CONTENT,
+};
+
+Test(option, content_is_a_text_or_the_name_of_a_file)
+{
+	char *field = NULL;
+
+	cr_assert_eq(option_set(&content_row, &field, "#cloud-config\n", why), 0);
+	cr_expect_str_eq(field, "#cloud-config\n");
+	cr_assert_eq(option_set(&content_row, &field, "seed.yaml", why), 0);
+	cr_expect_str_eq(field, "seed.yaml");
+	cr_assert_eq(option_set(&content_row, &field, "", why), -EINVAL);
+	cr_expect_str_eq(why, "the name of a file is empty");
+	cr_expect_str_eq(field, "seed.yaml");
+	free(field);
+}
+
+Test(option, a_pair_has_a_name_and_each_name_one_value)
+{
+	cr_assert_eq(set("credentials", "credential", "a=1"), 0);
+	cr_assert_eq(set("credentials", "credential", "ab=2=3"), 0);
+	cr_assert_eq(set("credentials", "credential", "a="), 0);
+	cr_assert_eq(config.credentials.n, 2);
+	cr_expect_str_eq(config.credentials.item[0], "a=");
+	cr_expect_str_eq(config.credentials.item[1], "ab=2=3");
+	cr_assert_eq(set("credentials", "credential", "a"), -EINVAL);
+	cr_expect_str_eq(why, "'a' is not NAME=VALUE");
+	cr_assert_eq(set("credentials", "credential", "=a"), -EINVAL);
+	cr_expect_str_eq(why, "'=a' has no name before the '='");
+	cr_expect_eq(config.credentials.n, 2);
 }

@@ -1,0 +1,235 @@
+/*
+ * A file is read whole, judged, made a tree, and then walked twice: first what it includes (that is
+ * the base, which it overrides), then its own sections.  The typing of values is option_set()'s, as
+ * for the command line.
+ */
+#include "vmm/file/vm_file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/base/error.h"
+#include "vmm/base/text.h"
+#include "vmm/file/config_json.h"
+#include "vmm/file/file_text.h"
+#include "vmm/file/vm_file_impl.h"
+#include "vmm/file/yaml_tree.h"
+#include "vmm/option.h"
+#include "vmm/outcome.h"
+
+/* How deep includes may be, and how many files there may be, counted each time they are read. */
+enum { MAX_INCLUDES = 8, MAX_FILES = 64 };
+
+/* --- Flaws of a text ------------------------------------------------------------------------- */
+
+static void note_flaw(void *arg, const struct yaml_node *node, const struct file_flaw *flaw)
+{
+	struct vm_file *f = arg;
+	struct origin at = { .file = f->origin, .line = flaw->line, .column = flaw->column };
+	char path[YAML_PATH_SIZE];
+
+	yaml_node_path(node, path);
+	mistakes_add_at(f->load->mistakes, &at, STATUS_FAILED, "%s%s%s", path, *path ? ": " : "",
+			flaw->text);
+}
+
+static bool judge(struct vm_file *f, const struct file_text *text)
+{
+	struct origin whole = { .file = f->origin };
+	struct file_flaw flaw;
+
+	if (file_text_is_binary(text)) {
+		mistakes_add_at(f->load->mistakes, &whole, STATUS_FAILED,
+				"this is no text and so no VM file; a kernel to boot is named by "
+				"'--kernel FILE'");
+		return false;
+	}
+	if (file_text_judge(text, &flaw))
+		return true;
+	note_flaw(f, NULL, &flaw);
+	return false;
+}
+
+/* --- Includes -------------------------------------------------------------------------------- */
+
+static void read_file(struct vm_load *load, const char *path, const struct origin *at,
+		      const struct vm_file *includer);
+
+static bool is_same(const struct vm_file *f, const struct file_text *text)
+{
+	return f->dev == text->dev && f->ino == text->ino;
+}
+
+/* Note a loop, "web.yaml includes base.yaml includes web.yaml". */
+static bool refuse_loop(struct vm_load *load, const struct origin *at,
+			const struct vm_file *includer, const struct file_text *text,
+			const char *path)
+{
+	const struct vm_file *names[MAX_INCLUDES + 1];
+	unsigned n = 0;
+	char loop[256] = "";
+	size_t len = 0;
+
+	for (const struct vm_file *f = includer; f; f = f->includer) {
+		names[n++] = f;
+		if (is_same(f, text))
+			break;
+		if (!f->includer || n == ARRAY_SIZE(names))
+			return false;
+	}
+	if (n == 0)
+		return false;
+	while (n-- > 0 && len < sizeof(loop))
+		len += (size_t)snprintf(loop + len, sizeof(loop) - len, "%.40s includes ",
+					names[n]->origin->name);
+	mistakes_add_at(load->mistakes, at, STATUS_FAILED, "include: a loop: %s%.40s", loop, path);
+	return true;
+}
+
+static void include(struct vm_file *f, const struct yaml_node *node)
+{
+	struct origin at = { .file = f->origin, .line = node->line, .column = node->column };
+	char *path = vm_file_value(f, node, "include");
+	char *resolved;
+
+	if (!path)
+		return;
+	resolved = vm_file_resolve(f, path);
+	if (!*path || !strcmp(path, "-"))
+		mistakes_add_at(f->load->mistakes, &at, STATUS_FAILED, *path ?
+				"include: standard input cannot be included" :
+				"include: the name of a file is empty");
+	else if (!resolved)
+		mistakes_add_at(f->load->mistakes, &at, STATUS_FAILED, "include: no memory");
+	else
+		read_file(f->load, resolved, &at, f);
+	free(resolved);
+	free(path);
+}
+
+static void read_includes(struct vm_file *f, const struct yaml_node *root)
+{
+	for (const struct yaml_node *node = root->first; node; node = node->next) {
+		if (strcmp(node->key, "include"))
+			continue;
+		if (node->kind == YAML_LIST)
+			for (const struct yaml_node *i = node->first; i; i = i->next)
+				include(f, i);
+		else
+			include(f, node);
+	}
+}
+
+/* --- One file -------------------------------------------------------------------------------- */
+
+/* What config_write_json() writes, so that a later form of files can be told from this one. */
+static void check_version(struct vm_file *f, const struct yaml_node *node)
+{
+	char *value = vm_file_value(f, node, node->key);
+	uint64_t version;
+
+	if (value && (text_parse_u64(value, &version) < 0 || version != CONFIG_SCHEMA_VERSION))
+		vm_file_mistake(f, node, node->key, "'%s' is not %d, the only form of VM files "
+				"that this Vireo knows", value, CONFIG_SCHEMA_VERSION);
+	free(value);
+}
+
+static void read_sections(struct vm_file *f, const struct yaml_node *root)
+{
+	for (const struct yaml_node *node = root->first; node; node = node->next) {
+		if (!strcmp(node->key, "schema_version"))
+			check_version(f, node);
+		else if (strcmp(node->key, "include"))
+			vm_file_section(f, node);
+	}
+}
+
+static void read_tree(struct vm_file *f, struct file_text *text)
+{
+	struct yaml_tree tree;
+	bool good;
+
+	file_text_adapt_json(text);
+	good = yaml_tree_read(&tree, text, note_flaw, f);
+	/* What was read before a flaw is no less wrong. */
+	file_text_free(text);
+	if (good && tree.root && tree.root->kind == YAML_MAP) {
+		read_includes(f, tree.root);
+		read_sections(f, tree.root);
+	} else if (good && tree.root && !tree.root->is_empty) {
+		struct origin at = { f->origin, tree.root->line, tree.root->column, NULL };
+		mistakes_add_at(f->load->mistakes, &at, STATUS_FAILED,
+				"a VM file is a map of sections, as 'vm: { memory: 512M }', not a "
+				"%s", tree.root->kind == YAML_LIST ? "list" : "single text");
+	}
+	yaml_tree_free(&tree);
+}
+
+/* How people mean what is no file: "memory=1G" is "--memory=1G". */
+static void hint_option(char *hint, size_t size, const char *word)
+{
+	size_t name_len = strcspn(word, "="), section_len = strcspn(word, ".=");
+
+	hint[0] = '\0';
+	if (option_find_flag(word, name_len))
+		snprintf(hint, size, "; did you mean '--%.80s'?", word);
+	else if (word[section_len] == '.' && word[name_len] == '=' &&
+		 option_find_section(word, section_len))
+		snprintf(hint, size, "; did you mean '--set %.80s'?", word);
+}
+
+static void refuse_file(struct vm_load *load, const char *path, const struct origin *at)
+{
+	int err = error_errno(), status = outcome_of_error(BLAME_FILE, err);
+	char hint[128] = "";
+
+	if (status == STATUS_NO_FILE && !at)
+		hint_option(hint, sizeof(hint), path);
+	bool is_said = err == EFBIG || err == EINVAL;
+	if (err == EFBIG && !at)
+		snprintf(hint, sizeof(hint), "; a kernel to boot is named by '--kernel FILE'");
+	mistakes_add_at(load->mistakes, at, status, "%s%s%s%s%s", at ? "include: " : "",
+			error_text(), is_said ? "" : ": ", is_said ? "" : strerror(err), hint);
+	error_clear();
+}
+
+/* 'at': the include that names it, of 'includer'; NULL: the user did. */
+static void read_file(struct vm_load *load, const char *path, const struct origin *at,
+		      const struct vm_file *includer)
+{
+	struct vm_file f = { .load = load, .path = path, .includer = includer };
+	struct file_text text;
+
+	f.depth = includer ? includer->depth + 1 : 0;
+	if (f.depth > MAX_INCLUDES || load->config->origins.n_files == MAX_FILES) {
+		mistakes_add_at(load->mistakes, at, STATUS_FAILED, f.depth > MAX_INCLUDES ?
+				"include: files include each other more than %d deep" :
+				"these are more than %d files", f.depth > MAX_INCLUDES ?
+				MAX_INCLUDES : MAX_FILES);
+		return;
+	}
+	if (file_text_read(&text, path, at != NULL) < 0) {
+		refuse_file(load, path, at);
+		return;
+	}
+	f.dev = text.dev;
+	f.ino = text.ino;
+	if (!refuse_loop(load, at, includer, &text, path)) {
+		f.origin = origins_add_file(&load->config->origins,
+					    strcmp(path, "-") ? path : "<standard input>", at);
+		if (!f.origin)
+			mistakes_add(load->mistakes, "no memory");
+		else if (judge(&f, &text))
+			read_tree(&f, &text);
+	}
+	file_text_free(&text);
+}
+
+void vm_file_read(struct vm_config *config, const char *path, struct mistakes *mistakes)
+{
+	struct vm_load load = { config, mistakes, EXPAND_MAX };
+
+	read_file(&load, path, NULL, NULL);
+}
