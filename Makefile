@@ -35,7 +35,7 @@ DIRS_machine := vmm/machine vmm/machine/x86
 DIRS_virtio := virtio
 DIRS_vhost := vhost
 DIRS_devices := devices
-DIRS_vmm := vmm vmm/file
+DIRS_vmm := vmm vmm/file vmm/control
 
 sources = $(sort $(patsubst $(srcdir)/%,%,$(wildcard $(addprefix $(srcdir)/,$(addsuffix /*.c,$(1))))))
 objects = $(patsubst %.c,obj/%.o,$(1))
@@ -60,6 +60,10 @@ archives = $(patsubst %,obj/lib%.a,$(upto_$(1)))
 ALL_CFLAGS = $(BASE_CFLAGS) -I$(srcdir) -include config.h -MMD -MP $(EXTRA_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = $(BASE_LDFLAGS) $(LDFLAGS)
 obj/virtio/%.o obj/vhost/%.o: EXTRA_CFLAGS = -Wconversion
+# It has a file of the tree in it, which the assembler looks for.
+OPENAPI_CFLAGS := -Wa,-I,$(srcdir)
+obj/vmm/control/openapi.o: EXTRA_CFLAGS = $(OPENAPI_CFLAGS)
+obj/vmm/control/openapi.o obj/fuzz/vmm/control/openapi.o: docs/openapi.yaml
 
 .PHONY: all check check-unit check-guest check-payload check-fuzz check-vhost conformance bench fuzz lint install \
 	uninstall dist distcheck clean distclean help deps kernel run configured payloads

@@ -8,6 +8,8 @@
 const struct command *const commands[] = {
 	&run_command,
 	&config_command,
+	&ps_command,
+	&ctl_command,
 	&explain_command,
 	&doctor_command,
 	&help_command,

@@ -22,6 +22,8 @@ struct command {
 
 extern const struct command run_command;
 extern const struct command config_command;
+extern const struct command ctl_command;
+extern const struct command ps_command;
 extern const struct command explain_command;
 extern const struct command doctor_command;
 extern const struct command help_command;
