@@ -213,8 +213,8 @@ void config_validate(struct vm_config *config, struct mistakes *mistakes)
 			       text_format_size(size, config->memory));
 	if (config->name && !run_name_is_valid(config->name))
 		config_mistake(config, mistakes, "vm", 0, "name",
-			       "'%.80s': a name has 1 to %d letters, digits, '.', '_', '-', and does "
-			       "not begin with '.' or '-'", config->name, RUN_NAME_MAX);
+			       "'%.80s': a name has 1 to %d letters, digits, '.', '_', '-', "
+			       "and does not begin with '.' or '-'", config->name, RUN_NAME_MAX);
 	validate_cpus(config, mistakes);
 	for (unsigned i = 0; i < option_sections_len; i++)
 		if (option_sections[i].list)

@@ -182,7 +182,7 @@ static void escape_command(void *arg, char letter)
 	}
 }
 
-/* --- What clients of the control socket want ---------------------------------------------------- */
+/* --- What clients of the control socket want ------------------------------------------------- */
 
 static void quit(void *arg)
 {

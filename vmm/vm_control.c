@@ -107,8 +107,8 @@ static struct virtio_device *device_at(const struct vm *vm, unsigned i)
 }
 
 /*
- * Take the lock and find device 'name', of type 'id' unless that is 0.  Returns 0, or -errno with an
- * error chain, the lock not held.
+ * Take the lock and find device 'name', of type 'id' unless that is 0.  Returns 0, or -errno with
+ * an error chain, the lock not held.  lock_running wants it to be in a machine, too.
  */
 static int lock_device(struct vm *vm, const char *name, unsigned id, struct virtio_device **out)
 {
@@ -129,10 +129,21 @@ static int lock_device(struct vm *vm, const char *name, unsigned id, struct virt
 	return error_set(ENOENT, "there is no device '%.64s'", name);
 }
 
+static int lock_running(struct vm *vm, const char *name, unsigned id, struct virtio_device **out)
+{
+	int r = lock_device(vm, name, id, out);
+
+	if (r == 0 && check_runs(vm) < 0) {
+		unlock(vm);
+		return -ECHILD;
+	}
+	return r;
+}
+
 int vm_switch_device(struct vm *vm, const char *name)
 {
 	struct virtio_device *dev;
-	int r = lock_device(vm, name, 0, &dev);
+	int r = lock_running(vm, name, 0, &dev);
 	unsigned n = 0;
 
 	if (r < 0)
@@ -155,7 +166,7 @@ int vm_switch_device(struct vm *vm, const char *name)
 int vm_set_link(struct vm *vm, const char *name, bool up)
 {
 	struct virtio_device *dev;
-	int r = lock_device(vm, name, VIRTIO_ID_NET, &dev);
+	int r = lock_running(vm, name, VIRTIO_ID_NET, &dev);
 
 	if (r < 0)
 		return r;
@@ -167,7 +178,7 @@ int vm_set_link(struct vm *vm, const char *name, bool up)
 int vm_set_balloon(struct vm *vm, const char *name, uint64_t bytes)
 {
 	struct virtio_device *dev;
-	int r = lock_device(vm, name, VIRTIO_ID_BALLOON, &dev);
+	int r = lock_running(vm, name, VIRTIO_ID_BALLOON, &dev);
 
 	if (r < 0)
 		return r;

@@ -32,28 +32,29 @@ MUST_USE int vm_pause(struct vm *vm);
 MUST_USE int vm_continue(struct vm *vm);
 
 /*
- * Have its power button pressed / send the boot processor an NMI.  Returns 0; -ECHILD: nothing runs
- * here; -EAGAIN: a CPU of the guest keeps the machine busy, ask again; -errno.  With an error chain.
+ * Have its power button pressed / send the boot processor an NMI.  Returns 0; -ECHILD: nothing
+ * runs here; -EAGAIN: a CPU of the guest keeps the machine busy, ask again; -errno.  With an error
+ * chain.
  */
 MUST_USE int vm_push_power_button(struct vm *vm);
 MUST_USE int vm_send_nmi(struct vm *vm);
 
 /*
  * Have the other datapath of device 'name' move its buffers, for all of its parts that have one.
- * Returns 0; -ENOENT: there is no such device; -EAGAIN as above; what virtio_device_switch()
- * returns.  With an error chain.
+ * Returns 0; -ENOENT: there is no such device; -EAGAIN, -ECHILD as above; what
+ * virtio_device_switch() returns.  With an error chain.
  */
 MUST_USE int vm_switch_device(struct vm *vm, const char *name);
 
 /*
- * Plug the cable of network interface 'name' in or out.  Returns 0; -ENOENT, -EAGAIN; -EOPNOTSUPP:
- * it is no network interface.  With an error chain.
+ * Plug the cable of network interface 'name' in or out.  Returns 0; -ENOENT, -EAGAIN, -ECHILD;
+ * -EOPNOTSUPP: it is no network interface.  With an error chain.
  */
 MUST_USE int vm_set_link(struct vm *vm, const char *name, bool up);
 
 /*
- * Ask the balloon 'name' for 'bytes' / where it stands.  Returns 0; -ENOENT, -EAGAIN; -EOPNOTSUPP:
- * it is no balloon; -EINVAL from virtio_balloon_set_target().  With an error chain.
+ * Ask the balloon 'name' for 'bytes' / where it stands.  Returns 0; -ENOENT, -EAGAIN, -ECHILD;
+ * -EOPNOTSUPP: it is no balloon; -EINVAL from virtio_balloon_set_target().  With an error chain.
  */
 MUST_USE int vm_set_balloon(struct vm *vm, const char *name, uint64_t bytes);
 MUST_USE int vm_balloon(struct vm *vm, const char *name, struct virtio_balloon_info *info);

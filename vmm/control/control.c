@@ -48,19 +48,20 @@ static int bind_socket(struct control *c)
 
 static int write_config(struct control *c)
 {
-	int fd = openat(c->dir.fd, "config.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
-	int r;
+	size_t len;
+	FILE *out = open_memstream(&c->config_text, &len);
+	int r = out ? config_write_json(out, c->config, true) : -ENOMEM;
+	int fd;
 
-	if (!out) {
-		r = error_set(errno, "make '%s/config.json'", c->dir.path);
+	if (out && fclose(out) != 0 && r == 0)
+		r = -ENOMEM;
+	if (r < 0)
+		return error_add(r, "write the configuration");
+	fd = openat(c->dir.fd, "config.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	r = fd < 0 ? -errno : fd_write_all(fd, c->config_text, len);
+	if (fd >= 0)
 		fd_close(&fd);
-		return r;
-	}
-	r = config_write_json(out, c->config, true);
-	if (fclose(out) != 0 && r == 0)
-		r = error_set(errno, "write '%s/config.json'", c->dir.path);
-	return r;
+	return r < 0 ? error_set(r, "write '%s/config.json'", c->dir.path) : 0;
 }
 
 static void events_grown(struct event_source *source, uint32_t events)
@@ -227,6 +228,7 @@ void control_destroy(struct control *c, bool keep)
 		log_notice("the logs of this run are in '%s'", c->dir.path);
 	run_dir_close(&c->dir, keep);
 	thread_list_remove();
+	free(c->config_text);
 	free(c);
 }
 

@@ -1,4 +1,4 @@
-/* The inside of the control socket, shared by the files of its resources.  Nobody else includes it. */
+/* The inside of the control socket, shared by the files of its resources, and by nobody else. */
 #ifndef CONTROL_CONTROL_IMPL_H
 #define CONTROL_CONTROL_IMPL_H
 
@@ -18,6 +18,7 @@ struct control {
 	struct vm *vm;			/* NULL before control_serve */
 	struct control_host host;
 	struct run_dir dir;
+	char *config_text;		/* JSON, made at first: it names paths from the root */
 	int listen_fd;			/* until the server has it */
 	int status_fd;			/* /proc/self/status, as nothing can be opened later */
 	struct http_server *server;

@@ -136,7 +136,7 @@ void control_get_events(struct control_call *call)
 
 /* --- Metrics --------------------------------------------------------------------------------- */
 
-/* A label's value: quotes, backslashes and line ends are escaped.  Prometheus, exposition formats */
+/* Prometheus, "Exposition formats": quotes, backslashes and line ends of labels are escaped. */
 static void put_label(FILE *out, const char *text)
 {
 	for (; *text; text++) {

@@ -5,13 +5,11 @@
 
 #include <errno.h>
 #include <jansson.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "vmm/base/error.h"
-#include "vmm/file/config_json.h"
 #include "vmm/vm_control.h"
 
 static uint64_t now_ns(void)
@@ -38,10 +36,11 @@ void control_get_vm(struct control_call *call)
 {
 	struct control *c = call->control;
 	uint64_t ms = (now_ns() - c->since_ns) / 1000000;
+	const char *name = c->config->name;
 
 	control_reply_json(call, 200,
 		json_pack("{s:o, s:i, s:s, s:s, s:I, s:I, s:i, s:I, s:s, s:s, s:o}",
-			  "name", c->config->name ? control_json_text(c->config->name) : json_null(),
+			  "name", name ? control_json_text(name) : json_null(),
 			  "pid", (int)getpid(),
 			  "version", VIREO_VERSION,
 			  "state", vm_state_name(vm_state(c->vm)),
@@ -134,20 +133,10 @@ void control_post_quit(struct control_call *call)
 
 void control_get_config(struct control_call *call)
 {
-	char *text = NULL;
-	size_t len = 0;
-	FILE *out = open_memstream(&text, &len);
-	int r = out ? config_write_json(out, call->control->config, true) :
-		      error_set(errno, "write the configuration");
-
-	if (out && fclose(out) != 0 && r == 0)
-		r = error_set(ENOMEM, "write the configuration");
-	if (r == 0) {
-		control_reply_text(call, "application/json", text, len);
-		return;
-	}
-	free(text);
-	control_reply_error(call, r);
+	call->reply->status = 200;
+	call->reply->type = "application/json";
+	call->reply->constant = call->control->config_text;
+	call->reply->len = strlen(call->control->config_text);
 }
 
 #endif

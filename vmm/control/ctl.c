@@ -98,8 +98,8 @@ static const struct ctl_command ctl_commands[] = {
 	{ "events", "[-f]", "what happened, a line of JSON each; -f: go on", HTTP_GET, "/v1/events",
 	  .show = SHOW_RAW, .may_follow = true },
 	{ "metrics", "", "for Prometheus", HTTP_GET, "/metrics", .show = SHOW_RAW },
-	{ "get", "/PATH", "any resource, as it is; /v1/openapi tells which there are", HTTP_GET, "{}",
-	  .show = SHOW_RAW, .n_args = 1 },
+	{ "get", "/PATH", "any resource, as it is; /v1/openapi tells which there are", HTTP_GET,
+	  "{}", .show = SHOW_RAW, .n_args = 1 },
 };
 
 void help_ctl(FILE *out)
@@ -107,8 +107,8 @@ void help_ctl(FILE *out)
 	char left[32];
 
 	fprintf(out, "Usage: vireo ctl [--json] VM COMMAND [ARGUMENT]...\n\n"
-		     "Ask a running VM, or tell it something.  VM is its name ('vireo ps'), its run\n"
-		     "directory or its control socket (with a '/' in it).  Commands:\n\n");
+		     "Ask a running VM, or tell it something.  VM is its name ('vireo ps'), its\n"
+		     "run directory or its control socket (with a '/' in it).  Commands:\n\n");
 	for (unsigned i = 0; i < ARRAY_SIZE(ctl_commands); i++) {
 		snprintf(left, sizeof(left), "%s %s", ctl_commands[i].name, ctl_commands[i].args);
 		fprintf(out, "  %-22s%s\n", left, ctl_commands[i].help);

@@ -46,9 +46,10 @@ size_t event_line(char line[EVENT_LINE_SIZE], const struct event *e, uint64_t si
 	uint64_t us = e->ns > since_ns ? (e->ns - since_ns) / 1000 : 0;
 	char *p = line;
 
-	p += snprintf(p, 128, "{\"number\":%llu,\"time_ms\":%llu.%03u,\"kind\":\"%s\",\"subject\":\"",
+	p += snprintf(p, 128, "{\"number\":%llu,\"time_ms\":%llu.%03u,",
 		      (unsigned long long)e->number, (unsigned long long)(us / 1000),
-		      (unsigned)(us % 1000), event_kind_name(e->kind));
+		      (unsigned)(us % 1000));
+	p += snprintf(p, 64, "\"kind\":\"%s\",\"subject\":\"", event_kind_name(e->kind));
 	p = put_text(p, e->subject);
 	p += snprintf(p, 48, "\",\"value\":%lld,\"text\":\"", (long long)e->value);
 	p = put_text(p, e->text);

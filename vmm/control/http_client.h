@@ -11,7 +11,7 @@ enum { HTTP_CLIENT_WAIT_S = 10, HTTP_CLIENT_BODY_MAX = 64 << 20 };
 
 struct http_answer {
 	unsigned status;
-	char *body;		/* owned, from malloc; terminated by a NUL that 'len' does not count */
+	char *body;		/* owned, from malloc; a NUL is behind its 'len' bytes */
 	size_t len;
 };
 

@@ -56,6 +56,7 @@ struct client {
 struct http_server {
 	struct http_server_config config;
 	struct event_source listen, timer;
+	uid_t uid;			/* whose clients are served */
 	uint64_t ticks;
 	unsigned n_clients;
 	struct client *client[HTTP_MAX_CLIENTS];
@@ -112,13 +113,13 @@ static bool make_room(struct http_server *s)
 	return victim;
 }
 
-static bool is_allowed(int fd)
+static bool is_allowed(const struct http_server *s, int fd)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 
 	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
-	       (peer.uid == 0 || peer.uid == geteuid());
+	       (peer.uid == 0 || peer.uid == s->uid);
 }
 
 /* One write; who has no room for a line in a new socket does not listen. */
@@ -139,7 +140,7 @@ static void client_add(struct http_server *s, int fd)
 	struct client *c = NULL;
 	unsigned i = 0;
 
-	if (!is_allowed(fd)) {
+	if (!is_allowed(s, fd)) {
 		turn_away(fd, "403 Forbidden");
 	} else if (!make_room(s)) {
 		turn_away(fd, "503 Service Unavailable");
@@ -178,6 +179,13 @@ static size_t reply_len(const struct client *c)
 	return c->rq.method == HTTP_HEAD ? 0 : c->reply.len;
 }
 
+static const char *reply_body(const struct client *c)
+{
+	if (c->reply.constant)
+		return c->reply.constant;
+	return c->reply.body ? c->reply.body : "";
+}
+
 static void begin_answer(struct client *c)
 {
 	struct http_reply *reply = &c->reply;
@@ -201,6 +209,12 @@ static void begin_answer(struct client *c)
 			     "Content-Length: %zu\r\n\r\n", reply->len);
 	c->out_len += (size_t)n;
 	c->out_done = c->body_done = 0;
+	/* A short one in one piece with its head. */
+	if (!streams && reply_len(c) <= HTTP_CHUNK_SIZE) {
+		memcpy(c->out + c->out_len, reply_body(c), reply_len(c));
+		c->out_len += reply_len(c);
+		c->body_done = reply_len(c);
+	}
 	c->state = streams ? CLIENT_STREAMING : CLIENT_WRITING;
 	c->since = c->server->ticks;
 }
@@ -274,10 +288,9 @@ static ssize_t send_piece(struct client *c, const char *buf, size_t len)
 	return n < 0 ? -errno : n;
 }
 
-/* Send what there is.  Returns 0 when all of it has left, -EBUSY for another turn, or as send_piece. */
+/* Send what there is.  Returns 0: all has left, -EBUSY: wants another turn, or as send_piece. */
 static int send_out(struct client *c)
 {
-	const char *body = c->reply.constant ? c->reply.constant : c->reply.body;
 	unsigned n_chunks = 0;
 	ssize_t n;
 
@@ -293,7 +306,8 @@ static int send_out(struct client *c)
 				return 0;
 			continue;
 		} else if (c->body_done < reply_len(c)) {
-			n = send_piece(c, body + c->body_done, reply_len(c) - c->body_done);
+			n = send_piece(c, reply_body(c) + c->body_done,
+				       reply_len(c) - c->body_done);
 			if (n >= 0)
 				c->body_done += (size_t)n;
 		} else {
@@ -501,6 +515,7 @@ int http_server_create(struct http_server **out, const struct http_server_config
 		return error_set(ENOMEM, "serve the control socket");
 	}
 	s->config = *config;
+	s->uid = geteuid();
 	s->listen = (struct event_source){ .fd = listen_fd, .fn = listen_event };
 	s->timer = (struct event_source){ .fn = timer_event };
 	s->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);

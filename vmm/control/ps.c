@@ -18,10 +18,10 @@ void help_ps(FILE *out)
 
 	run_dir_base(base);
 	fprintf(out, "Usage: vireo ps [--json]\n\n"
-		     "List your VMs that run and have a name ('--name', 'vm.name', or that of the VM\n"
-		     "file); of one that has only a '--run-dir' tells 'vireo ctl DIR info'.  What a\n"
-		     "killed VM left is cleaned up, but for its logs, which stay until a VM of that\n"
-		     "name runs again.  Run directories are below %s.\n", base);
+		     "List your VMs that run and have a name ('--name', 'vm.name', or that of\n"
+		     "the VM file); of one that has only a '--run-dir', 'vireo ctl DIR info' tells.\n"
+		     "What a killed VM left is cleaned up, but for its logs, which stay until a VM\n"
+		     "of that name runs again.  Run directories are below\n\n  %s\n", base);
 }
 
 #if HAVE_JANSSON
@@ -94,7 +94,9 @@ static const char *word(const json_t *o, const char *key)
 
 static const char *mib(char buf[24], json_int_t bytes)
 {
-	snprintf(buf, 24, "%lld.%lldM", (long long)bytes >> 20, ((long long)bytes >> 10) % 1024 / 103);
+	long long kib = (long long)bytes >> 10;
+
+	snprintf(buf, 24, "%lld.%lldM", kib >> 10, kib % 1024 / 103);
 	return buf;
 }
 

@@ -42,8 +42,8 @@ void run_dir_base(char path[RUN_DIR_PATH_SIZE])
 }
 
 /*
- * Open directory 'path' (relative to 'at'), made with mode 0700 if it is not there; it must be ours,
- * and nobody else may write to it.  Returns the descriptor or -errno with an error chain.
+ * Open directory 'path' (relative to 'at'), made with mode 0700 if it is not there; it must be
+ * ours, and nobody else may write to it.  Returns the descriptor or -errno with an error chain.
  */
 static int open_own(int at, const char *path, bool make)
 {
@@ -62,8 +62,8 @@ static int open_own(int at, const char *path, bool make)
 	if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & 022))
 		return fd;
 	fd_close(&fd);
-	return error_set(EPERM, "use '%s' as a run directory: it belongs to somebody else, or others "
-			 "may write to it", path);
+	return error_set(EPERM, "use '%s' as a run directory: it belongs to somebody else, or "
+			 "others may write to it", path);
 }
 
 /* --- The lock -------------------------------------------------------------------------------- */

@@ -60,8 +60,8 @@ void run_dir_close(struct run_dir *rd, bool keep);
 pid_t run_dir_owner(int fd);
 
 /*
- * Open the directory of a VM for reading: 'name' below the base, or a path if it has a '/'.  Returns
- * the descriptor or -errno, with an error chain.
+ * Open the directory of a VM for reading: 'name' below the base, or a path if it has a '/'.
+ * Returns the descriptor or -errno, with an error chain.
  */
 MUST_USE int run_dir_open(const char *name);
 
