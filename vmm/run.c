@@ -41,6 +41,7 @@ struct run {
 	struct escape_key escape;
 	struct vm *vm;
 	struct control *control;	/* NULL: there is none */
+	bool named_by_file;		/* a control socket would be nice, no more */
 	struct device_account *account;	/* as it was at the end, if somebody wants it */
 	unsigned n_accounts;
 
@@ -206,22 +207,38 @@ static void held(void *arg, bool held)
 }
 
 /* A VM from a file that says nothing else is called as the file: "web.yaml" is web. */
-static void give_name(struct vm_config *config)
+static void give_name(struct run *run)
 {
+	struct vm_config *config = &run->config;
 	const char *file = config->origins.n_files ? config->origins.file[0]->name : NULL;
 	const char *base;
 	char *name;
 
-	if (config->name || config->run_dir || !file)
+	if (!HAVE_JANSSON || config->name || config->run_dir || !file)
 		return;
 	base = strrchr(file, '/');
 	name = strdup(base ? base + 1 : file);
 	if (name && strrchr(name, '.') > name)
 		*strrchr(name, '.') = '\0';
-	if (name && run_name_is_valid(name))
+	run->named_by_file = name && run_name_is_valid(name);
+	if (run->named_by_file)
 		config->name = name;
 	else
 		free(name);
+}
+
+static int make_control(struct run *run)
+{
+	int r;
+
+	if (!control_is_wanted(&run->config))
+		return 0;
+	r = control_create(&run->control, &run->config, run->loop);
+	if (r == 0 || r == -EBUSY || !run->named_by_file)
+		return r;
+	log_warning("there is no control socket: %s: %s", error_text(), error_name(-r));
+	error_clear();
+	return 0;
 }
 
 /* --- Building -------------------------------------------------------------------------------- */
@@ -240,13 +257,12 @@ static int prepare(struct run *run)
 	if (r == 0)
 		r = time_limit_start(&run->limit, run->loop, run->config.timeout_ms, time_is_up,
 				     run);
-	if (r == 0 && control_is_wanted(&run->config)) {
-		r = control_create(&run->control, &run->config, run->loop);
-		if (r == 0)
-			host.copy = control_console_copy(run->control);
-	}
+	if (r == 0)
+		r = make_control(run);
 	if (r < 0)
 		return r;
+	if (run->control)
+		host.copy = control_console_copy(run->control);
 	host.main_loop = run->loop;
 	if (terminal_is_there()) {
 		run->escape = (struct escape_key){ .command = escape_command, .arg = run };
@@ -364,6 +380,7 @@ static void take_account(struct run *run)
 static int run_guest(struct run *run)
 {
 	int r = prepare(run), status;
+	bool had_vm;
 
 	if (r == 0)
 		r = start(run);
@@ -371,18 +388,21 @@ static int run_guest(struct run *run)
 		event_loop_run(run->loop);
 	else
 		run->ending = ENDING_ERROR;
-	if (run->control)
-		control_stop(run->control);
 	if (run->vm) {
 		vm_halt(run->vm);
 		take_account(run);
 		vm_stop(run->vm);
 	}
+	/* Who follows the console has its last words, too. */
+	if (run->control)
+		control_stop(run->control);
+	had_vm = run->vm;
 	terminal_restore();
 	status = conclude(run);
 	vm_destroy(run->vm);
 	/* After a failure somebody may want to read what the guest said last. */
-	control_destroy(run->control, status > STATUS_GUEST_MAX && status < COMMAND_SIGNAL);
+	control_destroy(run->control,
+			had_vm && status > STATUS_GUEST_MAX && status < COMMAND_SIGNAL);
 	time_limit_stop(&run->limit);
 	signals_fini(&run->signals);
 	event_loop_destroy(run->loop);
@@ -444,7 +464,7 @@ static int run_main(int argc, char **argv)
 			log_set_level(run.switches.verbose > 1 ? LOG_DEBUG :
 				      run.switches.verbose == 1 ? LOG_INFO :
 				      run.switches.quiet ? LOG_WARNING : LOG_NOTICE);
-			give_name(&run.config);
+			give_name(&run);
 			status = run_guest(&run);
 		}
 	}

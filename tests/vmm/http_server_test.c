@@ -345,7 +345,7 @@ Test(http_server, lets_its_last_answers_leave)
 	http_server_destroy(server);
 	server = NULL;
 	expect(fd, "hello<end>");
-	expect(stream, "<end>");
+	expect(stream, "\r\n0\r\n\r\n<end>");
 	close(fd);
 	close(stream);
 }

@@ -55,6 +55,14 @@ static int write_config(struct control *c)
 
 	if (out && fclose(out) != 0 && r == 0)
 		r = -ENOMEM;
+	if (r == -EILSEQ || r == -EOPNOTSUPP) {
+		/* The name of a file that is no UTF-8: that VM shall run all the same. */
+		log_warning("the run directory has no configuration: %s", error_text());
+		error_clear();
+		free(c->config_text);
+		c->config_text = NULL;
+		return 0;
+	}
 	if (r < 0)
 		return error_add(r, "write the configuration");
 	fd = openat(c->dir.fd, "config.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);

@@ -133,6 +133,10 @@ void control_post_quit(struct control_call *call)
 
 void control_get_config(struct control_call *call)
 {
+	if (!call->control->config_text) {
+		control_reply_problem(call, 500, "it has a text that JSON cannot hold");
+		return;
+	}
 	call->reply->status = 200;
 	call->reply->type = "application/json";
 	call->reply->constant = call->control->config_text;

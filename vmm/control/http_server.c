@@ -22,6 +22,7 @@ enum {
 	LINGER_MAX = 32 << 20,		/* bytes of a refused request that are read away */
 	HEAD_OUT_SIZE = 512,
 	CHUNKS_PER_TURN = 16,
+	FLUSH_TURNS = 4,
 };
 
 enum client_state {
@@ -559,8 +560,13 @@ void http_server_poke(struct http_server *s)
 void http_server_flush(struct http_server *s)
 {
 	for (unsigned i = 0; i < HTTP_MAX_CLIENTS; i++) {
-		struct client *c = s->client[i];
-		if (c && (c->state == CLIENT_WRITING || c->state == CLIENT_STREAMING))
+		/* A stream's end comes after what it has still to say, in bounded turns. */
+		for (unsigned turn = 0; turn < FLUSH_TURNS; turn++) {
+			struct client *c = s->client[i];
+			if (!c || (c->state != CLIENT_WRITING && c->state != CLIENT_STREAMING))
+				break;
+			c->reply.stream.follow = false;
 			drive(c);
+		}
 	}
 }

@@ -19,9 +19,10 @@ void help_ps(FILE *out)
 	run_dir_base(base);
 	fprintf(out, "Usage: vireo ps [--json]\n\n"
 		     "List your VMs that run and have a name ('--name', 'vm.name', or that of\n"
-		     "the VM file); of one that has only a '--run-dir', 'vireo ctl DIR info' tells.\n"
-		     "What a killed VM left is cleaned up, but for its logs, which stay until a VM\n"
-		     "of that name runs again.  Run directories are below\n\n  %s\n", base);
+		     "the VM file).  'vireo ctl DIR info' tells of one that has only a\n"
+		     "'--run-dir'.  What a killed VM left is cleaned up, but for its logs, which\n"
+		     "stay until a VM of that name runs again.  Run directories are below\n\n"
+		     "  %s\n", base);
 }
 
 #if HAVE_JANSSON
@@ -72,11 +73,8 @@ static void list(void *arg, const char *name, int fd)
 		json_decref(vm);
 		vm = json_pack("{s:s, s:i, s:s}", "name", name, "pid", (int)pid, "state",
 			       "no answer");
-	}
-	memory = ask(fd, "/v1/memory");
-	if (vm && json_is_object(memory))
-		json_object_set_new(vm, "use", json_incref(memory));
-	json_decref(memory);
+	} else if ((memory = ask(fd, "/v1/memory")))
+		json_object_set_new(vm, "use", memory);
 	json_array_append_new(listing->vms, vm);
 }
 

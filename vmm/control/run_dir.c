@@ -9,8 +9,11 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "vmm/base/error.h"
+
+enum { LOCK_TRIES = 5 };
 
 static const char *const files[] = {
 	"config.json", "console.log", "console.log.1", "events.jsonl", "events.jsonl.1",
@@ -102,6 +105,8 @@ static bool is_still_there(const struct run_dir *rd)
 
 static int take_lock(struct run_dir *rd)
 {
+	const struct timespec wait = { .tv_nsec = 3000000 };
+	unsigned n_tries = 0;
 	char text[16];
 
 	for (;;) {
@@ -109,8 +114,14 @@ static int take_lock(struct run_dir *rd)
 				     0600);
 		if (rd->lock_fd < 0)
 			return error_set(errno, "make the lock of '%s'", rd->path);
-		if (flock(rd->lock_fd, LOCK_EX | LOCK_NB) < 0)
-			break;
+		if (flock(rd->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+			/* It may be somebody who only looks whether it is held. */
+			if (errno != EWOULDBLOCK || ++n_tries > LOCK_TRIES)
+				break;
+			fd_close(&rd->lock_fd);
+			nanosleep(&wait, NULL);
+			continue;
+		}
 		if (is_still_there(rd)) {
 			int len = snprintf(text, sizeof(text), "%d\n", (int)getpid());
 			if (ftruncate(rd->lock_fd, 0) < 0)
