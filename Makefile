@@ -194,7 +194,7 @@ FUZZ_SECONDS ?= 20
 FUZZ_CC := clang
 FUZZ_CFLAGS := -std=c17 -D_GNU_SOURCE -O1 -g -fPIE -fno-strict-aliasing -fno-omit-frame-pointer \
 	-fsanitize=address,undefined -fno-sanitize-recover=undefined
-FUZZ_FLOORS := $(filter-out vmm,$(FLOORS))
+FUZZ_FLOORS := $(FLOORS)
 
 fuzz: configured ## run each fuzz target for FUZZ_SECONDS (20); what it finds stays in obj/fuzz/
 	@$(MAKE) --no-print-directory fuzz-configured
@@ -216,6 +216,7 @@ obj/fuzz/libfuzz.a: $(FUZZ_SUPPORT) $(FUZZ_OBJ)
 $(FUZZ_PROGRAMS): obj/fuzz/%: obj/fuzz/tests/fuzz/%.o obj/fuzz/libfuzz.a
 	$(call say,LINK,$@)
 	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -pie -fsanitize=fuzzer -o $@ $^ -Wl,--as-needed $(LIBS)
+obj/fuzz/vmm/control/openapi.o: FUZZ_EXTRA = $(OPENAPI_CFLAGS)
 # The helpers' assertions must not need a test runner.
 $(FUZZ_SUPPORT): FUZZ_EXTRA = -I$(srcdir)/tests/fuzz/stand-in
 obj/fuzz/%.o: %.c config.mak config.h
