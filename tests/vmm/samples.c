@@ -17,7 +17,7 @@ static const char *const texts[] = {
 	"back\\slash", "two\nlines\n", "tab\there", "\x01\x1b\x7f", "null", "~", "yes", "0x10",
 	"1e3", "12:30", "$", "$$", "${HOME}", "$${x", "%YAML", "---", "...", "!tag", "&a", "*a",
 	"|", ">", "?", "@x", "`x`", "a,b", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x90\xa6", "\xc2\x85",
-	"\xe2\x80\xa8", "\xef\xbb\xbf" "bom", "console=hvc0 root=/dev/vda ro", "a  b", "x:", "02:00:00:00:00:01", "sample",
+	"\xe2\x80\xa8", ("\xef\xbb\xbf" "bom"), "console=hvc0 root=/dev/vda ro", "a  b", "x:", "02:00:00:00:00:01", "sample",
 };
 
 static const char *const contents[] = { "#cloud-config\nusers: [{ name: $x }]\n", "seed.yaml", "\n" };
