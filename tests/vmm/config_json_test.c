@@ -217,8 +217,8 @@ Test(config_json, the_schema_has_the_ranges)
 			continue;
 		json_t *schema = json_object_get(properties_of(option_section_of(o)), o->key);
 		json_t *form = json_array_get(json_object_get(schema, "anyOf"), 0);
-		cr_expect_eq(json_integer_value(json_object_get(form, "minimum")), o->min);
-		cr_expect_eq(json_integer_value(json_object_get(form, "maximum")), o->max);
+		cr_expect_eq(json_integer_value(json_object_get(form, "minimum")), (json_int_t)o->min);
+		cr_expect_eq(json_integer_value(json_object_get(form, "maximum")), (json_int_t)o->max);
 		cr_expect_eq(json_object_get(form, "enum") != NULL, o->power_of_two);
 	}
 }
