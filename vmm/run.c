@@ -22,6 +22,7 @@
 #include "vmm/escape_key.h"
 #include "vmm/explain.h"
 #include "vmm/help.h"
+#include "vmm/notify.h"
 #include "vmm/outcome.h"
 #include "vmm/sandbox.h"
 #include "vmm/signals.h"
@@ -38,6 +39,7 @@ struct run {
 	struct signals signals;
 	struct event_source timer;
 	struct escape_key escape;
+	struct notify notify;
 	struct vm *vm;
 	struct device_account *account;	/* as it was at the end, if somebody wants it */
 	unsigned n_accounts;
@@ -199,6 +201,15 @@ static int arm_timer(struct run *run)
 	return event_loop_add(run->loop, &run->timer, EPOLLIN);
 }
 
+/* Who waits for news in vain will say so; the guest can run without. */
+static void find_service_manager(struct run *run)
+{
+	if (notify_open(&run->notify, getenv("NOTIFY_SOCKET")) == 0)
+		return;
+	log_warning("%s: %s", error_text(), error_name(error_errno()));
+	error_clear();
+}
+
 static int prepare(struct run *run)
 {
 	struct vm_host host = { .ended = guest_ended, .arg = run };
@@ -214,6 +225,7 @@ static int prepare(struct run *run)
 		r = arm_timer(run);
 	if (r < 0)
 		return r;
+	find_service_manager(run);
 	host.main_loop = run->loop;
 	if (terminal_is_there()) {
 		run->escape = (struct escape_key){ .command = escape_command, .arg = run };
@@ -237,6 +249,8 @@ static int start(struct run *run)
 		run->blame = BLAME_HOST;
 	if (r == 0)
 		r = vm_start(run->vm);
+	if (r == 0)
+		notify_say(&run->notify, "READY=1", "the guest runs");
 	return r;
 }
 
@@ -318,6 +332,16 @@ static void take_account(struct run *run)
 	error_restore(&kept);
 }
 
+static void tell_status(struct run *run, int status)
+{
+	if (run->ending == ENDING_GUEST)
+		notify_say(&run->notify, NULL, "%s", run->outcome.text);
+	else if (status >= COMMAND_SIGNAL)
+		notify_say(&run->notify, NULL, "ended by a signal");
+	else
+		notify_say(&run->notify, NULL, "ended with status %d", status);
+}
+
 static int run_guest(struct run *run)
 {
 	int r = prepare(run), status;
@@ -328,6 +352,7 @@ static int run_guest(struct run *run)
 		event_loop_run(run->loop);
 	else
 		run->ending = ENDING_ERROR;
+	notify_say(&run->notify, "STOPPING=1", "ending");
 	if (run->vm) {
 		vm_halt(run->vm);
 		take_account(run);
@@ -335,7 +360,9 @@ static int run_guest(struct run *run)
 	}
 	terminal_restore();
 	status = conclude(run);
+	tell_status(run, status);
 	vm_destroy(run->vm);
+	notify_close(&run->notify);
 	event_loop_remove(&run->timer);
 	fd_close(&run->timer.fd);
 	signals_fini(&run->signals);
@@ -378,6 +405,7 @@ static int run_main(int argc, char **argv)
 		.switches = { .command = COMMAND_LINE_RUN },
 		.signals = SIGNALS_INIT,
 		.timer = { .fd = FD_NONE, .fn = time_is_up },
+		.notify = NOTIFY_INIT,
 	};
 	int status;
 

@@ -1,0 +1,84 @@
+#!/bin/bash
+# Vireo as a service: what it tells a service manager, and when.  Speaks TAP.
+# Usage: service_test.sh PATH-TO-VIREO
+set -u
+
+[ $# -eq 1 ] || { echo "usage: $0 PATH-TO-VIREO" >&2; exit 2; }
+top=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=tests/vmm/cli.sh
+. "$top/tests/vmm/cli.sh"
+
+kernel exit3 b8 03 00 00 00 e7 f4 eb fe		# mov $3, %eax; out %eax, $0xf4
+kernel spin eb fe
+
+# manager: one that writes down what it is told, in 'told'
+manager() {
+	rm -f socket
+	: >told
+	socat -u UNIX-RECV:socket - >told 2>/dev/null &
+	manager=$!
+	for _ in $(seq 100); do
+		[ ! -S socket ] || break
+		sleep 0.1
+	done
+	export NOTIFY_SOCKET=$dir/socket
+}
+# dismiss: when it has heard a line that matches
+dismiss() {
+	heard "$1"
+	kill $manager
+	wait $manager 2>/dev/null
+	unset NOTIFY_SOCKET
+}
+heard() {
+	for _ in $(seq 100); do
+		! grep -qE "$1" told || return 0
+		sleep 0.1
+	done
+	return 1
+}
+# told NAME LINE...: these lines and no others
+told() {
+	local name=$1
+	shift
+	if printf '%s\n' "$@" | diff - told >out; then ok "$name"; else not_ok "$name" "other lines"; fi
+}
+
+if ! $has_kvm || ! command -v socat >/dev/null; then
+	skip "a service manager is told" "/dev/kvm does not work here, or there is no socat"
+else
+	manager
+	timeout 60 "$vireo" run -q --kernel exit3 --memory 16M </dev/null >out 2>&1
+	status=$?
+	dismiss 'STATUS=.*3'
+	told "ready, then stopping, and how it ended" "READY=1" "STATUS=the guest runs" "STOPPING=1" \
+		"STATUS=ending" "STATUS=guest exited with status 3"
+
+	manager
+	timeout 60 "$vireo" run -q --kernel gone </dev/null >out 2>&1
+	status=$?
+	dismiss 'STATUS=.*127'
+	told "never ready if it cannot start" "STOPPING=1" "STATUS=ending" "STATUS=ended with status 127"
+
+	# While the guest runs; no sooner than there is a vCPU that does.
+	manager
+	"$vireo" run -q --kernel spin --memory 16M </dev/null >out 2>&1 &
+	pid=$!
+	heard READY=1
+	status=$?
+	name="ready while the guest runs"
+	if [ $status -eq 0 ] && grep -qx vcpu0 /proc/$pid/task/*/comm; then ok "$name"; else not_ok "$name" 0; fi
+	kill $pid
+	wait $pid
+	status=$?
+	dismiss 'by a signal'
+	told "a signal is an end, too" "READY=1" "STATUS=the guest runs" "STOPPING=1" "STATUS=ending" \
+		"STATUS=ended by a signal"
+
+	NOTIFY_SOCKET=$dir/gone expect "a manager that is not there is no reason not to run" 3 \
+		"warning: tell a service manager at '$dir/gone': .*ENOENT" \
+		"$vireo" run --kernel exit3 --memory 16M
+fi
+
+echo "1..$n"
+exit $failed
