@@ -228,12 +228,17 @@ lint: config.h ## floors, headers, forbidden words, cppcheck, shellcheck
 	@$(srcdir)/tests/conformance/update
 	@$(srcdir)/tests/conformance/selftest
 
+unitdir := $(prefix)/lib/systemd/system
 install: all ## install under PREFIX (DESTDIR is honoured)
 	install -D -m 755 vireo $(DESTDIR)$(bindir)/vireo
+	install -d $(DESTDIR)$(unitdir)
+	sed 's,@bindir@,$(bindir),g' '$(srcdir)/systemd/vireo@.service' >'$(DESTDIR)$(unitdir)/vireo@.service'
+	chmod 644 '$(DESTDIR)$(unitdir)/vireo@.service'
 	install -D -m 644 obj/vireo.1 $(DESTDIR)$(mandir)/man1/vireo.1
 
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(bindir)/vireo $(DESTDIR)$(mandir)/man1/vireo.1
+	rm -f $(DESTDIR)$(bindir)/vireo $(DESTDIR)$(mandir)/man1/vireo.1 \
+		'$(DESTDIR)$(unitdir)/vireo@.service'
 
 VERSION := $(shell cat $(srcdir)/docs/version 2>/dev/null)
 dist: ## a reproducible source archive of HEAD

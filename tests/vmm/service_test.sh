@@ -1,5 +1,5 @@
 #!/bin/bash
-# Vireo as a service: what it tells a service manager, and when.  Speaks TAP.
+# Vireo as a service: what it tells a service manager and when, and its unit file.  Speaks TAP.
 # Usage: service_test.sh PATH-TO-VIREO
 set -u
 
@@ -11,6 +11,7 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 kernel exit3 b8 03 00 00 00 e7 f4 eb fe		# mov $3, %eax; out %eax, $0xf4
 kernel spin eb fe
 
+# --- What it tells ------------------------------------------------------------------------------
 # manager: one that writes down what it is told, in 'told'
 manager() {
 	rm -f socket
@@ -78,6 +79,23 @@ else
 	NOTIFY_SOCKET=$dir/gone expect "a manager that is not there is no reason not to run" 3 \
 		"warning: tell a service manager at '$dir/gone': .*ENOENT" \
 		"$vireo" run --kernel exit3 --memory 16M
+fi
+
+# --- The unit file ------------------------------------------------------------------------------
+if ! command -v systemd-analyze >/dev/null; then
+	skip "the unit file is right" "no systemd-analyze"
+	skip "its sandbox is tight" "likewise"
+else
+	sed "s,@bindir@,$dir,g" "$top/systemd/vireo@.service" >vireo@.service
+	cp vireo@.service vireo@web.service
+	systemd-analyze verify --man=no "$dir/vireo@web.service" >out 2>&1
+	status=$?
+	name="the unit file is right"
+	if [ $status -eq 0 ] && ! grep -q vireo@ out; then ok "$name"; else not_ok "$name" 0; fi
+	# 0 is a service that can do nothing, 10 one that may do all.
+	systemd-analyze security --offline=yes --no-pager --threshold=25 "$dir/vireo@web.service" >out 2>&1
+	status=$?
+	if [ $status -eq 0 ]; then ok "its sandbox is tight"; else not_ok "its sandbox is tight" 0; fi
 fi
 
 echo "1..$n"
