@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -40,6 +41,14 @@ int notify_open(struct notify *n, const char *address)
 	int r = error_set(errno, "tell a service manager at '%s'", address);
 	notify_close(n);
 	return r;
+}
+
+void notify_find(struct notify *n)
+{
+	if (notify_open(n, getenv("NOTIFY_SOCKET")) == 0)
+		return;
+	log_warning("%s: %s", error_text(), error_name(error_errno()));
+	error_clear();
 }
 
 static bool send_text(int fd, const char *text, size_t len)

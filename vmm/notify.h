@@ -22,6 +22,9 @@ struct notify {
  */
 MUST_USE int notify_open(struct notify *n, const char *address);
 
+/* The same with the environment's address; what is wrong is a warning: the guest can run without. */
+void notify_find(struct notify *n);
+
 /*
  * Tell 'state' ("READY=1", or NULL: only the rest) and a sentence for people.  Bytes that would end
  * it, or that are none of a text, become '?'; it is cut off after NOTIFY_TEXT_MAX bytes.  A manager

@@ -3,7 +3,6 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
-#include <unistd.h>
 
 #include "tests/support/fault.h"
 #include "vmm/base/event_loop.h"
@@ -176,57 +175,6 @@ Test(event_loop, pollers_find_work_without_a_wake_up_and_never_starve_calls)
 		event_loop_call(loop, nothing, NULL);
 	cr_assert_lt(c.left, 1000000000);
 	event_loop_call(loop, remove_poller, &c.poller);
-	event_loop_thread_stop(loop);
-	event_loop_destroy(loop);
-}
-
-struct looker {
-	struct event_poller poller;
-	atomic_uint looks;
-};
-
-static bool poll_nothing(struct event_poller *poller)
-{
-	atomic_fetch_add(&container_of(poller, struct looker, poller)->looks, 1);
-	return false;
-}
-
-static void add_looker(void *arg)
-{
-	struct looker *l = arg;
-
-	event_loop_add_poller(l->poller.loop, &l->poller);
-}
-
-/* How often the loop looks at 'n' calls that are 'pause_us' apart, and for 20 ms after them. */
-static unsigned count_looks(struct event_loop *loop, struct looker *l, unsigned n, unsigned pause_us)
-{
-	unsigned before = atomic_load(&l->looks);
-
-	for (unsigned i = 0; i < n; i++) {
-		usleep(pause_us);
-		event_loop_call(loop, nothing, NULL);
-	}
-	usleep(20000);
-	return atomic_load(&l->looks) - before;
-}
-
-Test(event_loop, spins_only_while_events_come_so_soon_that_it_would_find_them)
-{
-	struct looker l = { .poller = { .poll = poll_nothing } };
-	struct event_loop *loop;
-
-	cr_assert_eq(event_loop_create(&loop, "test"), 0);
-	event_loop_set_poll_limit(loop, 2000000);
-	l.poller.loop = loop;
-	cr_assert_eq(event_loop_thread_start(loop), 0);
-	event_loop_call(loop, add_looker, &l);
-	/* It takes some halves from 2 ms to nothing. */
-	cr_assert_gt(count_looks(loop, &l, 12, 10000), 0);
-	cr_assert_eq(count_looks(loop, &l, 5, 10000), 0);
-	/* On a busy host a pause may be longer than it should be, but not all. */
-	cr_assert_gt(count_looks(loop, &l, 50, 100), 0);
-	event_loop_call(loop, remove_poller, &l.poller);
 	event_loop_thread_stop(loop);
 	event_loop_destroy(loop);
 }

@@ -72,9 +72,9 @@ else
 	kill $pid
 	wait $pid
 	status=$?
-	dismiss 'by a signal'
+	dismiss 'STATUS=.*143'
 	told "a signal is an end, too" "READY=1" "STATUS=the guest runs" "STOPPING=1" "STATUS=ending" \
-		"STATUS=ended by a signal"
+		"STATUS=ended with status 143"
 
 	NOTIFY_SOCKET=$dir/gone expect "a manager that is not there is no reason not to run" 3 \
 		"warning: tell a service manager at '$dir/gone': .*ENOENT" \

@@ -16,6 +16,7 @@
 
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
+#include "vmm/base/thread_list.h"
 
 enum { BATCH = 32 };
 
@@ -152,8 +153,6 @@ enum {
 	TURNS = 8,
 	/* Looks that found nothing between two readings of the clock. */
 	IDLE_PER_CLOCK = 16,
-	/* A shorter spin is not worth its clock reads. */
-	POLL_NS_MIN = 4000,
 };
 
 static void relax(void)
@@ -180,8 +179,8 @@ static bool awaits_descriptor(const struct event_loop *loop)
 }
 
 /*
- * Spin for at most poll_ns.  Success restores the full limit; what a failure means is seen when the
- * sleep after it is over.
+ * Spin for at most poll_ns.  Success restores the full limit; failure halves the time until it is
+ * too short to be worth the clock reads, and one event in the sleeping path starts it again.
  *
  * Returns false when the loop must not sleep, because there may be more to find.
  */
@@ -205,26 +204,14 @@ static bool spin(struct event_loop *loop)
 			uint64_t now = now_ns();
 			if (deadline == 0)
 				deadline = now + loop->poll_ns;
-			if (now >= deadline)
+			if (now >= deadline) {
+				loop->poll_ns = loop->poll_ns > 4000 ? loop->poll_ns / 2 : 0;
 				return true;
+			}
 		}
 		relax();
 	}
 	return false;
-}
-
-/*
- * Would a spin have found what came after a sleep of 'slept_ns'?  Then the next one has all of its
- * time.  Else spins shrink to nothing: what comes seldom is not worth a CPU, which on a busy host
- * somebody else would have had.  A sleep ends later than its event by the time that a wake-up
- * takes, for which the limit is allowed twice.
- */
-static void learn_from_sleep(struct event_loop *loop, uint64_t slept_ns)
-{
-	if (slept_ns <= 2 * loop->poll_limit_ns)
-		loop->poll_ns = loop->poll_limit_ns;
-	else
-		loop->poll_ns = loop->poll_ns > POLL_NS_MIN ? loop->poll_ns / 2 : 0;
 }
 
 /* Before sleeping.  Returns false when a poller has work and there is no sleep. */
@@ -241,13 +228,11 @@ static void run_until_stopped(struct event_loop *loop)
 {
 	while (!atomic_load_explicit(&loop->stop, memory_order_acquire)) {
 		bool may_sleep = spin(loop) && arm_all(loop);
-		bool learns = may_sleep && loop->pollers && loop->poll_limit_ns > 0;
-		uint64_t since = learns ? now_ns() : 0;
 		int n = epoll_wait(loop->epoll_fd, loop->batch, BATCH, may_sleep ? -1 : 0);
 		if (n < 0)
 			n = 0;	/* EINTR: signals come through a signalfd or a flag */
-		if (n > 0 && learns)
-			learn_from_sleep(loop, now_ns() - since);
+		if (n > 0)
+			loop->poll_ns = loop->poll_limit_ns;
 		loop->batch_len = n;
 		for (int i = 0; i < loop->batch_len; i++) {
 			struct event_source *source = loop->batch[i].data.ptr;
@@ -284,7 +269,9 @@ static void *thread_main(void *arg)
 
 	/* From inside: naming another thread opens a file in /proc. */
 	pthread_setname_np(pthread_self(), loop->name);
+	thread_list_add(loop->name);
 	run_until_stopped(loop);
+	thread_list_remove();
 	return NULL;
 }
 

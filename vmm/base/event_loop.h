@@ -107,8 +107,8 @@ bool event_loop_is_mine(struct event_loop *loop);
 
 /*
  * Spin before sleeping: with pollers added and a limit above zero the loop calls them for up to
- * 'limit_ns' before it waits in epoll; for less, in the end not at all, while events come so seldom
- * that this would not have found them.  Same thread rule.
+ * 'limit_ns' (adapted downwards when that finds nothing) before it waits in epoll. Same thread
+ * rule.
  */
 void event_loop_add_poller(struct event_loop *loop, struct event_poller *poller);
 void event_loop_remove_poller(struct event_poller *poller);

@@ -66,9 +66,9 @@ static int create_memfd(int *out, uint64_t size)
 }
 
 /*
- * Address space for 'size' bytes and their guard pages, where the host address of the first byte is
- * as far into a huge page as 'base' is: else KVM maps each page of 4 KiB by itself (it gives up huge
- * pages for the whole slot), and so does the host.
+ * Address space for 'size' bytes and their guard pages, where the host address of the first byte
+ * is as far into a huge page as 'base' is: else KVM maps each page of 4 KiB by itself (it gives up
+ * huge pages for the whole slot), and so does the host.
  */
 static uint8_t *reserve(uint64_t size, gpa_t base)
 {
