@@ -82,6 +82,41 @@ else
 fi
 
 # --- The unit file ------------------------------------------------------------------------------
+# Its command lines, as systemd would run them.
+unit_lines() { # KEY
+	sed -n "s,^$1=-\{0\,1\},,p" "$top/systemd/vireo@.service" |
+		sed -e "s,@bindir@,$dir,g" -e "s,%t,$dir/run,g" -e "s,%E,$dir/etc,g" -e 's,%i,web,g'
+}
+# A guest that ends with 0 when its power button is pressed.
+#	poll:	mov $0x600, %dx; in (%dx), %ax; test $1, %ah; jz poll; xor %eax, %eax; out %eax, $0xf4
+kernel button 66 ba 00 06 66 ed f6 c4 01 74 f5 31 c0 e7 f4
+mkdir -p run/vireo etc/vireo
+cat >etc/vireo/web.yaml <<-END
+	vm: { memory: 16M }
+	boot: { kernel: $dir/button }
+END
+if ! $has_kvm || ! command -v socat >/dev/null || "$vireo" check etc/vireo/web.yaml 2>&1 | grep -q 'built without' ||
+	"$vireo" ps 2>&1 | grep -q 'built without'; then
+	skip "its commands start a VM and end it in order" "no KVM, no socat, no libyaml or no control socket"
+else
+	manager
+	bash -c "exec $(unit_lines ExecStart)" </dev/null >out 2>&1 &
+	pid=$!
+	heard READY=1
+	unit_lines ExecStop >stop
+	# The second finds nobody if the guest was quick; systemd is told not to mind.
+	timeout 60 bash stop </dev/null >stopped 2>&1
+	wait $pid
+	status=$?
+	dismiss 'status 0'
+	cat stopped told >>out
+	name="its commands start a VM and end it in order"
+	if [ $status -eq 0 ] && grep -qx 'STATUS=guest exited with status 0' told; then
+		ok "$name"
+	else
+		not_ok "$name" 0
+	fi
+fi
 if ! command -v systemd-analyze >/dev/null; then
 	skip "the unit file is right" "no systemd-analyze"
 	skip "its sandbox is tight" "likewise"
