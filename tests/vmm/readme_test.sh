@@ -4,8 +4,8 @@
 #
 # Lines that are indented by four spaces are what a reader types.  Those with vireo are run, one after
 # the other, in a directory where the files that they name are small ones of the same kind.  A block
-# that begins with "# NAME.yaml" is such a file.  Others must be known here; a line that is not known
-# fails the test.
+# that begins with "# NAME.yaml" is such a file, and must be a right one.  What asks a VM finds one that
+# runs.  Other lines must be known here; one that is not known fails the test.
 set -u
 
 [ $# -eq 1 ] || { echo "usage: $0 PATH-TO-VIREO" >&2; exit 2; }
@@ -23,7 +23,9 @@ mkdir -m 700 run
 PATH=$dir:$PATH
 
 # These need something that a host may not have, and say so by this status.
-needs_host='tap|vhost|--scsi|--iommu'
+needs_host='tap|vhost|--scsi|--iommu|(lab|node)\.yaml'
+
+kernel endless f3 90 eb fc			# pause; jmp
 
 # In a network of their own: no port of theirs is taken, and no interface stays.
 alone=()
@@ -31,14 +33,43 @@ for flags in -n -rn; do
 	! unshare $flags ip link set lo up 2>/dev/null || { alone=(unshare "$flags"); break; }
 done
 
+# have_running NAME: a VM of NAME.yaml runs
+running=()
+have_running() {
+	local pid
+	if "$vireo" ctl "$1" state >out 2>&1 || grep -q 'built without' out; then return; fi
+	"${alone[@]}" "$vireo" run -q "$1.yaml" --kernel endless --set vm.memory=128M --console null \
+		--serial off </dev/null >/dev/null 2>&1 &
+	pid=$!
+	running+=("$pid")
+	for _ in $(seq 100); do
+		! "$vireo" ctl "$1" state >/dev/null 2>&1 || return
+		sleep 0.1
+	done
+}
+trap 'kill "${running[@]}" 2>/dev/null; wait; rm -rf "$dir"' EXIT
+
+stop_running() {
+	[ ${#running[@]} -gt 0 ] || return
+	kill "${running[@]}" 2>/dev/null
+	wait "${running[@]}"
+	running=()
+}
+
 # run_example WHERE COMMAND
 run_example() {
-	local where=$1 begin=$EPOCHSECONDS
+	local where=$1 begin=$EPOCHSECONDS quits=false
 	local command=${2%%  *#*}	# without the remark behind it
-	if ! $has_kvm && [[ $command == *"vireo run"* ]]; then
+	if ! $has_kvm && [[ $command == *"vireo run"* || $command == *"vireo c"[th]* || $command == curl* ]]; then
 		skip "$where: $command" "/dev/kvm does not work here"
 		return
 	fi
+	case $command in
+	"vireo ctl "*) [[ $command =~ ctl\ (--json\ )?([a-z]+) ]] && have_running "${BASH_REMATCH[2]}" ;;
+	curl*/vireo/*) [[ $command =~ /vireo/([a-z]+)/ ]] && have_running "${BASH_REMATCH[1]}" ;;
+	*"vireo run"*) stop_running ;;		# it may want the same files
+	esac
+	[[ $command != *" quit" ]] || quits=true
 	timeout 60 "${alone[@]}" bash -c "[ -z '${alone[*]}' ] || ip link set lo up; $command" \
 		</dev/null >out 2>&1
 	status=$?
@@ -51,16 +82,18 @@ run_example() {
 	else
 		not_ok "$where: $command ($((EPOCHSECONDS - begin)) s)" 0
 	fi
+	! $quits || stop_running
 }
 
 # A target of make that people are told about has a line in 'make help'.
 make_example() {
 	local where=$1 target=$2
-	case $target in
-	"" | install) target=$target ;;
-	*) grep -qE "^$target:.*## " "$top/Makefile" || { status=0; : >out; not_ok "$where: make $target" "a target"; return; } ;;
-	esac
-	ok "$where: make $target"
+	status=0
+	if grep -E "^$target:.*## " "$top/Makefile" >out; then
+		ok "$where: make $target"
+	else
+		not_ok "$where: make $target" "a target"
+	fi
 }
 
 # A line for a shell elsewhere: it can be parsed.
@@ -76,7 +109,14 @@ example() {
 	local where=$1 line=$2
 	case $line in
 	"" | "#"*) ;;
-	"vireo "*) run_example "$where" "$line" ;;
+	"vireo "* | [A-Z_]*=*" vireo "*) run_example "$where" "$line" ;;
+	"curl "*)
+		if command -v curl >/dev/null && ! "$vireo" ps 2>&1 | grep -q 'built without'; then
+			run_example "$where" "${line/curl -s/curl -sSf}"
+		else
+			skip "$where: $line" "no curl, or no control socket"
+		fi
+		;;
 	"./configure && make && make install") ok "$where: $line" ;;
 	"make "*)
 		line=${line%%#*}
@@ -98,7 +138,8 @@ document() {
 	while IFS= read -r line; do
 		number=$((number + 1))
 		if [[ $line != "    "* ]]; then
-			[ -z "$line" ] || into=
+			[ -z "$into" ] || run_example "$name:$number" "vireo check $into"
+			into=
 			continue
 		fi
 		line=${line:4}
@@ -120,7 +161,23 @@ document() {
 	done <"$file"
 }
 
-document "$top/README.md"
+for document in README.md docs/vm-files.md docs/control.md docs/service.md; do
+	stop_running
+	document "$top/$document"
+done
+stop_running
+
+# The example VMs, for this host; tests/guest/example_test.sh boots them.
+cp "$top"/docs/examples/*.yaml .
+export VIREO_KERNEL=vmlinuz VIREO_INITRD=initrd.img VIREO_DISK=root.img
+for file in "$top"/docs/examples/*.yaml; do
+	file=${file##*/}
+	run_example docs/examples "vireo check $file"
+	case $file in
+	lab.yaml) run_example docs/examples "vireo run --print $file" ;;
+	*) run_example docs/examples "vireo run $file" ;;
+	esac
+done
 
 echo "1..$n"
 exit $failed
