@@ -1,6 +1,6 @@
 /*
- * Telling who started Vireo how it goes: the notification socket of a service manager, sd_notify(3).
- * NOTIFY_SOCKET names it; without that nothing is told.
+ * Telling who started Vireo how it goes: the notification socket of a service manager,
+ * sd_notify(3).  NOTIFY_SOCKET names it; without that nothing is told.
  */
 #ifndef VMM_NOTIFY_H
 #define VMM_NOTIFY_H
@@ -22,7 +22,7 @@ struct notify {
  */
 MUST_USE int notify_open(struct notify *n, const char *address);
 
-/* The same with the environment's address; what is wrong is a warning: the guest can run without. */
+/* The same with the environment's address; an error is a warning: the guest can run without. */
 void notify_find(struct notify *n);
 
 /*
