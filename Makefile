@@ -256,6 +256,8 @@ page_path = $(mandir)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
 bashcompdir := $(datadir)/bash-completion/completions
 zshcompdir := $(datadir)/zsh/site-functions
 fishcompdir := $(datadir)/fish/vendor_completions.d
+# And systemd.
+unitdir := $(prefix)/lib/systemd/system
 
 install: all ## install under PREFIX (DESTDIR is honoured)
 	install -D -m 755 vireo $(DESTDIR)$(bindir)/vireo
@@ -263,12 +265,16 @@ install: all ## install under PREFIX (DESTDIR is honoured)
 	install -D -m 644 obj/completion/vireo.bash $(DESTDIR)$(bashcompdir)/vireo
 	install -D -m 644 obj/completion/_vireo $(DESTDIR)$(zshcompdir)/_vireo
 	install -D -m 644 obj/completion/vireo.fish $(DESTDIR)$(fishcompdir)/vireo.fish
+	install -d $(DESTDIR)$(unitdir)
+	sed 's,@bindir@,$(bindir),g' '$(srcdir)/systemd/vireo@.service' >'$(DESTDIR)$(unitdir)/vireo@.service'
+	chmod 644 '$(DESTDIR)$(unitdir)/vireo@.service'
 	$(if $(SCHEMA),install -D -m 644 $(SCHEMA) $(DESTDIR)$(datadir)/vireo/vireo.schema.json)
 
 uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(bindir)/vireo $(foreach p,$(PAGES),$(DESTDIR)$(call page_path,$(p))) \
 		$(DESTDIR)$(bashcompdir)/vireo $(DESTDIR)$(zshcompdir)/_vireo \
-		$(DESTDIR)$(fishcompdir)/vireo.fish $(DESTDIR)$(datadir)/vireo/vireo.schema.json
+		$(DESTDIR)$(fishcompdir)/vireo.fish $(DESTDIR)$(datadir)/vireo/vireo.schema.json \
+		'$(DESTDIR)$(unitdir)/vireo@.service'
 
 VERSION := $(shell cat $(srcdir)/docs/version 2>/dev/null)
 dist: ## a reproducible source archive of HEAD

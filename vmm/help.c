@@ -17,7 +17,7 @@ void help_program(FILE *out)
 	fprintf(out, "Usage: vireo COMMAND [OPTION]...\n\n"
 		     "A virtual machine monitor for Linux/KVM.\n\n");
 	for (unsigned i = 0; i < commands_len; i++)
-		fprintf(out, "  %-10s%s\n", commands[i]->name, commands[i]->summary);
+		fprintf(out, "  %-12s%s\n", commands[i]->name, commands[i]->summary);
 	fprintf(out, "\n'vireo help COMMAND' tells more.  To begin: vireo doctor\n");
 }
 

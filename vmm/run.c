@@ -22,6 +22,7 @@
 #include "vmm/escape_key.h"
 #include "vmm/explain.h"
 #include "vmm/help.h"
+#include "vmm/notify.h"
 #include "vmm/outcome.h"
 #include "vmm/sandbox.h"
 #include "vmm/signals.h"
@@ -39,6 +40,7 @@ struct run {
 	struct signals signals;
 	struct time_limit limit;
 	struct escape_key escape;
+	struct notify notify;
 	struct vm *vm;
 	struct control *control;	/* NULL: there is none */
 	bool named_by_file;		/* a control socket would be nice, no more */
@@ -263,6 +265,7 @@ static int prepare(struct run *run)
 		return r;
 	if (run->control)
 		host.copy = control_console_copy(run->control);
+	notify_find(&run->notify);
 	host.main_loop = run->loop;
 	if (terminal_is_there()) {
 		run->escape = (struct escape_key){ .command = escape_command, .arg = run };
@@ -292,6 +295,8 @@ static int start(struct run *run)
 		run->blame = BLAME_HOST;
 	if (r == 0)
 		r = vm_start(run->vm);
+	if (r == 0)
+		notify_say(&run->notify, "READY=1", "the guest runs");
 	return r;
 }
 
@@ -377,6 +382,15 @@ static void take_account(struct run *run)
 	error_restore(&kept);
 }
 
+static void tell_status(struct run *run, int status)
+{
+	if (run->ending == ENDING_GUEST)
+		notify_say(&run->notify, NULL, "%s", run->outcome.text);
+	else
+		notify_say(&run->notify, NULL, "ended with status %d",
+			   status < COMMAND_SIGNAL ? status : status - COMMAND_SIGNAL + 128);
+}
+
 static int run_guest(struct run *run)
 {
 	int r = prepare(run), status;
@@ -388,6 +402,7 @@ static int run_guest(struct run *run)
 		event_loop_run(run->loop);
 	else
 		run->ending = ENDING_ERROR;
+	notify_say(&run->notify, "STOPPING=1", "ending");
 	if (run->vm) {
 		vm_halt(run->vm);
 		take_account(run);
@@ -399,11 +414,13 @@ static int run_guest(struct run *run)
 	had_vm = run->vm;
 	terminal_restore();
 	status = conclude(run);
+	tell_status(run, status);
 	vm_destroy(run->vm);
 	/* After a failure somebody may want to read what the guest said last. */
 	control_destroy(run->control,
 			had_vm && status > STATUS_GUEST_MAX && status < COMMAND_SIGNAL);
 	time_limit_stop(&run->limit);
+	notify_close(&run->notify);
 	signals_fini(&run->signals);
 	event_loop_destroy(run->loop);
 	return status;
@@ -444,6 +461,7 @@ static int run_main(int argc, char **argv)
 		.switches = { .command = COMMAND_LINE_RUN },
 		.signals = SIGNALS_INIT,
 		.limit = TIME_LIMIT_INIT,
+		.notify = NOTIFY_INIT,
 	};
 	int status;
 

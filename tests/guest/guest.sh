@@ -33,6 +33,7 @@ quiet="quiet $hurry"	# the rest of it
 disk=,ephemeral		# options of the root disk
 image=			# and its file; empty: the one that build-root made
 limit=90		# seconds that the guest may take
+machine=()		# VM files and options that say what it is; empty: this kernel, this disk
 enter=()		# command before Vireo: 'ip netns exec NAME'
 
 # Give the test a root disk of its own, which keeps what is written.
@@ -163,9 +164,11 @@ resident() {
 # run [VIREO OPTION]... : as boot, but with the caller's standard input and output, and no script.
 run() {
 	status=0
-	ran=("${enter[@]}" "$vireo" run --kernel "${kernel_dir[$kind]}/$file"
-		--disk "path=${image:-${root_dir[$kind]}/root.img}$disk"
-		--serial file=serial --timeout "${limit}s" --append "$quiet $append" "$@")
+	local vm=("${machine[@]}")
+	[ ${#vm[@]} -gt 0 ] || vm=(--kernel "${kernel_dir[$kind]}/$file"
+		--disk "path=${image:-${root_dir[$kind]}/root.img}$disk")
+	ran=("${enter[@]}" "$vireo" run "${vm[@]}" --serial file=serial --timeout "${limit}s"
+		--append "$quiet $append" "$@")
 	timeout $((limit + 30)) "${ran[@]}" 2>err || status=$?
 }
 

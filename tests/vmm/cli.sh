@@ -35,7 +35,8 @@ expect_kvm() { if $has_kvm; then expect "$@"; else skip "$1" "/dev/kvm does not 
 
 bytes() { local b; for b; do printf '%b' "\\x$b"; done; }
 
-# kernel FILE BYTE... : an ELF file with a PVH entry, whose code (32-bit) these bytes are.
+# kernel FILE BYTE... : an ELF file with a PVH entry, whose code (32-bit) these bytes
+# are: at most 56.
 # System V ABI, "Object Files"; Xen, misc/pvh.pandoc
 kernel() {
 	local file=$1
