@@ -7,6 +7,7 @@
 
 #include "devices/platform.h"
 #include "virtio/transport.h"
+#include "vmm/base/cycles.h"
 #include "vmm/base/error.h"
 #include "vmm/base/event_log.h"
 #include "vmm/base/log.h"
@@ -63,6 +64,7 @@ static int start_io_threads(struct vm *vm)
 	unsigned n = vm->config->io_threads;
 	char name[16];
 
+	cycles_begin();
 	vm->io_loop = calloc(n, sizeof(struct event_loop *));
 	if (!vm->io_loop)
 		return error_set(ENOMEM, "create %u I/O threads", n);
