@@ -368,7 +368,7 @@ static int read_command_line(struct run *run, int argc, char **argv)
 		return 0;
 	bool whole = mistakes.n == 0;
 	config_validate(&run->config, &mistakes);
-	if (whole)
+	if (whole && !run->switches.print)
 		config_need_kernel(&run->config, &mistakes);
 	if (run->switches.dump_dtb && run->config.mmio_discovery != MMIO_DISCOVERY_DTB)
 		mistakes_add(&mistakes, "--dump-dtb: this guest gets no device tree; give "
@@ -405,6 +405,8 @@ static int run_main(int argc, char **argv)
 		if (run.switches.help) {
 			run_command.help(stdout);
 			status = STATUS_OK;
+		} else if (run.switches.print) {
+			status = config_print(&run.config, run.switches.print, false);
 		} else if (run.switches.dump_dtb) {
 			status = dump_tree(&run);
 		} else {
@@ -423,4 +425,5 @@ const struct command run_command = {
 	.summary = "boot a kernel in a virtual machine",
 	.run = run_main,
 	.help = help_run,
+	.options = COMMAND_LINE_RUN,
 };
