@@ -35,7 +35,7 @@ DIRS_machine := vmm/machine vmm/machine/x86
 DIRS_virtio := virtio
 DIRS_vhost := vhost
 DIRS_devices := devices
-DIRS_vmm := vmm vmm/export vmm/file
+DIRS_vmm := vmm vmm/export vmm/file vmm/control
 
 sources = $(sort $(patsubst $(srcdir)/%,%,$(wildcard $(addprefix $(srcdir)/,$(addsuffix /*.c,$(1))))))
 objects = $(patsubst %.c,obj/%.o,$(1))
@@ -60,6 +60,10 @@ archives = $(patsubst %,obj/lib%.a,$(upto_$(1)))
 ALL_CFLAGS = $(BASE_CFLAGS) -I$(srcdir) -include config.h -MMD -MP $(EXTRA_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = $(BASE_LDFLAGS) $(LDFLAGS)
 obj/virtio/%.o obj/vhost/%.o: EXTRA_CFLAGS = -Wconversion
+# It has a file of the tree in it, which the assembler looks for.
+OPENAPI_CFLAGS := -Wa,-I,$(srcdir)
+obj/vmm/control/openapi.o: EXTRA_CFLAGS = $(OPENAPI_CFLAGS)
+obj/vmm/control/openapi.o obj/fuzz/vmm/control/openapi.o: docs/openapi.yaml
 
 .PHONY: all check check-unit check-guest check-payload check-fuzz check-vhost conformance bench fuzz lint install \
 	uninstall dist distcheck clean distclean help deps kernel run configured payloads
@@ -230,6 +234,7 @@ obj/fuzz/libfuzz.a: $(FUZZ_SUPPORT) $(FUZZ_OBJ)
 $(FUZZ_PROGRAMS): obj/fuzz/%: obj/fuzz/tests/fuzz/%.o obj/fuzz/libfuzz.a
 	$(call say,LINK,$@)
 	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -pie -fsanitize=fuzzer -o $@ $^ -Wl,--as-needed $(LIBS)
+obj/fuzz/vmm/control/openapi.o: FUZZ_EXTRA = $(OPENAPI_CFLAGS)
 # The helpers' assertions must not need a test runner.
 $(FUZZ_SUPPORT): FUZZ_EXTRA = -I$(srcdir)/tests/fuzz/stand-in
 obj/fuzz/%.o: %.c config.mak config.h

@@ -10,6 +10,8 @@ const struct command *const commands[] = {
 	&check_command,
 	&config_command,
 	&export_command,
+	&ps_command,
+	&ctl_command,
 	&explain_command,
 	&doctor_command,
 	&completion_command,

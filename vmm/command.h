@@ -30,6 +30,8 @@ extern const struct command run_command;
 extern const struct command check_command;
 extern const struct command config_command;
 extern const struct command export_command;
+extern const struct command ctl_command;
+extern const struct command ps_command;
 extern const struct command explain_command;
 extern const struct command doctor_command;
 extern const struct command completion_command;

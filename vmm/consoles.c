@@ -23,11 +23,12 @@ bool consoles_use_stdio(const struct vm_config *config)
 
 static int open_target(struct chardev **out, int *file, const char *name,
 		       const struct target *target, struct event_loop *main_loop,
-		       const struct consoles_filter *filter)
+		       const struct consoles_filter *filter, const struct consoles_copy *copy)
 {
 	const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY;
 	struct chardev_config config = {
 		.in_fd = FD_NONE, .out_fd = FD_NONE, .main_loop = main_loop, .name = name,
+		.copy = copy->copy, .copy_arg = copy->arg,
 	};
 
 	switch (target->kind) {
@@ -57,11 +58,11 @@ static int open_target(struct chardev **out, int *file, const char *name,
 }
 
 int consoles_open(struct consoles *c, const struct vm_config *config, struct event_loop *main_loop,
-		  const struct consoles_filter *filter)
+		  const struct consoles_filter *filter, const struct consoles_copy *copy)
 {
 	bool shared = same_target(&config->serial, &config->console);
 	int r = open_target(&c->serial, &c->serial_fd, shared ? "console" : "serial",
-			    &config->serial, main_loop, filter);
+			    &config->serial, main_loop, filter, copy);
 
 	if (r < 0)
 		return r;
@@ -70,7 +71,7 @@ int consoles_open(struct consoles *c, const struct vm_config *config, struct eve
 		return 0;
 	}
 	return open_target(&c->console, &c->console_fd, "console", &config->console, main_loop,
-			   filter);
+			   filter, copy);
 }
 
 int consoles_pretend(struct consoles *c, const struct vm_config *config,
