@@ -18,12 +18,12 @@ enum {
 };
 
 struct queue_stats {
-	_Atomic uint64_t kicks;		/* looks at the ring that a kick caused */
+	_Atomic uint64_t kicks;		/* looks at the ring that one caused */
 	_Atomic uint64_t calls;		/* sent */
-	_Atomic uint64_t calls_saved;	/* not sent: the driver did not ask, or one did for several */
+	_Atomic uint64_t calls_saved;	/* not sent: not wanted, or put off */
 	_Atomic uint64_t chains;	/* popped */
 	_Atomic uint64_t requests;	/* pushed */
-	_Atomic uint64_t bytes_out;	/* of these: what the driver had written for the device ... */
+	_Atomic uint64_t bytes_out;	/* of these: what the driver had written ... */
 	_Atomic uint64_t bytes_in;	/* ... and what the device wrote */
 	_Atomic uint64_t broken;	/* the driver broke a rule of the ring */
 

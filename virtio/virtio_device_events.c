@@ -24,7 +24,8 @@ void virtio_device_note_features(const struct virtio_device *dev)
 			snprintf(text + len, sizeof(text) - len, " ...");
 			break;
 		}
-		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", len ? " " : "", one);
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", len ? " " : "",
+					one);
 	}
 	event_note(EVENT_FEATURES, dev->name, 0, "%s", text);
 }

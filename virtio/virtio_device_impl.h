@@ -76,8 +76,8 @@ MUST_USE int virtio_device_start_other(struct virtio_device *dev, unsigned index
 MUST_USE int virtio_device_choose(struct virtio_device *dev);
 
 /*
- * Into the event log (virtio_device_events.c): an event of the device / the features that its driver
- * took / who moves the buffers of a part, of each part.
+ * Into the event log (virtio_device_events.c): an event of the device / the features that its
+ * driver took / who moves the buffers of a part, of each part.
  */
 void virtio_device_note(const struct virtio_device *dev, enum event_kind kind, int value,
 			const char *text);

@@ -56,7 +56,7 @@ void virtio_device_needs_reset(struct virtio_device *dev, unsigned queue, const 
 	    dev->negotiation.resetting)
 		return;
 	break_down(dev);
-	virtio_device_note(dev, EVENT_NEEDS_RESET, queue == VIRTIO_NO_QUEUE ? -1 : (int)queue, reason);
+	virtio_device_note(dev, EVENT_NEEDS_RESET, queue < dev->n_queues ? (int)queue : -1, reason);
 	if (queue == VIRTIO_NO_QUEUE)
 		log_guest(&dev->log, LOG_WARNING, "%s: %s; it needs reset now", dev->name, reason);
 	else
