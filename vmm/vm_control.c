@@ -230,8 +230,8 @@ void vm_take_queue(struct vm *vm, struct virtio_device *dev, unsigned i,
 	bool packed = features_has(&dev->negotiation.accepted, VIRTIO_F_RING_PACKED);
 
 	*out = (struct vm_queue){
-		.device = dev->name, .index = i, .size = q->size, .size_max = q->size_max, .enabled = q->enabled,
-		.datapath = "none",
+		.device = dev->name, .index = i, .size = q->size, .size_max = q->size_max,
+		.enabled = q->enabled, .datapath = "none",
 	};
 	for (unsigned k = 0; k < dev->n_parts; k++)
 		if (i - dev->part[k].first_queue < dev->part[k].n_queues)
