@@ -351,6 +351,7 @@ static void note_exit(const struct run *run, int status)
 		[ENDING_GUEST] = "the guest ended",
 		[ENDING_TIMEOUT] = "the time limit passed",
 		[ENDING_SIGNAL] = "ended by a signal",
+		[ENDING_QUIT] = "ended through the control socket",
 		[ENDING_ERROR] = "Vireo failed",
 	};
 	const char *text = run->ending == ENDING_GUEST ? run->outcome.text : why[run->ending];
