@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -15,6 +16,7 @@
 #include "devices/chardev_output.h"
 #include "devices/host_fd.h"
 #include "vmm/base/error.h"
+#include "vmm/base/event_log.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
 
@@ -25,6 +27,7 @@ struct chardev {
 	struct event_source wake;	/* its eventfd: something for the main loop to look at */
 
 	struct chardev_output out;
+	atomic_bool has_spoken;		/* something was written */
 
 	pthread_mutex_t lock;		/* readers; never held while one of them runs */
 	struct chardev_reader *readers;	/* attached last comes first */
@@ -42,6 +45,9 @@ struct chardev {
 
 size_t chardev_write(struct chardev *c, const void *buf, size_t len)
 {
+	if (len > 0 && !atomic_load_explicit(&c->has_spoken, memory_order_relaxed) &&
+	    !atomic_exchange(&c->has_spoken, true) && c->config.name)
+		event_note(EVENT_CONSOLE, c->config.name, 0, "%s", "");
 	return chardev_output_write(&c->out, buf, len);
 }
 

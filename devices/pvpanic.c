@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "vmm/base/error.h"
+#include "vmm/base/event_log.h"
 #include "vmm/base/log.h"
 #include "vmm/machine/layout.h"
 
@@ -32,6 +33,12 @@ static uint64_t pvpanic_read(void *arg, uint64_t offset, unsigned size)
 	return PVPANIC_PANICKED | PVPANIC_CRASH_LOADED;
 }
 
+static void note_crash_kernel(struct pvpanic *pv)
+{
+	event_note(EVENT_PANIC, NULL, 0, "it goes on in its crash kernel");
+	log_guest(&pv->crash_loaded, LOG_WARNING, "guest panicked and goes on in its crash kernel");
+}
+
 static void pvpanic_write(void *arg, uint64_t offset, unsigned size, uint64_t value)
 {
 	struct pvpanic *pv = arg;
@@ -41,8 +48,7 @@ static void pvpanic_write(void *arg, uint64_t offset, unsigned size, uint64_t va
 	if (value & PVPANIC_PANICKED)
 		machine_report(pv->machine, MACHINE_PANIC, 0, NULL);
 	else if (value & PVPANIC_CRASH_LOADED)
-		log_guest(&pv->crash_loaded, LOG_WARNING,
-			  "guest panicked and goes on in its crash kernel");
+		note_crash_kernel(pv);
 }
 
 static const struct region_ops pvpanic_region_ops = {

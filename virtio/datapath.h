@@ -98,6 +98,12 @@ struct datapath_ops {
 	void (*suspend)(struct datapath *dp);
 	bool (*is_quiet)(struct datapath *dp);
 	void (*resume)(struct datapath *dp);
+	/*
+	 * If it is this process that moves the buffers: add what was counted at 'queue' ('queue'
+	 * counts from the datapath's first) since the datapath was made.  Control path, machine
+	 * lock held, also while it runs.
+	 */
+	void (*stats)(struct datapath *dp, unsigned queue, struct queue_stats *sum);
 	/* Optional: fill in 'out', which is zeroed. */
 	void (*account)(struct datapath *dp, struct datapath_account *out);
 	void (*destroy)(struct datapath *dp);

@@ -20,6 +20,7 @@ struct local_queue {
 	bool armed;			/* the driver was told to kick */
 	bool has_position;
 	struct virtqueue_position position;	/* where the ring stood when it was closed */
+	struct queue_stats past;	/* what rings that are closed had counted */
 };
 
 struct local {
@@ -129,7 +130,7 @@ static void queue_kicked(struct event_source *source, uint32_t events)
 
 	(void)events;
 	if (fd_drain(source->fd))
-		virtqueue_stats(lq->vq)->kicks++;
+		queue_stats_add(&virtqueue_stats(lq->vq)->kicks, 1);
 	queue_run(lq);
 }
 
@@ -192,6 +193,8 @@ static void queue_close(struct local_queue *lq)
 			   virtqueue_in_flight(lq->vq) == 0;
 	if (lq->has_position)
 		lq->position = virtqueue_position(lq->vq);
+	queue_stats_forget_in_flight(virtqueue_stats(lq->vq));
+	queue_stats_sum(&lq->past, virtqueue_stats(lq->vq));
 	virtqueue_destroy(lq->vq);
 	lq->vq = NULL;
 	if (local->ops->queue_close)
@@ -344,6 +347,17 @@ static bool local_position(struct datapath *dp, unsigned queue, struct virtqueue
 	return true;
 }
 
+static void local_stats(struct datapath *dp, unsigned queue, struct queue_stats *sum)
+{
+	const struct local *local = to_local(dp);
+
+	if (queue >= local->n_queues)
+		return;
+	queue_stats_sum(sum, &local->queue[queue].past);
+	if (local->queue[queue].vq)
+		queue_stats_sum(sum, virtqueue_stats(local->queue[queue].vq));
+}
+
 /* --- pausing, for VIRTIO_F_SUSPEND and before a stop ----------------------------------------*/
 
 /* A question or an order to each queue that runs, on its loop. */
@@ -455,6 +469,7 @@ static const struct datapath_ops local_datapath_ops = {
 	.start_queue = local_start_queue,
 	.stop_queue = local_stop_queue,
 	.position = local_position,
+	.stats = local_stats,
 	.suspend = local_suspend,
 	.is_quiet = local_is_quiet,
 	.resume = local_resume,

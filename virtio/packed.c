@@ -238,6 +238,8 @@ static void packed_flush(struct virtqueue *q)
 		virtqueue_hold_call(q, n);
 	else if (wants_call(q, n))
 		virtqueue_signal(q);
+	else
+		queue_stats_add(&q->face.stats.calls_saved, 1);
 }
 
 static bool packed_has_work(const struct virtqueue *q)

@@ -144,6 +144,8 @@ static void split_flush(struct virtqueue *q)
 		virtqueue_hold_call(q, n);
 	else if (split_wants_call(q, n))
 		virtqueue_signal(q);
+	else
+		queue_stats_add(&q->face.stats.calls_saved, 1);
 }
 
 static bool split_has_work(const struct virtqueue *q)

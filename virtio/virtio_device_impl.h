@@ -8,6 +8,7 @@
 
 #include "virtio/transport.h"
 #include "virtio/virtio_device.h"
+#include "vmm/base/event_log.h"
 
 enum { VIRTIO_NO_QUEUE = VIRTIO_MAX_QUEUES };
 
@@ -82,6 +83,16 @@ MUST_USE int virtio_device_start_other(struct virtio_device *dev, unsigned index
  * -errno with the error chain that was there.
  */
 MUST_USE int virtio_device_choose(struct virtio_device *dev);
+
+/*
+ * Into the event log (virtio_device_events.c): an event of the device / the features that its
+ * driver took / who moves the buffers of a part, of each part.
+ */
+void virtio_device_note(const struct virtio_device *dev, enum event_kind kind, int value,
+			const char *text);
+void virtio_device_note_features(const struct virtio_device *dev);
+void virtio_device_note_datapath(const struct virtio_device *dev, unsigned part);
+void virtio_device_note_datapaths(const struct virtio_device *dev);
 
 /* Registers of 'q' as after a reset, and nothing left of its last session. */
 void virtio_queue_reset(struct virtio_queue *q);

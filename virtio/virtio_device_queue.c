@@ -100,6 +100,7 @@ void virtio_device_enable_queue(struct virtio_device *dev, unsigned index)
 	}
 	q->enabled = true;
 	q->was_reset = false;
+	virtio_device_note(dev, EVENT_QUEUE_ENABLED, (int)index, "");
 	if (dev->state == VIRTIO_STARTED)
 		virtio_device_start_queue(dev, index);
 }
@@ -276,6 +277,7 @@ void virtio_device_set_queue_legacy(struct virtio_device *dev, unsigned index, u
 	q->driver = base + 16ull * q->size;
 	q->device = used & ~(align - 1);
 	q->enabled = true;
+	virtio_device_note(dev, EVENT_QUEUE_ENABLED, (int)index, "");
 	if (dev->state == VIRTIO_STARTED)
 		virtio_device_start_queue(dev, index);
 }

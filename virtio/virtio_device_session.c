@@ -56,6 +56,7 @@ void virtio_device_needs_reset(struct virtio_device *dev, unsigned queue, const 
 	    dev->negotiation.resetting)
 		return;
 	break_down(dev);
+	virtio_device_note(dev, EVENT_NEEDS_RESET, queue < dev->n_queues ? (int)queue : -1, reason);
 	if (queue == VIRTIO_NO_QUEUE)
 		log_guest(&dev->log, LOG_WARNING, "%s: %s; it needs reset now", dev->name, reason);
 	else
@@ -223,6 +224,7 @@ void virtio_device_start(struct virtio_device *dev)
 			return;
 		}
 	}
+	virtio_device_note_datapaths(dev);
 	dev->state = VIRTIO_STARTED;
 	dev->transport->ops->update_doorbells(dev->transport);
 }
@@ -306,6 +308,8 @@ static void resume(struct virtio_device *dev)
 
 void virtio_device_reset(struct virtio_device *dev)
 {
+	if (dev->negotiation.status != 0)
+		virtio_device_note(dev, EVENT_DEVICE_RESET, 0, "");
 	/* All are told before the first is waited for, so that they end side by side. */
 	virtio_device_cancel(dev, 0, dev->n_queues);
 	if (virtio_device_has_rings(dev))
@@ -373,6 +377,7 @@ static void act(struct virtio_device *dev, enum negotiation_event event)
 		refused(dev);
 		break;
 	case NEG_DRIVER_OK:
+		virtio_device_note(dev, EVENT_DRIVER_OK, 0, "");
 		virtio_device_start(dev);
 		break;
 	case NEG_RESET:
@@ -393,7 +398,10 @@ static void act(struct virtio_device *dev, enum negotiation_event event)
 
 static void sealed(struct virtio_device *dev, bool was_sealed)
 {
-	if (dev->negotiation.sealed && !was_sealed && dev->ops->sealed)
+	if (!dev->negotiation.sealed || was_sealed)
+		return;
+	virtio_device_note_features(dev);
+	if (dev->ops->sealed)
 		dev->ops->sealed(dev);
 }
 

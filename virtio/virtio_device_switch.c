@@ -216,6 +216,7 @@ int virtio_device_switch(struct virtio_device *dev, unsigned index)
 		return error_add(r, "%s: switch to %s", dev->name, part->other->name);
 	if (!virtio_device_has_rings(dev)) {
 		exchange(dev, part);
+		virtio_device_note_datapath(dev, index);
 		return 0;
 	}
 	if (dev->state != VIRTIO_STARTED || !may_stop(dev, part))
@@ -225,6 +226,8 @@ int virtio_device_switch(struct virtio_device *dev, unsigned index)
 	r = make_quiet(part->datapath);
 	if (r == 0)
 		r = hand_over(dev, part);
+	if (r == 0)
+		virtio_device_note_datapath(dev, index);
 	return r < 0 ? error_add(r, "%s: switch to another datapath", dev->name) : 0;
 }
 

@@ -79,6 +79,7 @@ int virtqueue_create(struct virtqueue **out, const struct virtqueue_config *conf
 	q->ring = q->packed_layout ? &packed_ring_ops : &split_ring_ops;
 	q->face.ops = &q->ring->verbs;
 	q->size = config->size;
+	q->face.until_timed = 1;
 	q->event_idx = features_has(&config->features, VIRTIO_F_EVENT_IDX);
 	q->indirect = features_has(&config->features, VIRTIO_F_INDIRECT_DESC);
 	q->dma = config->dma;
@@ -120,6 +121,7 @@ void virtqueue_destroy(struct virtqueue *q)
 enum vq_pop virtqueue_break(struct virtqueue *q, enum vq_fault fault)
 {
 	q->face.fault = fault;
+	queue_stats_add(&q->face.stats.broken, 1);
 	if (q->broken)
 		q->broken(q->broken_arg, fault);
 	return VQ_BROKEN;
@@ -134,8 +136,8 @@ void virtqueue_unpop(struct virtqueue *q, const struct chain *c)
 	if (q->order.head)
 		head_order_take_back(q, c->head);
 	q->ring->untake(q, c->head);
-	q->in_flight--;
-	q->face.stats.chains--;
+	q->head[c->head].since = 0;
+	queue_stats_add(&q->face.stats.chains, (uint64_t)-1);
 }
 
 void virtqueue_pause(struct virtqueue *q, bool paused)
@@ -147,12 +149,16 @@ void virtqueue_pause(struct virtqueue *q, bool paused)
 
 void virtqueue_hold_call(struct virtqueue *q, unsigned n)
 {
-	if (q->held == 0 && !q->ring->wants_call(q, n))
+	if (q->held == 0 && !q->ring->wants_call(q, n)) {
+		queue_stats_add(&q->face.stats.calls_saved, 1);
 		return;
+	}
 	/* A driver cannot wait for one that was used longer ago than the queue is long. */
 	q->held = (unsigned)min_u64(q->held + n, q->size);
 	if (q->face.paused || q->held == q->size || !q->hold->may_wait(q->hold, q->held))
 		virtqueue_release_call(q);
+	else
+		queue_stats_add(&q->face.stats.calls_saved, 1);
 }
 
 void virtqueue_release_call(struct virtqueue *q)
@@ -172,7 +178,7 @@ void virtqueue_set_hold(struct virtqueue *q, struct virtqueue_hold *hold)
 
 unsigned virtqueue_in_flight(const struct virtqueue *q)
 {
-	return q->in_flight;
+	return queue_stats_in_flight(&q->face.stats);
 }
 
 unsigned virtqueue_size(const struct virtqueue *q)

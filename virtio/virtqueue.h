@@ -12,6 +12,7 @@
 
 #include "virtio/chain.h"
 #include "virtio/features.h"
+#include "virtio/queue_stats.h"
 #include "vmm/base/util.h"
 #include "vmm/machine/dma.h"
 
@@ -71,10 +72,6 @@ struct virtqueue_position {
 	uint16_t used;			/* of the next used entry that the driver will see */
 };
 
-struct virtqueue_stats {
-	uint64_t kicks, chains, calls;
-};
-
 /*
  * What a ring's layout does (split.c, packed.c); the verbs below, which go there directly, say what
  * each means.  None but 'push' is called when the queue is broken, and none of the others but
@@ -97,7 +94,8 @@ struct virtqueue_face {
 	const struct virtqueue_ops *ops;
 	enum vq_fault fault;
 	bool paused;
-	struct virtqueue_stats stats;
+	unsigned until_timed;		/* chains to pop until one is timed */
+	struct queue_stats stats;
 };
 
 /*
@@ -213,7 +211,8 @@ unsigned virtqueue_in_flight(const struct virtqueue *q);
 
 unsigned virtqueue_size(const struct virtqueue *q);
 
-static inline struct virtqueue_stats *virtqueue_stats(struct virtqueue *q)
+/* What was counted since it was created. */
+static inline struct queue_stats *virtqueue_stats(struct virtqueue *q)
 {
 	return &virtqueue_face(q)->stats;
 }
@@ -221,7 +220,7 @@ static inline struct virtqueue_stats *virtqueue_stats(struct virtqueue *q)
 /* Chains popped, modulo 2^16. */
 static inline uint16_t virtqueue_avail_index(const struct virtqueue *q)
 {
-	return (uint16_t)virtqueue_face(q)->stats.chains;
+	return (uint16_t)queue_stats_get(&virtqueue_face(q)->stats.chains);
 }
 
 /* When no chain is out and all is flushed: where another datapath may go on. */

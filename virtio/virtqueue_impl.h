@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "virtio/virtqueue.h"
+#include "vmm/base/cycles.h"
 #include "vmm/base/fd.h"
 
 /* Chains of up to CHAIN_SHORT segments use the dense storage; most chains are shorter. */
@@ -39,12 +40,14 @@ enum head_state {
 /* One per chain that may be out; chain.head is the index. */
 struct virtqueue_head {
 	uint32_t writable;		/* bytes that may be reported as written */
+	uint32_t readable;		/* bytes that the driver had written */
 	uint32_t written;		/* what the push said, while HEAD_DONE */
 	uint16_t id;			/* packed: the driver's name of the buffer */
 	uint16_t slots;			/* packed: how many descriptors of the ring it took */
 	uint16_t n_pins;		/* behind an IOMMU, as the next one */
 	uint8_t era;
 	uint8_t state;
+	uint64_t since;			/* when it was popped (cycles.h), if it is timed; else 0 */
 };
 
 /*
@@ -116,7 +119,6 @@ struct virtqueue {
 	struct virtqueue_face face;
 	const struct ring_ops *ring;
 	uint16_t size;
-	uint16_t in_flight;
 	bool packed_layout, event_idx, indirect;
 	bool armed, suppressed;
 	union {
@@ -180,11 +182,15 @@ static inline enum vq_pop head_pop(struct virtqueue *q, const struct chain *c)
 	struct virtqueue_head *h = &q->head[c->head];
 
 	h->writable = (uint32_t)c->in_len;
+	h->readable = (uint32_t)c->out_len;
 	h->state = HEAD_OUT;
+	if (--q->face.until_timed == 0) {
+		q->face.until_timed = QUEUE_STATS_SAMPLE;
+		h->since = cycles_now();
+	}
 	if (q->order.head)
 		head_order_add(q, c->head);
-	q->in_flight++;
-	q->face.stats.chains++;
+	queue_stats_add(&q->face.stats.chains, 1);
 	return VQ_CHAIN;
 }
 
@@ -192,17 +198,24 @@ static inline enum vq_pop head_pop(struct virtqueue *q, const struct chain *c)
 static inline bool head_push(struct virtqueue *q, uint16_t head, uint32_t *written)
 {
 	struct virtqueue_head *h = &q->head[head];
+	struct queue_stats *s = &q->face.stats;
 
 	assert(head < q->size && h->state == HEAD_OUT);
 	h->state = HEAD_FREE;
-	q->in_flight--;
+	if (h->since) {
+		queue_stats_time_since(s, h->since);
+		h->since = 0;
+	}
 	if (q->pieces)
 		pieces_end(q, head);
+	queue_stats_add(&s->requests, 1);
 	if (q->face.fault != VQ_FAULT_NONE)
 		return false;
 	/* Never claim more than there was: a driver would take stale memory for data. */
 	if (*written > h->writable)
 		*written = h->writable;
+	queue_stats_add(&s->bytes_out, h->readable);
+	queue_stats_add(&s->bytes_in, *written);
 	if (!q->order.head)
 		return true;
 	head_order_complete(q, head, *written);
@@ -212,7 +225,7 @@ static inline bool head_push(struct virtqueue *q, uint16_t head, uint32_t *writt
 /* Notify the driver. */
 static inline void virtqueue_signal(struct virtqueue *q)
 {
-	q->face.stats.calls++;
+	queue_stats_add(&q->face.stats.calls, 1);
 	if (q->call.isr)
 		atomic_fetch_or(q->call.isr, q->call.isr_bits);
 	fd_signal(q->call.fd);

@@ -12,6 +12,7 @@ const struct command *const commands[] = {
 	&export_command,
 	&ps_command,
 	&ctl_command,
+	&top_command,
 	&explain_command,
 	&doctor_command,
 	&completion_command,

@@ -32,6 +32,7 @@ extern const struct command config_command;
 extern const struct command export_command;
 extern const struct command ctl_command;
 extern const struct command ps_command;
+extern const struct command top_command;
 extern const struct command explain_command;
 extern const struct command doctor_command;
 extern const struct command completion_command;

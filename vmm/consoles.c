@@ -21,13 +21,13 @@ bool consoles_use_stdio(const struct vm_config *config)
 	return config->serial.kind == TARGET_STDIO || config->console.kind == TARGET_STDIO;
 }
 
-static int open_target(struct chardev **out, int *file, const struct target *target,
-		       struct event_loop *main_loop, const struct consoles_filter *filter,
-		       const struct consoles_copy *copy)
+static int open_target(struct chardev **out, int *file, const char *name,
+		       const struct target *target, struct event_loop *main_loop,
+		       const struct consoles_filter *filter, const struct consoles_copy *copy)
 {
 	const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY;
 	struct chardev_config config = {
-		.in_fd = FD_NONE, .out_fd = FD_NONE, .main_loop = main_loop,
+		.in_fd = FD_NONE, .out_fd = FD_NONE, .main_loop = main_loop, .name = name,
 		.copy = copy->copy, .copy_arg = copy->arg,
 	};
 
@@ -60,15 +60,18 @@ static int open_target(struct chardev **out, int *file, const struct target *tar
 int consoles_open(struct consoles *c, const struct vm_config *config, struct event_loop *main_loop,
 		  const struct consoles_filter *filter, const struct consoles_copy *copy)
 {
-	int r = open_target(&c->serial, &c->serial_fd, &config->serial, main_loop, filter, copy);
+	bool shared = same_target(&config->serial, &config->console);
+	int r = open_target(&c->serial, &c->serial_fd, shared ? "console" : "serial",
+			    &config->serial, main_loop, filter, copy);
 
 	if (r < 0)
 		return r;
-	if (same_target(&config->serial, &config->console)) {
+	if (shared) {
 		c->console = c->serial;
 		return 0;
 	}
-	return open_target(&c->console, &c->console_fd, &config->console, main_loop, filter, copy);
+	return open_target(&c->console, &c->console_fd, "console", &config->console, main_loop,
+			   filter, copy);
 }
 
 int consoles_pretend(struct consoles *c, const struct vm_config *config,

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/base/error.h"
+#include "vmm/base/event_log.h"
 #include "vmm/base/event_loop.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
@@ -349,6 +350,20 @@ static int say_ending(struct run *run)
 	return say_error(run);
 }
 
+static void note_exit(const struct run *run, int status)
+{
+	static const char *const why[] = {
+		[ENDING_GUEST] = "the guest ended",
+		[ENDING_TIMEOUT] = "the time limit passed",
+		[ENDING_SIGNAL] = "ended by a signal",
+		[ENDING_QUIT] = "ended through the control socket",
+		[ENDING_ERROR] = "Vireo failed",
+	};
+	const char *text = run->ending == ENDING_GUEST ? run->outcome.text : why[run->ending];
+
+	event_note(EVENT_EXIT, NULL, status, "%s", text ? text : "");
+}
+
 /* The terminal is restored already. */
 static int conclude(struct run *run)
 {
@@ -366,6 +381,7 @@ static int conclude(struct run *run)
 		fprintf(stderr, "vireo: status %d because of the drivers' mistakes; "
 				"'--on-driver-mistake report' only reports them\n", judged);
 	free(run->account);
+	note_exit(run, judged);
 	return judged;
 }
 

@@ -7,7 +7,9 @@
 
 #include "devices/platform.h"
 #include "virtio/transport.h"
+#include "vmm/base/cycles.h"
 #include "vmm/base/error.h"
+#include "vmm/base/event_log.h"
 #include "vmm/base/log.h"
 #include "vmm/guest_cmdline.h"
 #include "vmm/machine/boot.h"
@@ -62,6 +64,7 @@ static int start_io_threads(struct vm *vm)
 	unsigned n = vm->config->io_threads;
 	char name[16];
 
+	cycles_begin();
 	vm->io_loop = calloc(n, sizeof(struct event_loop *));
 	if (!vm->io_loop)
 		return error_set(ENOMEM, "create %u I/O threads", n);
@@ -173,6 +176,7 @@ static int create_transport(struct vm *vm, unsigned index, unsigned *n_mmio)
 
 	apply_settings(vm, index);
 	vm->model[index] = NULL;	/* consumed */
+	event_note(EVENT_DEVICE_CREATED, model->name, 0, "%s", virtio_transport_name(kind));
 	if (virtio_transport_is_mmio(kind))
 		return virtio_mmio_create(&vm->transport[index], vm->machine, model, kind,
 					  (*n_mmio)++);

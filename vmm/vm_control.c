@@ -75,14 +75,14 @@ int vm_send_nmi(struct vm *vm)
 /* --- Devices --------------------------------------------------------------------------------- */
 
 /* The lock of a machine that runs; one that does not has none to be waited for. */
-static int lock(struct vm *vm)
+int vm_lock(struct vm *vm)
 {
 	if (vm->machine && !machine_lock_within(vm->machine, VM_CONTROL_MS))
 		return error_set(EAGAIN, "a CPU of the guest keeps the machine busy");
 	return 0;
 }
 
-static void unlock(struct vm *vm)
+void vm_unlock(struct vm *vm)
 {
 	if (vm->machine)
 		machine_unlock(vm->machine);
@@ -93,15 +93,15 @@ int vm_push_power_button(struct vm *vm)
 	int r = check_runs(vm);
 
 	if (r == 0)
-		r = lock(vm);
+		r = vm_lock(vm);
 	if (r < 0)
 		return r;
 	acpi_pm_press_power_button(vm->power_button);
-	unlock(vm);
+	vm_unlock(vm);
 	return 0;
 }
 
-static struct virtio_device *device_at(const struct vm *vm, unsigned i)
+struct virtio_device *vm_device_at(const struct vm *vm, unsigned i)
 {
 	return vm->only_look ? vm->model[i] : vm->transport[i]->device;
 }
@@ -112,20 +112,20 @@ static struct virtio_device *device_at(const struct vm *vm, unsigned i)
  */
 static int lock_device(struct vm *vm, const char *name, unsigned id, struct virtio_device **out)
 {
-	int r = lock(vm);
+	int r = vm_lock(vm);
 
 	if (r < 0)
 		return r;
 	for (unsigned i = 0; i < vm->n_models; i++) {
-		*out = device_at(vm, i);
+		*out = vm_device_at(vm, i);
 		if (strcmp((*out)->name, name) != 0)
 			continue;
 		if (id == 0 || id == (*out)->id)
 			return 0;
-		unlock(vm);
+		vm_unlock(vm);
 		return error_set(EOPNOTSUPP, "'%.64s' is a device of another kind", name);
 	}
-	unlock(vm);
+	vm_unlock(vm);
 	return error_set(ENOENT, "there is no device '%.64s'", name);
 }
 
@@ -134,7 +134,7 @@ static int lock_running(struct vm *vm, const char *name, unsigned id, struct vir
 	int r = lock_device(vm, name, id, out);
 
 	if (r == 0 && check_runs(vm) < 0) {
-		unlock(vm);
+		vm_unlock(vm);
 		return -ECHILD;
 	}
 	return r;
@@ -153,11 +153,8 @@ int vm_switch_device(struct vm *vm, const char *name)
 			continue;
 		r = virtio_device_switch(dev, i);
 		n++;
-		if (r == 0)
-			event_note(EVENT_DATAPATH, dev->name, i, "%s",
-				   dev->part[i].datapath->name);
 	}
-	unlock(vm);
+	vm_unlock(vm);
 	if (r == 0 && n == 0)
 		r = error_set(ENOTSUP, "'%.64s' has no other datapath to switch to", name);
 	return r;
@@ -171,7 +168,7 @@ int vm_set_link(struct vm *vm, const char *name, bool up)
 	if (r < 0)
 		return r;
 	virtio_net_set_link(dev, up);
-	unlock(vm);
+	vm_unlock(vm);
 	return 0;
 }
 
@@ -183,7 +180,7 @@ int vm_set_balloon(struct vm *vm, const char *name, uint64_t bytes)
 	if (r < 0)
 		return r;
 	r = virtio_balloon_set_target(dev, bytes);
-	unlock(vm);
+	vm_unlock(vm);
 	return r;
 }
 
@@ -195,7 +192,7 @@ int vm_balloon(struct vm *vm, const char *name, struct virtio_balloon_info *info
 	if (r < 0)
 		return r;
 	virtio_balloon_info(dev, info);
-	unlock(vm);
+	vm_unlock(vm);
 	return 0;
 }
 
@@ -214,18 +211,31 @@ static bool read_index(const struct vm *vm, uint64_t area, uint16_t *out)
 	return at;
 }
 
-static void take_queue(struct vm *vm, struct virtio_device *dev, unsigned i, struct vm_queue *out)
+/* Both datapaths of the part may have had the queue; who has it now is named. */
+static void take_counters(const struct virtio_part *part, unsigned i, struct vm_queue *out)
+{
+	struct datapath *both[] = { part->datapath, part->other };
+
+	out->datapath = part->datapath->name;
+	out->counts = part->datapath->ops->stats;
+	for (unsigned k = 0; k < ARRAY_SIZE(both); k++)
+		if (both[k] && both[k]->ops->stats)
+			both[k]->ops->stats(both[k], i - part->first_queue, &out->stats);
+}
+
+void vm_take_queue(struct vm *vm, struct virtio_device *dev, unsigned i,
+		   struct vm_queue *out)
 {
 	const struct virtio_queue *q = &dev->queue[i];
 	bool packed = features_has(&dev->negotiation.accepted, VIRTIO_F_RING_PACKED);
 
 	*out = (struct vm_queue){
-		.index = i, .size = q->size, .size_max = q->size_max, .enabled = q->enabled,
-		.datapath = "none",
+		.device = dev->name, .index = i, .size = q->size, .size_max = q->size_max,
+		.enabled = q->enabled, .datapath = "none",
 	};
 	for (unsigned k = 0; k < dev->n_parts; k++)
 		if (i - dev->part[k].first_queue < dev->part[k].n_queues)
-			out->datapath = dev->part[k].datapath->name;
+			take_counters(&dev->part[k], i, out);
 	/* Behind an IOMMU the addresses are not the memory's own. */
 	out->has_indexes = q->enabled && !packed && !dev->dma && vm->machine &&
 			   read_index(vm, q->driver, &out->made_available) &&
@@ -243,8 +253,8 @@ int vm_queues(struct vm *vm, const char *name, struct vm_queue out[VM_CONTROL_MA
 		return r;
 	for (unsigned i = 0; i < dev->n_queues && *n < VM_CONTROL_MAX_QUEUES; i++)
 		if (dev->queue[i].size_max)
-			take_queue(vm, dev, i, &out[(*n)++]);
-	unlock(vm);
+			vm_take_queue(vm, dev, i, &out[(*n)++]);
+	vm_unlock(vm);
 	return 0;
 }
 

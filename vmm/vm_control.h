@@ -61,6 +61,7 @@ MUST_USE int vm_balloon(struct vm *vm, const char *name, struct virtio_balloon_i
 
 /* A queue as its registers and, if they can be read, its rings are now. */
 struct vm_queue {
+	const char *device;	/* keeps: as long as the VM */
 	unsigned index;
 	uint16_t size, size_max;
 	bool enabled;
@@ -68,6 +69,8 @@ struct vm_queue {
 	/* Of a split ring that is enabled, in memory as the guest sees it. */
 	bool has_indexes;
 	uint16_t made_available, used;	/* free-running */
+	bool counts;		/* it is this process that moves its buffers, and counts ... */
+	struct queue_stats stats;	/* ... or did, before somebody else did */
 };
 
 /* Returns 0 and '*n' queues in 'out'; -ENOENT, -EAGAIN with an error chain. */

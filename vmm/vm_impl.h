@@ -63,6 +63,16 @@ MUST_USE int vm_put_behind_iommu(struct vm *vm, unsigned index);
 /* For the ACPI tables; NULL: there is none. */
 const struct acpi_viot *vm_viot(const struct vm *vm);
 
+/*
+ * For who asks from outside (vm_control.c).  The lock of a machine that runs: 0, or -EAGAIN with an
+ * error chain.  Device 'i' of all.  A queue as it is now, lock held.
+ */
+MUST_USE int vm_lock(struct vm *vm);
+void vm_unlock(struct vm *vm);
+struct virtio_device *vm_device_at(const struct vm *vm, unsigned i);
+struct vm_queue;
+void vm_take_queue(struct vm *vm, struct virtio_device *dev, unsigned i, struct vm_queue *out);
+
 /* The kernel into memory, the first vCPU to its entry.  Returns 0 or -errno with an error chain. */
 MUST_USE int vm_load(struct vm *vm);
 

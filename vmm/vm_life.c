@@ -9,6 +9,7 @@
 #include "devices/virtio_models.h"
 #include "virtio/device_account.h"
 #include "vmm/base/error.h"
+#include "vmm/base/event_log.h"
 #include "vmm/guest_cmdline.h"
 #include "vmm/vm_control.h"
 
@@ -19,7 +20,11 @@ unsigned vm_sandbox_needs(const struct vm *vm)
 
 int vm_start(struct vm *vm)
 {
-	return machine_start(vm->machine);
+	int r = machine_start(vm->machine);
+
+	if (r == 0)
+		event_note(EVENT_STATE, NULL, 0, "running");
+	return r;
 }
 
 /*
@@ -45,6 +50,8 @@ struct outcome vm_outcome(struct vm *vm)
 
 	if (end == MACHINE_REBOOT && panic_was_marked(vm))
 		end = MACHINE_PANIC;
+	if (end == MACHINE_PANIC)
+		event_note(EVENT_PANIC, NULL, 0, "%s", m->detail);
 	return outcome_judge(vm->config, end, m->status, m->detail);
 }
 
@@ -52,6 +59,7 @@ int vm_reset(struct vm *vm)
 {
 	int r;
 
+	event_note(EVENT_RESET, NULL, 0, "%s", "");
 	machine_pause(vm->machine);
 	machine_lock(vm->machine);
 	for (unsigned i = 0; i < vm->n_transports; i++)

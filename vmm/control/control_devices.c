@@ -78,9 +78,11 @@ static json_t *queue_object(const struct vm_queue *q)
 			      (int)q->enabled, "datapath", control_json_text(q->datapath));
 	json_t *available = q->has_indexes ? json_integer(q->made_available) : json_null();
 	json_t *used = q->has_indexes ? json_integer(q->used) : json_null();
+	json_t *counters = control_queue_counters(q);
 
 	if (json_object_set_new(o, "made_available", available) < 0 ||
-	    json_object_set_new(o, "used", used) < 0) {
+	    json_object_set_new(o, "used", used) < 0 ||
+	    json_object_set_new(o, "counters", counters) < 0) {
 		json_decref(o);
 		return NULL;
 	}

@@ -2,6 +2,8 @@
 #ifndef CONTROL_CONTROL_IMPL_H
 #define CONTROL_CONTROL_IMPL_H
 
+#include <stdio.h>
+
 #include "vmm/control/console_log.h"
 #include "vmm/control/control.h"
 #include "vmm/control/event_stream.h"
@@ -11,6 +13,7 @@
 #include "vmm/vm.h"
 
 struct json_t;
+struct vm_queue;
 
 struct control {
 	const struct vm_config *config;	/* keeps */
@@ -71,6 +74,18 @@ void control_reply_error(struct control_call *call, int err);
 /* Text as JSON, whatever its bytes are. */
 struct json_t *control_json_text(const char *text);
 
+/* What was counted at a queue, as an object or null (control_counters.c). */
+struct json_t *control_queue_counters(const struct vm_queue *q);
+
+/*
+ * Pieces of /metrics: what is counted (control_counters.c); for who writes one: the
+ * times of a queue, a label's value, the lines before a metric.
+ */
+void control_put_counters(FILE *out, struct control *c);
+void control_put_histogram(FILE *out, const char *name, const struct vm_queue *q);
+void control_put_label(FILE *out, const char *text);
+void control_put_head(FILE *out, const char *name, const char *type, const char *help);
+
 /* The handlers, by file. */
 void control_get_vm(struct control_call *call);		/* control_vm.c */
 void control_post_pause(struct control_call *call);
@@ -87,6 +102,7 @@ void control_post_switch(struct control_call *call);
 void control_put_link(struct control_call *call);
 void control_get_balloon(struct control_call *call);
 void control_put_balloon(struct control_call *call);
+void control_get_vcpus(struct control_call *call);	/* control_counters.c */
 void control_get_memory(struct control_call *call);	/* control_reports.c */
 void control_get_threads(struct control_call *call);
 void control_get_console(struct control_call *call);

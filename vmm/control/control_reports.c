@@ -137,7 +137,7 @@ void control_get_events(struct control_call *call)
 /* --- Metrics --------------------------------------------------------------------------------- */
 
 /* Prometheus, "Exposition formats": quotes, backslashes and line ends of labels are escaped. */
-static void put_label(FILE *out, const char *text)
+void control_put_label(FILE *out, const char *text)
 {
 	for (; *text; text++) {
 		if (*text == '\n') {
@@ -150,7 +150,7 @@ static void put_label(FILE *out, const char *text)
 	}
 }
 
-static void put_head(FILE *out, const char *name, const char *type, const char *help)
+void control_put_head(FILE *out, const char *name, const char *type, const char *help)
 {
 	fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
@@ -158,13 +158,13 @@ static void put_head(FILE *out, const char *name, const char *type, const char *
 static void put_number(FILE *out, const char *name, const char *type, const char *help,
 		       uint64_t value)
 {
-	put_head(out, name, type, help);
+	control_put_head(out, name, type, help);
 	fprintf(out, "%s %llu\n", name, (unsigned long long)value);
 }
 
 static void put_state(FILE *out, struct control *c)
 {
-	put_head(out, "vireo_vm_state", "gauge", "1 for the state that the VM is in.");
+	control_put_head(out, "vireo_vm_state", "gauge", "1 for the state that the VM is in.");
 	for (unsigned s = VM_RUNNING; s <= VM_ENDED; s++)
 		fprintf(out, "vireo_vm_state{state=\"%s\"} %d\n",
 			vm_state_name((enum vm_state)s), vm_state(c->vm) == (enum vm_state)s);
@@ -188,10 +188,11 @@ static void put_threads(FILE *out)
 	static struct thread_entry entry[THREAD_LIST_MAX];
 	unsigned n = thread_list_read(entry, THREAD_LIST_MAX);
 
-	put_head(out, "vireo_thread_cpu_seconds_total", "counter", "CPU time of each thread.");
+	control_put_head(out, "vireo_thread_cpu_seconds_total", "counter",
+			 "CPU time of each thread.");
 	for (unsigned i = 0; i < n; i++) {
 		fputs("vireo_thread_cpu_seconds_total{thread=\"", out);
-		put_label(out, entry[i].name);
+		control_put_label(out, entry[i].name);
 		fprintf(out, "\",tid=\"%d\"} %llu.%09llu\n", entry[i].tid,
 			(unsigned long long)(entry[i].cpu_ns / 1000000000),
 			(unsigned long long)(entry[i].cpu_ns % 1000000000));
@@ -200,9 +201,9 @@ static void put_threads(FILE *out)
 
 static void put_metrics(FILE *out, struct control *c)
 {
-	put_head(out, "vireo_info", "gauge", "Version and name, as labels.");
+	control_put_head(out, "vireo_info", "gauge", "Version and name, as labels.");
 	fprintf(out, "vireo_info{version=\"%s\",name=\"", VIREO_VERSION);
-	put_label(out, c->config->name ? c->config->name : "");
+	control_put_label(out, c->config->name ? c->config->name : "");
 	fputs("\"} 1\n", out);
 	put_number(out, "vireo_start_time_seconds", "gauge",
 		   "When the VM began, in seconds since 1970.", (uint64_t)c->since);
@@ -210,6 +211,7 @@ static void put_metrics(FILE *out, struct control *c)
 	put_state(out, c);
 	put_memory(out, c);
 	put_threads(out);
+	control_put_counters(out, c);
 	put_number(out, "vireo_events_total", "counter", "Lines of /v1/events so far.",
 		   c->event_next);
 }

@@ -28,6 +28,7 @@ const struct control_route control_routes[] = {
 	{ HTTP_PUT, "/v1/devices/{name}/link", control_put_link },
 	{ HTTP_GET, "/v1/devices/{name}/balloon", control_get_balloon },
 	{ HTTP_PUT, "/v1/devices/{name}/balloon", control_put_balloon },
+	{ HTTP_GET, "/v1/vcpus", control_get_vcpus },
 	{ HTTP_GET, "/v1/memory", control_get_memory },
 	{ HTTP_GET, "/v1/threads", control_get_threads },
 	{ HTTP_GET, "/v1/console", control_get_console },

@@ -1,4 +1,4 @@
-/* "vireo ctl" and "vireo ps". */
+/* "vireo ctl", "vireo ps" and "vireo top". */
 #ifndef CONTROL_CTL_H
 #define CONTROL_CTL_H
 
@@ -8,6 +8,7 @@
 
 void help_ctl(FILE *out);
 void help_ps(FILE *out);
+void help_top(FILE *out);
 
 /*
  * Connect to the VM called 'name': a name, or with a '/' in it a run directory or a control socket.

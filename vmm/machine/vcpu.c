@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "vmm/base/error.h"
+#include "vmm/base/event_log.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/thread_list.h"
 #include "vmm/machine/x86/msr.h"
@@ -108,14 +109,26 @@ void vcpu_kick(struct vcpu *vcpu)
 	pthread_kill(vcpu->self, kick_signal());
 }
 
+static void note_first_exit(struct vcpu *vcpu)
+{
+	struct machine *m = vcpu->machine;
+
+	if (!atomic_load_explicit(&m->has_exited, memory_order_relaxed) &&
+	    !atomic_exchange(&m->has_exited, true))
+		event_note(EVENT_FIRST_EXIT, NULL, vcpu->index, "%s", "");
+}
+
 /* Returns false when the vCPU has left the guest without an exit that needs serving. */
 static bool enter_guest(struct vcpu *vcpu)
 {
 	if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
 		vcpu->exit_pending = true;
+		note_first_exit(vcpu);
+		vcpu_stats_count(&vcpu->stats, vcpu->run);
 		return true;
 	}
 	vcpu->exit_pending = false;
+	vcpu_stats_count_interrupted(&vcpu->stats);
 	/* EAGAIN: a processor that waited for INIT or SIPI got it. */
 	if (errno != EINTR && errno != EAGAIN)
 		vcpu_run_failed(vcpu, errno);

@@ -13,6 +13,7 @@
 #include "vmm/base/util.h"
 #include "vmm/machine/gate.h"
 #include "vmm/machine/machine.h"
+#include "vmm/machine/vcpu_stats.h"
 #include "vmm/machine/x86/cpu_reset.h"
 #include "vmm/machine/x86/cpuid.h"
 
@@ -33,6 +34,7 @@ struct vcpu {
 	 */
 	bool exit_pending;
 	struct cpu_power_on power_on;
+	struct vcpu_stats stats;
 };
 
 /* What a vCPU does that is out of the guest. */
