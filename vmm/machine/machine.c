@@ -177,6 +177,9 @@ static int build(struct machine *m, const struct machine_config *config, struct 
 		m->apic_id[i] = (uint8_t)topology_apic_id(&topology, i);
 	m->acpi.n_vcpus = config->n_vcpus;
 	m->acpi.apic_id = m->apic_id;
+	m->smbios.n_vcpus = topology.n_vcpus;
+	m->smbios.threads_per_core = topology.threads;
+	m->smbios.cores_per_socket = topology.cores;
 
 	r = kvm_open(config->kvm_path, &m->kvm_fd);
 	if (r == 0)

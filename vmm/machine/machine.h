@@ -20,6 +20,7 @@
 #include "vmm/machine/guest_memory.h"
 #include "vmm/machine/irq_chip.h"
 #include "vmm/machine/pci.h"
+#include "vmm/machine/smbios.h"
 
 struct vcpu;
 struct machine_run;
@@ -61,6 +62,7 @@ struct machine {
 	struct pci_root pci;
 	uint8_t apic_id[64];		/* of each vCPU; equals the id given to KVM */
 	struct acpi_config acpi;	/* what the tables describe; filled in by the program */
+	struct smbios_config smbios;	/* likewise */
 	struct event_loop *main_loop;	/* keeps */
 
 	/* Set by machine_report; read by the main thread after on_outcome ran. */
