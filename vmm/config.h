@@ -113,6 +113,13 @@ struct iommu_settings {
 	struct device_settings device;	/* never behind itself */
 };
 
+/* Who the machine is; NULL: not told. */
+struct smbios_settings {
+	char *manufacturer, *product, *version, *serial, *sku, *family;
+	char *uuid;		/* as text, NULL: made of the VM's name */
+	struct text_list oem_strings;
+};
+
 struct vm_config {
 	/* vm */
 	uint64_t memory;	/* bytes */
@@ -134,6 +141,7 @@ struct vm_config {
 	char *append;
 	bool unpack;
 	struct text_list credentials;	/* "NAME=VALUE", each name once */
+	struct smbios_settings smbios;
 	/* consoles, rng */
 	struct target console, serial;
 	enum presence rng;

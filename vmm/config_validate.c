@@ -10,6 +10,7 @@
 #include "vmm/config_mistake.h"
 #include "vmm/config_net.h"
 #include "vmm/config_vsock.h"
+#include "vmm/identity.h"
 #include "vmm/option.h"
 #include "vmm/outcome.h"
 
@@ -270,6 +271,7 @@ void config_validate(struct vm_config *config, struct mistakes *mistakes)
 	validate_balloon(config, mistakes);
 	validate_iommu(config, mistakes);
 	config_validate_vsock(config, mistakes);
+	identity_validate(config, mistakes);
 	if (config->mmio_discovery != MMIO_DISCOVERY_ACPI && config_count_mmio(config) == 0)
 		config_mistake(config, mistakes, "vm", 0, "mmio_discovery",
 			       "'%s' needs a device with transport mmio ('--transport mmio')",

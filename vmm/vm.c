@@ -237,6 +237,12 @@ static void describe_to_acpi(struct vm *vm)
 	};
 }
 
+/* The texts; what the machine is made of stands there already. */
+static int describe_identity(struct vm *vm)
+{
+	return identity_create(&vm->identity, vm->config, &vm->machine->smbios);
+}
+
 int vm_load(struct vm *vm)
 {
 	struct boot_entry entry;
@@ -262,8 +268,10 @@ static int open_consoles(struct vm *vm)
 
 static int describe_and_load(struct vm *vm)
 {
+	int r = describe_identity(vm);
+
 	describe_to_acpi(vm);
-	return vm_load(vm);
+	return r < 0 ? r : vm_load(vm);
 }
 
 static int create(struct vm **out, struct vm *vm, const struct step *step, size_t n_steps,
@@ -388,6 +396,7 @@ void vm_destroy(struct vm *vm)
 	free(vm->io_loop);
 	consoles_close(&vm->consoles);
 	boot_close(vm->boot);
+	identity_destroy(&vm->identity);
 	free(vm->cmdline);
 	free(vm);
 }

@@ -6,6 +6,7 @@
 #define VMM_VM_IMPL_H
 
 #include "virtio/transport.h"
+#include "vmm/identity.h"
 #include "vmm/machine/boot.h"
 #include "vmm/vm.h"
 
@@ -21,6 +22,7 @@ struct vm {
 	void *found_arg;
 	struct vm_host host;
 	char *cmdline;
+	struct identity identity;
 	struct boot *boot;
 	struct consoles consoles;
 	struct event_loop **io_loop;	/* config->io_threads */
