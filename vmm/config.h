@@ -125,6 +125,8 @@ struct vm_config {
 	uint64_t memory;	/* bytes */
 	unsigned cpus, cores, threads;
 	bool prefault;
+	struct text_list cpu_features;	/* "-avx,+aes" */
+	struct text_list vcpu_affinity, io_affinity;	/* see affinity.h */
 	char *kvm_path;
 	int transport;		/* enum virtio_transport_kind */
 	struct feature_wishes features;	/* of all devices */

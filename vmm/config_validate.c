@@ -5,12 +5,14 @@
 #include <strings.h>
 
 #include "virtio/transport.h"
+#include "vmm/affinity.h"
 #include "vmm/base/text.h"
 #include "vmm/config.h"
 #include "vmm/config_mistake.h"
 #include "vmm/config_net.h"
 #include "vmm/config_vsock.h"
 #include "vmm/identity.h"
+#include "vmm/machine/x86/cpu_features.h"
 #include "vmm/option.h"
 #include "vmm/outcome.h"
 
@@ -152,6 +154,15 @@ static void validate_cpus(const struct vm_config *config, struct mistakes *mista
 			       config->cores ? "sockets" : "cores", per_socket);
 }
 
+static void validate_cpu_features(const struct vm_config *config, struct mistakes *mistakes)
+{
+	char why[CPU_FEATURE_WHY_SIZE];
+
+	for (unsigned i = 0; i < config->cpu_features.n; i++)
+		if (cpu_features_check(config->cpu_features.item[i], why) < 0)
+			config_mistake(config, mistakes, "vm", 0, "cpu_features", "%s", why);
+}
+
 static void validate_balloon(const struct vm_config *config, struct mistakes *mistakes)
 {
 	const struct balloon_settings *balloon = &config->balloon;
@@ -260,6 +271,8 @@ void config_validate(struct vm_config *config, struct mistakes *mistakes)
 		config_mistake(config, mistakes, "vm", 0, "memory", "%s is not a multiple of 4K",
 			       text_format_size(size, config->memory));
 	validate_cpus(config, mistakes);
+	validate_cpu_features(config, mistakes);
+	affinity_validate(config, mistakes);
 	for (unsigned i = 0; i < option_sections_len; i++)
 		if (option_sections[i].list)
 			validate_names(config, &option_sections[i], mistakes);

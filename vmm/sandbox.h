@@ -20,6 +20,7 @@ enum sandbox_need {
 	SANDBOX_TAP = 2,
 	SANDBOX_VHOST = 4,
 	SANDBOX_VSOCK_USER = 8,		/* Unix sockets of the host */
+	SANDBOX_AFFINITY = 16,		/* vCPU threads that are pinned */
 };
 
 /*

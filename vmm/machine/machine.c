@@ -20,6 +20,7 @@
 #include "vmm/machine/ram_layout.h"
 #include "vmm/machine/vcpu.h"
 #include "vmm/machine/x86/chipset.h"
+#include "vmm/machine/x86/cpu_features.h"
 #include "vmm/machine/x86/cpu_reset.h"
 #include "vmm/machine/x86/cpu_state.h"
 #include "vmm/machine/x86/cpuid.h"
@@ -132,7 +133,8 @@ static int create_memory(struct machine *m, const struct machine_config *config,
 	return r < 0 ? error_add(r, "create guest memory") : 0;
 }
 
-static int create_vcpus(struct machine *m, struct cpuid *cpuid, const struct topology *topology)
+static int create_vcpus(struct machine *m, const struct machine_config *config,
+			struct cpuid *cpuid, const struct topology *topology)
 {
 	int run_size = ioctl(m->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	bool tsc_deadline = kvm_capability(m->kvm_fd, KVM_CAP_TSC_DEADLINE_TIMER);
@@ -140,13 +142,19 @@ static int create_vcpus(struct machine *m, struct cpuid *cpuid, const struct top
 	if (run_size < 0)
 		return error_set(errno, "ask KVM for the size of its exit page");
 	cpuid_set_machine(cpuid, topology, tsc_deadline);
+	int r = cpu_features_apply(cpuid, config->cpu_features, config->n_cpu_features);
+	if (r < 0)
+		return r;
 	m->run->has_vmx = cpuid_has_vmx(cpuid);
 	for (unsigned i = 0; i < topology->n_vcpus; i++) {
-		int r = vcpu_create(&m->vcpu[i], m, &m->run->gate, i, cpuid, topology,
-				    (size_t)run_size);
+		r = vcpu_create(&m->vcpu[i], m, &m->run->gate, i, cpuid, topology,
+				(size_t)run_size);
 		if (r < 0)
 			return r;
 		m->n_vcpus = i + 1;
+		m->vcpu[i]->is_pinned = config->vcpu_cpus && config->vcpu_cpus[i];
+		if (m->vcpu[i]->is_pinned)
+			m->vcpu[i]->cpus = *config->vcpu_cpus[i];
 	}
 	return 0;
 }
@@ -195,7 +203,7 @@ static int build(struct machine *m, const struct machine_config *config, struct 
 	m->doorbells = (struct doorbells) { .ops = &doorbell_kvm_ops,
 					    .arg = (void *)(intptr_t)m->vm_fd };
 	r = pci_root_init(&m->pci, &m->pio, &m->mmio, m->irq);
-	return r < 0 ? r : create_vcpus(m, cpuid, &topology);
+	return r < 0 ? r : create_vcpus(m, config, cpuid, &topology);
 }
 
 int machine_create(struct machine **out, const struct machine_config *config,

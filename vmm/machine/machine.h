@@ -9,6 +9,7 @@
 #define MACHINE_MACHINE_H
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "vmm/base/event_loop.h"
@@ -47,6 +48,11 @@ struct machine_config {
 	unsigned n_vcpus;		/* 1 to LAYOUT_MAX_VCPUS */
 	unsigned threads_per_core, cores_per_socket;	/* 0: one socket, one thread per core */
 	bool prefault;			/* touch all memory at start */
+	/* Lists as cpu_features_check takes them; borrowed. */
+	const char *const *cpu_features;
+	unsigned n_cpu_features;
+	/* Where thread i may run, NULL: anywhere; n_vcpus of them, or NULL; borrowed. */
+	const cpu_set_t *const *vcpu_cpus;
 };
 
 struct machine {
