@@ -19,6 +19,7 @@ enum net_backend { NET_USER, NET_TAP };
 enum net_duplex { NET_DUPLEX_UNKNOWN, NET_DUPLEX_HALF, NET_DUPLEX_FULL };
 enum vhost_mode { VHOST_AUTO, VHOST_OFF, VHOST_REQUIRE };
 enum hinting_mode { HINTING_NO, HINTING_YES, HINTING_START };
+enum huge_pages { HUGE_PAGES_NO, HUGE_PAGES_2M, HUGE_PAGES_1G };
 enum presence { PRESENCE_OFF, PRESENCE_ON };
 
 /* Where the vhost devices are, unless somebody says otherwise. */
@@ -124,7 +125,9 @@ struct vm_config {
 	/* vm */
 	uint64_t memory;	/* bytes */
 	unsigned cpus, cores, threads;
-	bool prefault;
+	bool prefault, merge;
+	enum huge_pages hugepages;
+	int thp;		/* enum memory_advice */
 	struct text_list cpu_features;	/* "-avx,+aes" */
 	struct text_list vcpu_affinity, io_affinity;	/* see affinity.h */
 	char *kvm_path;
@@ -211,6 +214,9 @@ const struct device_settings *config_device(const struct vm_config *config, unsi
  * settings, and where they say nothing those of the VM.
  */
 int config_device_transport(const struct vm_config *config, unsigned index);
+
+/* The size of the huge pages that memory is made of; 0: ordinary ones. */
+uint64_t config_huge_page(const struct vm_config *config);
 
 /* Is any device behind the virtio IOMMU, so that there is one? */
 bool config_has_iommu(const struct vm_config *config);

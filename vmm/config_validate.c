@@ -154,6 +154,24 @@ static void validate_cpus(const struct vm_config *config, struct mistakes *mista
 			       config->cores ? "sockets" : "cores", per_socket);
 }
 
+static void validate_memory(const struct vm_config *config, struct mistakes *mistakes)
+{
+	uint64_t page = config_huge_page(config) ? config_huge_page(config) : KIB(4);
+	char size[24], page_size[24];
+
+	if (config->memory % page)
+		config_mistake(config, mistakes, "vm", 0, "memory", "%s is not a multiple of %s",
+			       text_format_size(size, config->memory),
+			       text_format_size(page_size, page));
+	if (config->hugepages && config->thp)
+		config_mistake(config, mistakes, "vm", 0, "thp",
+			       "'thp' is about ordinary pages, and 'hugepages' gives others");
+	if (config->hugepages && config->merge)
+		config_mistake(config, mistakes, "vm", 0, "merge",
+			       "the host does not merge huge pages: 'merge' and 'hugepages' "
+			       "exclude each other");
+}
+
 static void validate_cpu_features(const struct vm_config *config, struct mistakes *mistakes)
 {
 	char why[CPU_FEATURE_WHY_SIZE];
@@ -265,11 +283,8 @@ void config_need_kernel(const struct vm_config *config, struct mistakes *mistake
 void config_validate(struct vm_config *config, struct mistakes *mistakes)
 {
 	bool whole = mistakes->n == 0;
-	char size[24];
 
-	if (config->memory % 4096)
-		config_mistake(config, mistakes, "vm", 0, "memory", "%s is not a multiple of 4K",
-			       text_format_size(size, config->memory));
+	validate_memory(config, mistakes);
 	validate_cpus(config, mistakes);
 	validate_cpu_features(config, mistakes);
 	affinity_validate(config, mistakes);

@@ -3,6 +3,7 @@
 #include "devices/virtio_models.h"
 #include "virtio/transport.h"
 #include "vmm/config.h"
+#include "vmm/machine/guest_memory.h"
 #include "vmm/machine/layout.h"
 
 #define VM(field) offsetof(struct vm_config, field)
@@ -54,6 +55,12 @@ static const struct option_choice seccomp_modes[] = {
 };
 static const struct option_choice presences[] = {
 	{ "on", PRESENCE_ON }, { "off", PRESENCE_OFF }, { 0 }
+};
+static const struct option_choice huge_pages[] = {
+	{ "no", HUGE_PAGES_NO }, { "2M", HUGE_PAGES_2M }, { "1G", HUGE_PAGES_1G }, { 0 }
+};
+static const struct option_choice advices[] = {
+	{ "auto", MEMORY_AS_HOST }, { "yes", MEMORY_YES }, { "no", MEMORY_NO }, { 0 }
 };
 static const struct option_choice engines[] = {
 	{ "auto", BLK_ENGINE_AUTO },
@@ -148,6 +155,12 @@ const struct option option_table[] = {
 	  .value = "[THREAD:]CPUS", .help = "likewise for the threads that move data" },
 	{ "vm", "prefault", OPTION_BOOL, VM(prefault), "no", .flag = "prefault",
 	  .help = "take all memory from the host at the start" },
+	{ "vm", "hugepages", OPTION_CHOICE, VM(hugepages), "no", .choice = huge_pages,
+	  .flag = "hugepages", .help = "memory of huge pages that the host has set aside" },
+	{ "vm", "thp", OPTION_CHOICE, VM(thp), "auto", .choice = advices, .flag = "thp",
+	  .help = "transparent huge pages; auto: as the host does it" },
+	{ "vm", "merge", OPTION_BOOL, VM(merge), "no", .flag = "merge",
+	  .help = "let the host merge pages that are the same (KSM)" },
 	{ "vm", "transport", OPTION_CHOICE, VM(transport), "pci", .choice = transports,
 	  .flag = "transport", .help = "how the guest reaches virtio devices" },
 	{ "vm", "features", OPTION_FEATURES, VM(features), .flag = "features",

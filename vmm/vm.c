@@ -120,6 +120,11 @@ static int create_machine(struct vm *vm)
 		.threads_per_core = c->threads,
 		.cores_per_socket = c->cores,
 		.prefault = c->prefault,
+		.memory_kind = {
+			.huge_page = config_huge_page(c),
+			.transparent = (enum memory_advice)c->thp,
+			.merge = c->merge,
+		},
 		.cpu_features = (const char *const *)c->cpu_features.item,
 		.n_cpu_features = c->cpu_features.n,
 	};

@@ -29,6 +29,9 @@ cpus_of() {
 	done
 }
 
+# flags: VmFlags of the guest's memory
+flags() { awk '/guest-ram/ { here = 1 } here && /^VmFlags/ { print; exit }' /proc/$pid/smaps; }
+
 # is NAME FOUND WANTED
 is() { if [ "$2" = "$3" ]; then ok "$1"; else status="'$2'"; not_ok "$1" "'$3'"; fi; }
 
@@ -45,6 +48,12 @@ expect "a vCPU that is pinned must be there" 125 "there is no number 1" "${run[@
 expect_kvm "a CPU of the host must be there" 125 "CPU 1023 is none that Vireo may run on" \
 	"${run[@]}" --vcpu-affinity 1023
 expect "likewise for I/O threads" 125 "CPU 1023 is none that Vireo may run on" "${run[@]}" --io-affinity 0:1023
+expect "memory of huge pages is a multiple of them" 125 "65M is not a multiple of 2M" \
+	"${run[@]}" --memory 65M --hugepages 2M
+expect "huge pages are not merged" 125 "exclude each other" "${run[@]}" --hugepages 2M --merge
+expect "huge pages are not transparent" 125 "'hugepages' gives others" "${run[@]}" --hugepages 2M --thp yes
+expect_kvm "a pool that is too small is told with what to do" 125 "takes 2097152 huge pages of 2M, and the host has [0-9]+ free" \
+	"${run[@]}" --memory 4T --hugepages 2M
 
 if $has_kvm; then
 	first=$(awk '/^Cpus_allowed_list/ { print $2 }' /proc/self/status)
@@ -54,6 +63,20 @@ if $has_kvm; then
 	is "so does an I/O thread" "$(cpus_of io0)" "$first"
 	is "and the others run anywhere" "$(cpus_of io1)" "$(awk '/^Cpus_allowed_list/ { print $2 }' /proc/self/status)"
 	end
+	while_running --thp yes
+	is "transparent huge pages are asked for" "$(flags | grep -ow hg)" hg
+	is "and memory is shared" "$(flags | grep -ow sh)" sh
+	end
+	while_running --thp no
+	is "or refused" "$(flags | grep -ow nh)" nh
+	end
+	if [ -e /sys/kernel/mm/ksm ]; then
+		while_running --merge
+		is "pages may be merged" "$(flags | grep -ow mg)" mg
+		end
+	else
+		skip "pages may be merged" "the host's kernel has no KSM"
+	fi
 fi
 
 echo "1..$n"

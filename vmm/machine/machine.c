@@ -123,8 +123,11 @@ static int create_memory(struct machine *m, const struct machine_config *config,
 {
 	struct memory_extent extent[RAM_LAYOUT_MAX_EXTENTS];
 	int n = ram_layout(extent, config->memory_size, phys_bits);
-	int r = n < 0 ? n : guest_memory_create(&m->memory, extent, (unsigned)n);
+	int r = n < 0 ? n : guest_memory_create_kind(&m->memory, extent, (unsigned)n,
+						      &config->memory_kind);
 
+	if (r == 0)
+		guest_memory_warn(&config->memory_kind);
 	if (r == 0)
 		r = kvm_add_memory(m->vm_fd, &m->memory);
 	if (r == 0 && config->prefault)

@@ -48,6 +48,7 @@ struct machine_config {
 	unsigned n_vcpus;		/* 1 to LAYOUT_MAX_VCPUS */
 	unsigned threads_per_core, cores_per_socket;	/* 0: one socket, one thread per core */
 	bool prefault;			/* touch all memory at start */
+	struct memory_kind memory_kind;
 	/* Lists as cpu_features_check takes them; borrowed. */
 	const char *const *cpu_features;
 	unsigned n_cpu_features;
