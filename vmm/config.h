@@ -121,6 +121,13 @@ struct smbios_settings {
 	struct text_list oem_strings;
 };
 
+struct numa_settings {
+	char *name;		/* never NULL after config_validate */
+	uint64_t memory;
+	struct text_list cpus;	/* numbers of vCPUs, as affinity_parse_cpus reads them */
+	char *host_node;	/* a number, NULL: anywhere */
+};
+
 struct vm_config {
 	/* vm */
 	uint64_t memory;	/* bytes */
@@ -161,6 +168,8 @@ struct vm_config {
 	unsigned n_nets;
 	struct scsi_settings *scsi;
 	unsigned n_scsis;
+	struct numa_settings *numa;
+	unsigned n_numas;
 	struct origins origins;	/* where all that came from */
 };
 

@@ -10,6 +10,7 @@
 #include "vmm/config.h"
 #include "vmm/config_mistake.h"
 #include "vmm/config_net.h"
+#include "vmm/config_numa.h"
 #include "vmm/config_vsock.h"
 #include "vmm/identity.h"
 #include "vmm/machine/x86/cpu_features.h"
@@ -300,6 +301,7 @@ void config_validate(struct vm_config *config, struct mistakes *mistakes)
 	validate_iommu(config, mistakes);
 	config_validate_vsock(config, mistakes);
 	identity_validate(config, mistakes);
+	config_validate_numa(config, mistakes);
 	if (config->mmio_discovery != MMIO_DISCOVERY_ACPI && config_count_mmio(config) == 0)
 		config_mistake(config, mistakes, "vm", 0, "mmio_discovery",
 			       "'%s' needs a device with transport mmio ('--transport mmio')",

@@ -9,6 +9,7 @@
 #define VM(field) offsetof(struct vm_config, field)
 #define DISK(field) offsetof(struct disk_settings, field)
 #define NET(field) offsetof(struct net_settings, field)
+#define NUMA(field) offsetof(struct numa_settings, field)
 #define SCSI(field) offsetof(struct scsi_settings, field)
 
 /* A build without libseccomp cannot do what would be best. */
@@ -104,6 +105,8 @@ const struct option_section option_sections[] = {
 	  .list = LIST("scsi", scsi, scsi_settings) },
 	{ "iommu", .title = "The virtio IOMMU (there is one when a device has 'iommu')",
 	  .given = VM(iommu.given) },
+	{ "numa", .title = "NUMA nodes of the guest (all CPUs and all memory, or none)",
+	  .list = LIST("node", numa, numa_settings) },
 	{ "smbios", .title = "Who the machine is (/sys/class/dmi in the guest)" },
 	{ "credentials", .title = "Credentials for the guest (the option may be repeated)",
 	  .pairs = VM(credentials) },
@@ -312,6 +315,15 @@ const struct option option_table[] = {
 	{ "iommu", "bypass", OPTION_BOOL, VM(iommu.bypass), "yes", .flag = "iommu",
 	  .help = "devices reach all memory until the guest sets their IOMMU up" },
 	PLAIN_DEVICE_ROWS("iommu", VM(iommu.device), "iommu", VIRTIO_ID_IOMMU),
+
+	{ "numa", "memory", OPTION_SIZE, NUMA(memory), "0", .max = GIB(4096), .flag = "numa",
+	  .value = "SIZE", .help = "memory of the node; together they have that of the machine" },
+	{ "numa", "name", OPTION_TEXT, NUMA(name), .flag = "numa", .value = "NAME",
+	  .help = "its name in messages and for --set; default: node and its number" },
+	{ "numa", "cpus", OPTION_TEXTS, NUMA(cpus), .flag = "numa", .value = "CPUS",
+	  .help = "virtual CPUs of the node, as 0-3" },
+	{ "numa", "host_node", OPTION_TEXT, NUMA(host_node), .flag = "numa", .value = "N",
+	  .help = "the host's node that its memory comes from; default: any" },
 
 	{ "smbios", "product", OPTION_TEXT, VM(smbios.product), "Virtual Machine",
 	  .flag = "smbios", .value = "TEXT", .help = "name of the product" },

@@ -10,6 +10,7 @@
 #include "vmm/affinity.h"
 #include "vmm/base/error.h"
 #include "vmm/base/log.h"
+#include "vmm/config_numa.h"
 #include "vmm/guest_cmdline.h"
 #include "vmm/machine/boot.h"
 #include "vmm/machine/layout.h"
@@ -143,6 +144,9 @@ static int create_machine(struct vm *vm)
 		config.cores_per_socket = c->cpus / c->threads;
 	if (config.cores_per_socket && !config.threads_per_core)
 		config.threads_per_core = 1;
+	config_numa(c, &vm->numa);
+	if (vm->numa.n_nodes)
+		config.numa = &vm->numa;
 	r = machine_create(&vm->machine, &config, vm->host.main_loop);
 	if (r < 0)
 		return r;
@@ -271,6 +275,7 @@ static void describe_to_acpi(struct vm *vm)
 		.has_uart = vm->consoles.serial != NULL,
 		.has_cmos = true,
 		.has_pvpanic = true,
+		.numa = vm->numa.n_nodes ? &vm->numa : NULL,
 		.viot = vm_viot(vm),
 	};
 }

@@ -8,6 +8,7 @@
 #include "virtio/transport.h"
 #include "vmm/identity.h"
 #include "vmm/machine/boot.h"
+#include "vmm/machine/numa.h"
 #include "vmm/vm.h"
 
 enum { VM_MAX_PLATFORM_DEVICES = 8 };
@@ -23,6 +24,7 @@ struct vm {
 	struct vm_host host;
 	char *cmdline;
 	struct identity identity;
+	struct numa numa;
 	struct boot *boot;
 	struct consoles consoles;
 	struct event_loop **io_loop;	/* config->io_threads */

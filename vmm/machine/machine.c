@@ -119,6 +119,21 @@ static void look_for_halt(void *arg)
 
 /* --- Building ------------------------------------------------------------------------------ */
 
+/* Each node's memory from where it shall come. */
+static int bind_nodes(struct guest_memory *mem, const struct numa *numa)
+{
+	uint64_t offset = 0;
+	int r = 0;
+
+	for (unsigned i = 0; numa && i < numa->n_nodes && r == 0; i++) {
+		if (numa->host_node[i] != NUMA_ANY)
+			r = guest_memory_bind(mem, offset, numa->memory[i],
+					      (unsigned)numa->host_node[i]);
+		offset += numa->memory[i];
+	}
+	return r;
+}
+
 static int create_memory(struct machine *m, const struct machine_config *config, unsigned phys_bits)
 {
 	struct memory_extent extent[RAM_LAYOUT_MAX_EXTENTS];
@@ -128,6 +143,8 @@ static int create_memory(struct machine *m, const struct machine_config *config,
 
 	if (r == 0)
 		guest_memory_warn(&config->memory_kind);
+	if (r == 0)
+		r = bind_nodes(&m->memory, config->numa);
 	if (r == 0)
 		r = kvm_add_memory(m->vm_fd, &m->memory);
 	if (r == 0 && config->prefault)

@@ -20,6 +20,7 @@
 #include "vmm/machine/doorbell.h"
 #include "vmm/machine/guest_memory.h"
 #include "vmm/machine/irq_chip.h"
+#include "vmm/machine/numa.h"
 #include "vmm/machine/pci.h"
 #include "vmm/machine/smbios.h"
 
@@ -49,6 +50,7 @@ struct machine_config {
 	unsigned threads_per_core, cores_per_socket;	/* 0: one socket, one thread per core */
 	bool prefault;			/* touch all memory at start */
 	struct memory_kind memory_kind;
+	const struct numa *numa;	/* NULL: no nodes; borrowed */
 	/* Lists as cpu_features_check takes them; borrowed. */
 	const char *const *cpu_features;
 	unsigned n_cpu_features;
