@@ -239,3 +239,13 @@ unsigned config_count_mmio(const struct vm_config *config)
 			(enum virtio_transport_kind)config_device_transport(config, i));
 	return n;
 }
+
+uint64_t config_huge_page(const struct vm_config *config)
+{
+	switch (config->hugepages) {
+	case HUGE_PAGES_2M: return MIB(2);
+	case HUGE_PAGES_1G: return GIB(1);
+	case HUGE_PAGES_NO: break;
+	}
+	return 0;
+}

@@ -19,6 +19,7 @@ enum net_backend { NET_USER, NET_TAP };
 enum net_duplex { NET_DUPLEX_UNKNOWN, NET_DUPLEX_HALF, NET_DUPLEX_FULL };
 enum vhost_mode { VHOST_AUTO, VHOST_OFF, VHOST_REQUIRE };
 enum hinting_mode { HINTING_NO, HINTING_YES, HINTING_START };
+enum huge_pages { HUGE_PAGES_NO, HUGE_PAGES_2M, HUGE_PAGES_1G };
 enum presence { PRESENCE_OFF, PRESENCE_ON };
 
 /* Where the vhost devices are, unless somebody says otherwise. */
@@ -113,13 +114,31 @@ struct iommu_settings {
 	struct device_settings device;	/* never behind itself */
 };
 
+/* Who the machine is; NULL: not told. */
+struct smbios_settings {
+	char *manufacturer, *product, *version, *serial, *sku, *family;
+	char *uuid;		/* as text, NULL: made of the VM's name */
+	struct text_list oem_strings;
+};
+
+struct numa_settings {
+	char *name;		/* never NULL after config_validate */
+	uint64_t memory;
+	struct text_list cpus;	/* numbers of vCPUs, as affinity_parse_cpus reads them */
+	char *host_node;	/* a number, NULL: anywhere */
+};
+
 struct vm_config {
 	/* vm */
 	char *name;		/* NULL: it has none, and no run directory unless 'run_dir' */
 	char *run_dir;		/* NULL: the one of its name */
 	uint64_t memory;	/* bytes */
 	unsigned cpus, cores, threads;
-	bool prefault;
+	bool prefault, merge;
+	enum huge_pages hugepages;
+	int thp;		/* enum memory_advice */
+	struct text_list cpu_features;	/* "-avx,+aes" */
+	struct text_list vcpu_affinity, io_affinity;	/* see affinity.h */
 	char *kvm_path;
 	int transport;		/* enum virtio_transport_kind */
 	struct feature_wishes features;	/* of all devices */
@@ -136,6 +155,7 @@ struct vm_config {
 	char *append;
 	bool unpack;
 	struct text_list credentials;	/* "NAME=VALUE", each name once */
+	struct smbios_settings smbios;
 	/* consoles, rng */
 	struct target console, serial;
 	enum presence rng;
@@ -150,6 +170,8 @@ struct vm_config {
 	unsigned n_nets;
 	struct scsi_settings *scsi;
 	unsigned n_scsis;
+	struct numa_settings *numa;
+	unsigned n_numas;
 	struct origins origins;	/* where all that came from */
 };
 
@@ -203,6 +225,9 @@ const struct device_settings *config_device(const struct vm_config *config, unsi
  * settings, and where they say nothing those of the VM.
  */
 int config_device_transport(const struct vm_config *config, unsigned index);
+
+/* The size of the huge pages that memory is made of; 0: ordinary ones. */
+uint64_t config_huge_page(const struct vm_config *config);
 
 /* Is any device behind the virtio IOMMU, so that there is one? */
 bool config_has_iommu(const struct vm_config *config);

@@ -5,12 +5,16 @@
 #include <strings.h>
 
 #include "virtio/transport.h"
+#include "vmm/affinity.h"
 #include "vmm/base/text.h"
 #include "vmm/config.h"
 #include "vmm/config_mistake.h"
 #include "vmm/config_net.h"
+#include "vmm/config_numa.h"
 #include "vmm/config_vsock.h"
 #include "vmm/control/run_dir.h"
+#include "vmm/identity.h"
+#include "vmm/machine/x86/cpu_features.h"
 #include "vmm/option.h"
 #include "vmm/outcome.h"
 
@@ -152,6 +156,33 @@ static void validate_cpus(const struct vm_config *config, struct mistakes *mista
 			       config->cores ? "sockets" : "cores", per_socket);
 }
 
+static void validate_memory(const struct vm_config *config, struct mistakes *mistakes)
+{
+	uint64_t page = config_huge_page(config) ? config_huge_page(config) : KIB(4);
+	char size[24], page_size[24];
+
+	if (config->memory % page)
+		config_mistake(config, mistakes, "vm", 0, "memory", "%s is not a multiple of %s",
+			       text_format_size(size, config->memory),
+			       text_format_size(page_size, page));
+	if (config->hugepages && config->thp)
+		config_mistake(config, mistakes, "vm", 0, "thp",
+			       "'thp' is about ordinary pages, and 'hugepages' gives others");
+	if (config->hugepages && config->merge)
+		config_mistake(config, mistakes, "vm", 0, "merge",
+			       "the host does not merge huge pages: 'merge' and 'hugepages' "
+			       "exclude each other");
+}
+
+static void validate_cpu_features(const struct vm_config *config, struct mistakes *mistakes)
+{
+	char why[CPU_FEATURE_WHY_SIZE];
+
+	for (unsigned i = 0; i < config->cpu_features.n; i++)
+		if (cpu_features_check(config->cpu_features.item[i], why) < 0)
+			config_mistake(config, mistakes, "vm", 0, "cpu_features", "%s", why);
+}
+
 static void validate_balloon(const struct vm_config *config, struct mistakes *mistakes)
 {
 	const struct balloon_settings *balloon = &config->balloon;
@@ -254,16 +285,15 @@ void config_need_kernel(const struct vm_config *config, struct mistakes *mistake
 void config_validate(struct vm_config *config, struct mistakes *mistakes)
 {
 	bool whole = mistakes->n == 0;
-	char size[24];
 
-	if (config->memory % 4096)
-		config_mistake(config, mistakes, "vm", 0, "memory", "%s is not a multiple of 4K",
-			       text_format_size(size, config->memory));
 	if (config->name && !run_name_is_valid(config->name))
 		config_mistake(config, mistakes, "vm", 0, "name",
 			       "'%.80s': a name has 1 to %d letters, digits, '.', '_', '-', "
 			       "and does not begin with '.' or '-'", config->name, RUN_NAME_MAX);
+	validate_memory(config, mistakes);
 	validate_cpus(config, mistakes);
+	validate_cpu_features(config, mistakes);
+	affinity_validate(config, mistakes);
 	for (unsigned i = 0; i < option_sections_len; i++)
 		if (option_sections[i].list)
 			validate_names(config, &option_sections[i], mistakes);
@@ -275,6 +305,8 @@ void config_validate(struct vm_config *config, struct mistakes *mistakes)
 	validate_balloon(config, mistakes);
 	validate_iommu(config, mistakes);
 	config_validate_vsock(config, mistakes);
+	identity_validate(config, mistakes);
+	config_validate_numa(config, mistakes);
 	if (config->mmio_discovery != MMIO_DISCOVERY_ACPI && config_count_mmio(config) == 0)
 		config_mistake(config, mistakes, "vm", 0, "mmio_discovery",
 			       "'%s' needs a device with transport mmio ('--transport mmio')",

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "devices/slirp_library.h"
+#include "vmm/affinity.h"
 #include "vmm/base/error.h"
 #include "vmm/base/event_loop.h"
 #include "vmm/base/fd.h"
@@ -224,7 +225,7 @@ static void check_machine(struct check *c)
 {
 	static const char *const key[] = {
 		[MACHINE_PART_KVM] = "kvm", [MACHINE_PART_CPUS] = "cpus",
-		[MACHINE_PART_MEMORY] = "memory",
+		[MACHINE_PART_MEMORY] = "memory", [MACHINE_PART_CPU_FEATURES] = "cpu_features",
 	};
 	struct machine_config config = {
 		.kvm_path = c->config->kvm_path,
@@ -232,11 +233,28 @@ static void check_machine(struct check *c)
 		.n_vcpus = c->config->cpus,
 		.threads_per_core = c->config->threads,
 		.cores_per_socket = c->config->cores,
+		.cpu_features = (const char *const *)c->config->cpu_features.item,
+		.n_cpu_features = c->config->cpu_features.n,
 	};
 	enum machine_part part;
 
 	if (machine_probe(&config, &part) < 0)
 		found(c, "vm", 0, key[part], BLAME_HOST);
+}
+
+static void check_affinity(struct check *c)
+{
+	const struct vm_config *config = c->config;
+	char why[AFFINITY_WHY_SIZE];
+	struct affinity affinity;
+
+	/* What is no list of CPUs was said already. */
+	if (affinity_parse(&affinity, &config->vcpu_affinity, config->cpus, why) == 0 &&
+	    affinity_check_host(&affinity, config->cpus) < 0)
+		found(c, "vm", 0, "vcpu_affinity", BLAME_HOST);
+	if (affinity_parse(&affinity, &config->io_affinity, config->io_threads, why) == 0 &&
+	    affinity_check_host(&affinity, config->io_threads) < 0)
+		found(c, "vm", 0, "io_affinity", BLAME_HOST);
 }
 
 /* A number of KiB behind 'name' in /proc/meminfo, as bytes; 0 if there is none. */
@@ -306,5 +324,6 @@ void host_check(const struct vm_config *config, struct mistakes *mistakes,
 	check_kernel(&c);
 	check_devices(&c);
 	check_machine(&c);
+	check_affinity(&c);
 	check_memory(&c);
 }

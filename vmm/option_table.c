@@ -3,11 +3,13 @@
 #include "devices/virtio_models.h"
 #include "virtio/transport.h"
 #include "vmm/config.h"
+#include "vmm/machine/guest_memory.h"
 #include "vmm/machine/layout.h"
 
 #define VM(field) offsetof(struct vm_config, field)
 #define DISK(field) offsetof(struct disk_settings, field)
 #define NET(field) offsetof(struct net_settings, field)
+#define NUMA(field) offsetof(struct numa_settings, field)
 #define SCSI(field) offsetof(struct scsi_settings, field)
 
 /* A build without libseccomp cannot do what would be best. */
@@ -55,6 +57,12 @@ static const struct option_choice seccomp_modes[] = {
 static const struct option_choice presences[] = {
 	{ "on", PRESENCE_ON }, { "off", PRESENCE_OFF }, { 0 }
 };
+static const struct option_choice huge_pages[] = {
+	{ "no", HUGE_PAGES_NO }, { "2M", HUGE_PAGES_2M }, { "1G", HUGE_PAGES_1G }, { 0 }
+};
+static const struct option_choice advices[] = {
+	{ "auto", MEMORY_AS_HOST }, { "yes", MEMORY_YES }, { "no", MEMORY_NO }, { 0 }
+};
 static const struct option_choice engines[] = {
 	{ "auto", BLK_ENGINE_AUTO },
 	{ "uring", BLK_ENGINE_URING },
@@ -97,6 +105,9 @@ const struct option_section option_sections[] = {
 	  .list = LIST("scsi", scsi, scsi_settings) },
 	{ "iommu", .title = "The virtio IOMMU (there is one when a device has 'iommu')",
 	  .given = VM(iommu.given) },
+	{ "numa", .title = "NUMA nodes of the guest (all CPUs and all memory, or none)",
+	  .list = LIST("node", numa, numa_settings) },
+	{ "smbios", .title = "Who the machine is (/sys/class/dmi in the guest)" },
 	{ "credentials", .title = "Credentials for the guest (the option may be repeated)",
 	  .pairs = VM(credentials) },
 };
@@ -141,8 +152,22 @@ const struct option option_table[] = {
 	  .flag = "cpus", .value = "N", .help = "cores per socket; 0: all in one socket" },
 	{ "vm", "threads", OPTION_NUMBER, VM(threads), "0", .max = LAYOUT_MAX_VCPUS,
 	  .flag = "cpus", .value = "N", .help = "threads per core; 0: one" },
+	{ "vm", "cpu_features", OPTION_TEXTS, VM(cpu_features), .flag = "cpu-features",
+	  .value = "-NAME,+NAME...",
+	  .help = "hide (-) and demand (+) features of the CPU, named as in /proc/cpuinfo" },
+	{ "vm", "vcpu_affinity", OPTION_TEXTS, VM(vcpu_affinity), .flag = "vcpu-affinity",
+	  .value = "[VCPU:]CPUS",
+	  .help = "CPUs of the host for all vCPUs (0-3), or for one of them (1:2)" },
+	{ "vm", "io_affinity", OPTION_TEXTS, VM(io_affinity), .flag = "io-affinity",
+	  .value = "[THREAD:]CPUS", .help = "likewise for the threads that move data" },
 	{ "vm", "prefault", OPTION_BOOL, VM(prefault), "no", .flag = "prefault",
 	  .help = "take all memory from the host at the start" },
+	{ "vm", "hugepages", OPTION_CHOICE, VM(hugepages), "no", .choice = huge_pages,
+	  .flag = "hugepages", .help = "memory of huge pages that the host has set aside" },
+	{ "vm", "thp", OPTION_CHOICE, VM(thp), "auto", .choice = advices, .flag = "thp",
+	  .help = "transparent huge pages; auto: as the host does it" },
+	{ "vm", "merge", OPTION_BOOL, VM(merge), "no", .flag = "merge",
+	  .help = "let the host merge pages that are the same (KSM)" },
 	{ "vm", "transport", OPTION_CHOICE, VM(transport), "pci", .choice = transports,
 	  .flag = "transport", .help = "how the guest reaches virtio devices" },
 	{ "vm", "features", OPTION_FEATURES, VM(features), .flag = "features",
@@ -294,6 +319,32 @@ const struct option option_table[] = {
 	{ "iommu", "bypass", OPTION_BOOL, VM(iommu.bypass), "yes", .flag = "iommu",
 	  .help = "devices reach all memory until the guest sets their IOMMU up" },
 	PLAIN_DEVICE_ROWS("iommu", VM(iommu.device), "iommu", VIRTIO_ID_IOMMU),
+
+	{ "numa", "memory", OPTION_SIZE, NUMA(memory), "0", .max = GIB(4096), .flag = "numa",
+	  .value = "SIZE", .help = "memory of the node; together they have that of the machine" },
+	{ "numa", "name", OPTION_TEXT, NUMA(name), .flag = "numa", .value = "NAME",
+	  .help = "its name in messages and for --set; default: node and its number" },
+	{ "numa", "cpus", OPTION_TEXTS, NUMA(cpus), .flag = "numa", .value = "CPUS",
+	  .help = "virtual CPUs of the node, as 0-3" },
+	{ "numa", "host_node", OPTION_TEXT, NUMA(host_node), .flag = "numa", .value = "N",
+	  .help = "the host's node that its memory comes from; default: any" },
+
+	{ "smbios", "product", OPTION_TEXT, VM(smbios.product), "Virtual Machine",
+	  .flag = "smbios", .value = "TEXT", .help = "name of the product" },
+	{ "smbios", "manufacturer", OPTION_TEXT, VM(smbios.manufacturer), "Vireo",
+	  .flag = "smbios", .value = "TEXT", .help = "who made it" },
+	{ "smbios", "version", OPTION_TEXT, VM(smbios.version), .flag = "smbios", .value = "TEXT",
+	  .help = "version of the product" },
+	{ "smbios", "serial", OPTION_TEXT, VM(smbios.serial), .flag = "smbios", .value = "TEXT",
+	  .help = "serial number" },
+	{ "smbios", "uuid", OPTION_TEXT, VM(smbios.uuid), .flag = "smbios", .value = "UUID",
+	  .help = "the machine's UUID; default: made of the VM's name" },
+	{ "smbios", "sku", OPTION_TEXT, VM(smbios.sku), .flag = "smbios", .value = "TEXT",
+	  .help = "stock keeping unit" },
+	{ "smbios", "family", OPTION_TEXT, VM(smbios.family), .flag = "smbios", .value = "TEXT",
+	  .help = "family of products" },
+	{ "smbios", "oem_strings", OPTION_TEXTS, VM(smbios.oem_strings), .flag = "smbios",
+	  .value = "TEXT", .help = "a text for whoever in the guest looks for it" },
 
 	{ "credentials", "credential", OPTION_TEXTS, VM(credentials), .flag = "credential",
 	  .value = "NAME=VALUE", .help = "a systemd credential for the guest" },

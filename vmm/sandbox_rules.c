@@ -119,6 +119,7 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(rseq) },			/* a thread's start */
 	{ CALL(prctl), WHEN(ARG(0, PR_SET_NAME)) },	/* a thread's name */
 	{ CALL(sched_getaffinity) },	/* malloc: how many arenas */
+	{ CALL(sched_setaffinity), .need = SANDBOX_AFFINITY },	/* pinned vCPUs: their start */
 	{ CALL(gettid) },		/* raise */
 	{ CALL(getpid) },		/* raise */
 	{ CALL(getpgrp) },		/* is the terminal ours? */

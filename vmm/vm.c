@@ -7,13 +7,16 @@
 
 #include "devices/platform.h"
 #include "virtio/transport.h"
+#include "vmm/affinity.h"
 #include "vmm/base/cycles.h"
 #include "vmm/base/error.h"
 #include "vmm/base/event_log.h"
 #include "vmm/base/log.h"
+#include "vmm/config_numa.h"
 #include "vmm/guest_cmdline.h"
 #include "vmm/machine/boot.h"
 #include "vmm/machine/layout.h"
+#include "vmm/sandbox.h"
 
 /* --- What needs no VM ------------------------------------------------------------------------ */
 
@@ -58,23 +61,44 @@ static int open_kernel(struct vm *vm)
 	return 0;
 }
 
+/* The CPUs for 'n' threads, from a list that was found to be right. */
+static int read_affinity(struct affinity *affinity, const struct text_list *list, unsigned n,
+			 const char *key)
+{
+	char why[AFFINITY_WHY_SIZE];
+	int r = affinity_parse(affinity, list, n, why);
+
+	if (r < 0)
+		return error_set(-r, "vm.%s: %s", key, why);
+	r = list->n ? affinity_check_host(affinity, n) : 0;
+	return r < 0 ? error_add(r, "vm.%s", key) : 0;
+}
+
 static int start_io_threads(struct vm *vm)
 {
+	struct affinity affinity;
 	uint64_t poll_us = event_loop_should_spin() ? vm->config->poll_us : 0;
 	unsigned n = vm->config->io_threads;
 	char name[16];
+	static const struct text_list anywhere;
+	int r = read_affinity(&affinity, vm->only_look ? &anywhere : &vm->config->io_affinity, n,
+			      "io_affinity");
 
+	if (r < 0)
+		return r;
 	cycles_begin();
 	vm->io_loop = calloc(n, sizeof(struct event_loop *));
 	if (!vm->io_loop)
 		return error_set(ENOMEM, "create %u I/O threads", n);
 	for (unsigned i = 0; i < n; i++) {
 		snprintf(name, sizeof(name), "io%u", i);
-		int r = event_loop_create(&vm->io_loop[i], name);
+		r = event_loop_create(&vm->io_loop[i], name);
 		if (r < 0)
 			return r;
 		event_loop_set_poll_limit(vm->io_loop[i], poll_us * 1000);
 		r = event_loop_thread_start(vm->io_loop[i]);
+		if (r == 0 && affinity.of[i])
+			r = event_loop_thread_pin(vm->io_loop[i], affinity.of[i]);
 		if (r < 0)
 			return r;
 	}
@@ -100,14 +124,32 @@ static int create_machine(struct vm *vm)
 		.threads_per_core = c->threads,
 		.cores_per_socket = c->cores,
 		.prefault = c->prefault,
+		.memory_kind = {
+			.huge_page = config_huge_page(c),
+			.transparent = (enum memory_advice)c->thp,
+			.merge = c->merge,
+		},
+		.cpu_features = (const char *const *)c->cpu_features.item,
+		.n_cpu_features = c->cpu_features.n,
 	};
-	int r;
+	struct affinity affinity;
+	int r = read_affinity(&affinity, &c->vcpu_affinity, c->cpus, "vcpu_affinity");
+
+	if (r < 0)
+		return r;
+	if (c->vcpu_affinity.n) {
+		config.vcpu_cpus = affinity.of;
+		vm->sandbox_needs |= SANDBOX_AFFINITY;
+	}
 
 	/* Half a topology: what is not given follows from the rest. */
 	if (config.threads_per_core && !config.cores_per_socket)
 		config.cores_per_socket = c->cpus / c->threads;
 	if (config.cores_per_socket && !config.threads_per_core)
 		config.threads_per_core = 1;
+	config_numa(c, &vm->numa);
+	if (vm->numa.n_nodes)
+		config.numa = &vm->numa;
 	r = machine_create(&vm->machine, &config, vm->host.main_loop);
 	if (r < 0)
 		return r;
@@ -237,8 +279,15 @@ static void describe_to_acpi(struct vm *vm)
 		.has_uart = vm->consoles.serial != NULL,
 		.has_cmos = true,
 		.has_pvpanic = true,
+		.numa = vm->numa.n_nodes ? &vm->numa : NULL,
 		.viot = vm_viot(vm),
 	};
+}
+
+/* The texts; what the machine is made of stands there already. */
+static int describe_identity(struct vm *vm)
+{
+	return identity_create(&vm->identity, vm->config, &vm->machine->smbios);
 }
 
 int vm_load(struct vm *vm)
@@ -267,8 +316,10 @@ static int open_consoles(struct vm *vm)
 
 static int describe_and_load(struct vm *vm)
 {
+	int r = describe_identity(vm);
+
 	describe_to_acpi(vm);
-	return vm_load(vm);
+	return r < 0 ? r : vm_load(vm);
 }
 
 static int create(struct vm **out, struct vm *vm, const struct step *step, size_t n_steps,
@@ -393,6 +444,7 @@ void vm_destroy(struct vm *vm)
 	free(vm->io_loop);
 	consoles_close(&vm->consoles);
 	boot_close(vm->boot);
+	identity_destroy(&vm->identity);
 	free(vm->cmdline);
 	free(vm);
 }

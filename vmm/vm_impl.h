@@ -6,7 +6,9 @@
 #define VMM_VM_IMPL_H
 
 #include "virtio/transport.h"
+#include "vmm/identity.h"
 #include "vmm/machine/boot.h"
+#include "vmm/machine/numa.h"
 #include "vmm/vm.h"
 
 enum { VM_MAX_PLATFORM_DEVICES = 8 };
@@ -21,6 +23,8 @@ struct vm {
 	void *found_arg;
 	struct vm_host host;
 	char *cmdline;
+	struct identity identity;
+	struct numa numa;
 	struct boot *boot;
 	struct consoles consoles;
 	struct event_loop **io_loop;	/* config->io_threads */

@@ -335,6 +335,71 @@ static void round_trip(const char *dir, const char *name, const struct acpi_head
 	unlink(path);
 }
 
+/* Two nodes; the second one's memory is on both sides of the hole. */
+static struct numa numa = { .n_nodes = 2, .memory = { MIB(1) / 2, MIB(1) / 2 + MIB(2) },
+			    .node_of = { 0, 1, 0, 1 } };
+
+static void add_high_memory(void)
+{
+	static const struct memory_extent extent[] = { { 0, MIB(1) }, { GIB(4), MIB(2) } };
+
+	guest_memory_destroy(&mem);
+	cr_assert_eq(guest_memory_create(&mem, extent, 2), 0);
+}
+
+Test(acpi, srat_says_which_node_cpus_and_memory_belong_to)
+{
+	static const uint64_t expected[3][3] = {	/* node, base, size */
+		{ 0, 0, MIB(1) / 2 }, { 1, MIB(1) / 2, MIB(1) / 2 }, { 1, GIB(4), MIB(2) },
+	};
+	unsigned cpus = 0, pieces = 0;
+
+	add_high_memory();
+	apic_ids[3] = 255;
+	config.numa = &numa;
+	build();
+	const uint8_t *srat = find_table("SRAT");
+	size_t len = ((const struct acpi_header *)srat)->length;
+
+	for (size_t at = sizeof(struct acpi_srat); at < len; at += srat[at + 1]) {
+		const struct acpi_srat_memory *m = (const void *)(srat + at);
+		const struct acpi_srat_lapic *lapic = (const void *)(srat + at);
+		const struct acpi_srat_x2apic *x2apic = (const void *)(srat + at);
+
+		cr_assert_gt(srat[at + 1], 0);
+		if (m->type == 1) {
+			cr_assert_lt(pieces, 3);
+			cr_expect_eq(m->node, expected[pieces][0]);
+			cr_expect_eq(m->base, expected[pieces][1]);
+			cr_expect_eq(m->size, expected[pieces++][2]);
+			cr_expect_eq(m->flags, 1);
+		} else if (lapic->type == 0) {
+			cr_expect_eq(lapic->apic_id, cpus);
+			cr_expect_eq(lapic->node, cpus++ % 2);
+		} else {
+			cr_expect_eq(x2apic->type, 2);
+			cr_expect_eq(x2apic->apic_id, 255);
+			cr_expect_eq(x2apic->node, cpus++ % 2);
+		}
+	}
+	cr_expect_eq(cpus, 4);
+	cr_expect_eq(pieces, 3);
+}
+
+Test(acpi, slit_says_that_other_nodes_are_farther)
+{
+	static const uint8_t expected[] = { 10, 20, 20, 10 };
+
+	add_high_memory();
+	config.numa = &numa;
+	build();
+	const struct acpi_slit *slit = find_table("SLIT");
+
+	cr_expect_eq(slit->n_nodes, 2);
+	cr_expect_eq(slit->header.length, sizeof(*slit) + 4);
+	cr_expect_arr_eq(slit + 1, expected, 4);
+}
+
 Test(acpi, iasl_compiles_its_disassembly_to_the_same_bytes, .timeout = 60)
 {
 	char where[64], command[80];
@@ -348,6 +413,7 @@ Test(acpi, iasl_compiles_its_disassembly_to_the_same_bytes, .timeout = 60)
 	config.n_vcpus = LAYOUT_MAX_VCPUS;
 	config.n_virtio_mmio = LAYOUT_MAX_VIRTIO_MMIO;
 	config.viot = &viot;
+	config.numa = &numa;
 	build();
 	/* Older ones (before 2021) know no VIOT. */
 	if (run(where, "iasl -T VIOT") == 0)
@@ -356,6 +422,8 @@ Test(acpi, iasl_compiles_its_disassembly_to_the_same_bytes, .timeout = 60)
 	round_trip(where, "facp", find_table("FACP"));
 	round_trip(where, "apic", find_table("APIC"));
 	round_trip(where, "mcfg", find_table("MCFG"));
+	round_trip(where, "srat", find_table("SRAT"));
+	round_trip(where, "slit", find_table("SLIT"));
 	snprintf(command, sizeof(command), "rm -r '%s'", where);
 	cr_expect_eq(system(command), 0);
 }

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "vmm/base/error.h"
 #include "vmm/base/fd.h"
 #include "vmm/machine/dma.h"
 #include "vmm/machine/guest_memory.h"
@@ -392,5 +393,88 @@ Test(guest_memory, a_pointer_leads_back_to_its_address)
 	cr_expect_not(guest_memory_locate(&mem, &other, &gpa));
 	cr_expect_not(guest_memory_locate(&mem, mem.region[0].host - 1, &gpa));
 	cr_expect_not(guest_memory_locate(&mem, mem.region[1].host + MIB(2), &gpa));
+	guest_memory_destroy(&mem);
+}
+
+/* Where copies of pages are this process' own, they go back like others. */
+Test(guest_memory, memory_that_may_be_merged_is_private_and_goes_back)
+{
+	static const struct memory_extent extent = { 0, MIB(2) };
+	static const struct memory_kind kind = { .merge = true };
+	struct guest_memory mem;
+	uint8_t *p, in_file = 1;
+	uint64_t freed;
+
+	if (access("/sys/kernel/mm/ksm/run", F_OK) < 0)
+		cr_skip("no KSM in the host's kernel");
+	cr_assert_eq(guest_memory_create_kind(&mem, &extent, 1, &kind), 0, "%s", error_text());
+	cr_expect(mem.is_private);
+	p = guest_memory_at(&mem, 0, MIB(2));
+	memset(p, 7, MIB(2));
+	cr_assert_eq(pread(mem.fd, &in_file, 1, 0), 1);
+	cr_expect_eq(in_file, 0);
+	cr_assert_eq(guest_memory_discard(&mem, 4096, 8192, &freed), 0);
+	cr_expect_eq(freed, 8192);
+	cr_expect_eq(p[4095], 7);
+	cr_expect_eq(p[4096], 0);
+	cr_expect_eq(p[12287], 0);
+	cr_expect_eq(p[12288], 7);
+	cr_assert_eq(guest_memory_clear(&mem), 0);
+	cr_expect_eq(p[0], 0);
+	cr_assert_eq(guest_memory_prefault(&mem), 0);
+	cr_expect_eq(p[MIB(2) - 1], 0);
+	guest_memory_destroy(&mem);
+}
+
+Test(guest_memory, transparent_huge_pages_begin_at_their_multiples)
+{
+	static const struct memory_extent extent[] = { { 0, MIB(2) }, { GIB(4), MIB(4) } };
+	static const struct memory_kind kind = { .transparent = MEMORY_YES };
+	struct guest_memory mem;
+
+	cr_assert_eq(guest_memory_create_kind(&mem, extent, 2, &kind), 0, "%s", error_text());
+	for (unsigned i = 0; i < 2; i++)
+		cr_expect_eq((uintptr_t)mem.region[i].host % MIB(2), 0);
+	memset(guest_memory_at(&mem, GIB(4), MIB(4)), 1, MIB(4));
+	guest_memory_destroy(&mem);
+}
+
+/* With a pool they come from it; without, it is said how many are missing. */
+Test(guest_memory, huge_pages_come_from_the_pool_or_are_missed)
+{
+	static const struct memory_extent extent = { 0, MIB(4) }, odd = { 0, MIB(3) };
+	static const struct memory_kind kind = { .huge_page = MIB(2) };
+	struct guest_memory mem;
+	uint64_t freed;
+	int r = guest_memory_create_kind(&mem, &extent, 1, &kind);
+
+	if (r < 0) {
+		cr_expect_eq(r, -ENOMEM);
+		cr_expect(strstr(error_text(), "guest memory takes 2 huge pages of 2M"), "%s",
+			  error_text());
+	} else {
+		uint8_t *p = guest_memory_at(&mem, 0, MIB(4));
+
+		memset(p, 7, MIB(4));
+		cr_expect_eq(guest_memory_discard(&mem, 4096, MIB(4) - 4096, &freed), 0);
+		cr_expect_eq(freed, MIB(2));
+		cr_expect_eq(p[MIB(2)], 0);
+		cr_expect_eq(p[MIB(2) - 1], 7);
+		guest_memory_destroy(&mem);
+	}
+	cr_expect_eq(guest_memory_create_kind(&mem, &odd, 1, &kind), -EINVAL);
+}
+
+Test(guest_memory, memory_is_bound_to_nodes_that_the_host_has)
+{
+	struct guest_memory mem;
+
+	create_two(&mem);
+	if (access("/sys/devices/system/node/node0", F_OK) == 0)
+		cr_expect_eq(guest_memory_bind(&mem, 4096, MIB(3) - 8192, 0), 0, "%s",
+			     error_text());
+	cr_expect_lt(guest_memory_bind(&mem, 0, MIB(3), 1023), 0);
+	cr_expect_eq(guest_memory_bind(&mem, 0, MIB(3), 1024), -EINVAL);
+	cr_assert_eq(guest_memory_prefault(&mem), 0);
 	guest_memory_destroy(&mem);
 }

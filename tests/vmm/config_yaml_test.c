@@ -123,9 +123,9 @@ Test(config_yaml, names_of_files_do_not_depend_on_where_one_is)
 
 Test(config_yaml, pairs_are_written_with_their_names)
 {
-	READ("--credential", "a.b=c", "--credential", "x y=1: 2", "--credential", "z=");
+	READ("--credential", "a.b=c", "--credential", "x_y=1: 2", "--credential", "z=");
 	cr_assert_eq(write_it(false), 0);
-	cr_expect_str_eq(text, "credentials:\n  a.b: c\n  x y: \"1: 2\"\n  z: \"\"\n");
+	cr_expect_str_eq(text, "credentials:\n  a.b: c\n  x_y: \"1: 2\"\n  z: \"\"\n");
 }
 
 Test(config_yaml, bytes_that_no_file_can_hold_are_refused)

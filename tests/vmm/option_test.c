@@ -86,16 +86,21 @@ Test(option, each_choice_can_be_chosen)
 {
 	for (unsigned i = 0; i < option_table_len; i++) {
 		const struct option *o = &option_table[i];
+		const struct option_section *section = option_section_of(o);
+
 		if (o->type != OPTION_CHOICE)
 			continue;
+		/* The struct of its section: an object of a list is not the configuration. */
+		void *object = section->list ? calloc(1, section->list->item_size) : &config;
 		for (const struct option_choice *c = o->choice; c->name; c++) {
-			const void *object =
-				strcmp(o->section, "disks") ? (void *)&config : (void *)&disk;
 			int value;
-			cr_assert_eq(set(o->section, o->key, c->name), 0, "%s", why);
+
+			cr_assert_eq(option_set(o, object, c->name, why), 0, "%s", why);
 			memcpy(&value, (const char *)object + o->offset, sizeof(value));
 			cr_expect_eq(value, c->value, "%s.%s=%s", o->section, o->key, c->name);
 		}
+		if (section->list)
+			free(object);
 	}
 }
 

@@ -123,7 +123,7 @@ Test(top, shows_rates)
 	two_samples();
 	char *text = view(top_view_vm, &was);
 
-	cr_expect(has(text, "\nvcpu0      50.0 "), "%s", text);
+	cr_expect(has(text, "\nvcpu0   50.0 "), "%s", text);
 	cr_expect(has(text, "     250\ndisk0") || has(text, "     250\n"), "%s", text);
 	cr_expect(has(text, "\ndisk0              0     125k        0     4.0k      0     21us  "
 			    "in process\n"), "%s", text);

@@ -288,6 +288,13 @@ int event_loop_thread_start(struct event_loop *loop)
 	return 0;
 }
 
+int event_loop_thread_pin(struct event_loop *loop, const cpu_set_t *cpus)
+{
+	int r = pthread_setaffinity_np(loop->thread, sizeof(*cpus), cpus);
+
+	return r ? error_set(r, "pin thread '%s'", loop->name) : 0;
+}
+
 void event_loop_thread_stop(struct event_loop *loop)
 {
 	if (!loop->has_thread)

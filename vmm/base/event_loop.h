@@ -6,6 +6,8 @@
 #ifndef BASE_EVENT_LOOP_H
 #define BASE_EVENT_LOOP_H
 
+#include <sched.h>
+
 #include "vmm/base/util.h"
 
 struct event_loop;
@@ -69,6 +71,9 @@ void event_loop_stop(struct event_loop *loop);
  * Start a thread that runs the loop / stop it and wait for it. Returns 0 or -errno with a chain.
  */
 MUST_USE int event_loop_thread_start(struct event_loop *loop);
+
+/* Let that thread run on these CPUs of the host only.  Returns 0 or -errno with a chain. */
+MUST_USE int event_loop_thread_pin(struct event_loop *loop, const cpu_set_t *cpus);
 void event_loop_thread_stop(struct event_loop *loop);
 
 /*

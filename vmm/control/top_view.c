@@ -108,7 +108,7 @@ static void view_vcpus(FILE *out, const struct top_sample *was, const struct top
 	double seconds = now->when - was->when;
 	char cell[CELL];
 
-	fprintf(out, "\n%-8s %6s", "CPU", "CPU%");
+	fprintf(out, "\n%-6s %5s", "CPU", "CPU%");
 	for (unsigned k = 0; k < VCPU_EXIT_KINDS; k++)
 		fprintf(out, " %*s", (int)strlen(vcpu_exit_name((enum vcpu_exit_kind)k)),
 			vcpu_exit_name((enum vcpu_exit_kind)k));
@@ -116,7 +116,7 @@ static void view_vcpus(FILE *out, const struct top_sample *was, const struct top
 	for (unsigned i = 0; i < now->n_vcpus; i++) {
 		const struct top_vcpu *a = &was->vcpu[i], *b = &now->vcpu[i];
 
-		fprintf(out, "vcpu%-4u %6.1f", i, 100 * rate(a->cpu_s, b->cpu_s, seconds));
+		fprintf(out, "vcpu%-2u %5.1f", i, 100 * rate(a->cpu_s, b->cpu_s, seconds));
 		for (unsigned k = 0; k < VCPU_EXIT_KINDS; k++)
 			fprintf(out, " %*s", (int)strlen(vcpu_exit_name((enum vcpu_exit_kind)k)),
 				scaled(cell, rate(a->exits[k], b->exits[k], seconds), 1000));

@@ -38,6 +38,8 @@ enum {
 	LINT_NMI = 1,
 	LAPIC_MAX_ID = 254,		/* 255 is the broadcast id: x2APIC structures from there */
 	CMOS_CENTURY = 0x32,
+	SRAT_ENABLED = 1,
+	SLIT_HERE = 10, SLIT_ELSEWHERE = 20,
 	MAX_LATENCY = 0xffff,		/* C2 and C3 are not supported */
 };
 
@@ -323,6 +325,83 @@ static gpa_t write_viot(struct area *area, const struct acpi_viot *viot)
 	return gpa;
 }
 
+static void write_srat_cpu(struct area *area, uint8_t apic_id, uint8_t node)
+{
+	const struct acpi_srat_lapic lapic = {
+		.length = sizeof(lapic), .node = node, .apic_id = apic_id, .flags = SRAT_ENABLED,
+	};
+	const struct acpi_srat_x2apic x2apic = {
+		.type = 2, .length = sizeof(x2apic), .node = node, .apic_id = apic_id,
+		.flags = SRAT_ENABLED,
+	};
+
+	if (apic_id <= LAPIC_MAX_ID)
+		append(area, &lapic, sizeof(lapic));
+	else
+		append(area, &x2apic, sizeof(x2apic));
+}
+
+/* The nodes' shares of RAM, each in as many pieces as the holes make of it. */
+static void write_srat_memory(struct area *area, const struct guest_memory *mem,
+			      const struct numa *numa)
+{
+	unsigned region = 0;
+	uint64_t used = 0;		/* of the region */
+
+	for (unsigned node = 0; node < numa->n_nodes; node++) {
+		uint64_t left = numa->memory[node];
+
+		while (left > 0 && region < mem->n_regions) {
+			uint64_t piece = min_u64(left, mem->region[region].size - used);
+			const struct acpi_srat_memory memory = {
+				.type = 1, .length = sizeof(memory), .node = node,
+				.base = mem->region[region].base + used, .size = piece,
+				.flags = SRAT_ENABLED,
+			};
+
+			append(area, &memory, sizeof(memory));
+			left -= piece;
+			used += piece;
+			if (used == mem->region[region].size)
+				region++, used = 0;
+		}
+	}
+}
+
+static gpa_t write_srat(struct area *area, const struct guest_memory *mem,
+			const struct acpi_config *config)
+{
+	const struct acpi_srat srat = {
+		.header = make_header("SRAT", 3, sizeof(srat)), .reserved1 = 1,
+	};
+	gpa_t gpa;
+
+	align(area, 16);
+	gpa = append(area, &srat, sizeof(srat));
+	for (unsigned i = 0; i < config->n_vcpus; i++)
+		write_srat_cpu(area, config->apic_id[i], config->numa->node_of[i]);
+	write_srat_memory(area, mem, config->numa);
+	finish(area, gpa);
+	return gpa;
+}
+
+static gpa_t write_slit(struct area *area, unsigned n_nodes)
+{
+	const struct acpi_slit slit = {
+		.header = make_header("SLIT", 1, sizeof(slit)), .n_nodes = n_nodes,
+	};
+	gpa_t gpa;
+
+	align(area, 16);
+	gpa = append(area, &slit, sizeof(slit));
+	for (unsigned i = 0; i < n_nodes * n_nodes; i++) {
+		uint8_t distance = i / n_nodes == i % n_nodes ? SLIT_HERE : SLIT_ELSEWHERE;
+		append(area, &distance, 1);
+	}
+	finish(area, gpa);
+	return gpa;
+}
+
 static gpa_t write_xsdt(struct area *area, const gpa_t *table, unsigned n)
 {
 	struct acpi_header header = make_header("XSDT", 1, sizeof(header));
@@ -354,7 +433,7 @@ int acpi_build(const struct guest_memory *mem, const struct acpi_config *config)
 		.host = guest_memory_at(mem, LAYOUT_ACPI, LAYOUT_ACPI_END - LAYOUT_ACPI),
 	};
 	uint8_t *rsdp = guest_memory_at(mem, LAYOUT_RSDP, sizeof(struct acpi_rsdp));
-	gpa_t table[4];
+	gpa_t table[6];
 	unsigned n = 0;
 
 	if (!area.host || !rsdp)
@@ -366,6 +445,10 @@ int acpi_build(const struct guest_memory *mem, const struct acpi_config *config)
 	table[n++] = write_mcfg(&area);
 	if (config->viot)
 		table[n++] = write_viot(&area, config->viot);
+	if (config->numa) {
+		table[n++] = write_srat(&area, mem, config);
+		table[n++] = write_slit(&area, config->numa->n_nodes);
+	}
 	gpa_t xsdt = write_xsdt(&area, table, n);
 	if (area.failed)
 		return error_set(ENOSPC, "the ACPI tables for %u CPUs and %u virtio-mmio devices "

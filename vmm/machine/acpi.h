@@ -1,14 +1,15 @@
 /*
- * ACPI tables for the machine: RSDP, XSDT, FADT, MADT, MCFG, VIOT where there is an IOMMU, and a
- * DSDT written by the AML writer (aml.h): PCI root with its windows and interrupt routing,
- * virtio-mmio devices (LNRO0005), UART, CMOS, pvpanic, power button, S5, reset register.  ACPI
- * Specification 6.5, chapters 5 and 20.
+ * ACPI tables for the machine: RSDP, XSDT, FADT, MADT, MCFG, VIOT where there is an IOMMU, SRAT and
+ * SLIT where there are nodes, and a DSDT written by the AML writer (aml.h): PCI root with its
+ * windows and interrupt routing, virtio-mmio devices (LNRO0005), UART, CMOS, pvpanic, power button,
+ * S5, reset register.  ACPI Specification 6.5, chapters 5 and 20.
  */
 #ifndef MACHINE_ACPI_H
 #define MACHINE_ACPI_H
 
 #include "vmm/base/util.h"
 #include "vmm/machine/guest_memory.h"
+#include "vmm/machine/numa.h"
 
 /* A function of the PCI root, or a virtio-mmio device. */
 struct acpi_place {
@@ -32,6 +33,7 @@ struct acpi_config {
 	const uint8_t *apic_id;		/* n_vcpus entries; borrowed */
 	unsigned n_virtio_mmio;		/* devices at LAYOUT_VIRTIO_MMIO + i * stride */
 	bool has_uart, has_cmos, has_pvpanic;
+	const struct numa *numa;	/* NULL: no nodes; borrowed */
 	const struct acpi_viot *viot;	/* NULL: there is no IOMMU; borrowed */
 };
 

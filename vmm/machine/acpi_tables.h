@@ -179,6 +179,42 @@ struct acpi_viot_iommu_mmio {
 	uint64_t base;
 } PACKED;
 
+/* 5.2.16 "System Resource Affinity Table (SRAT)" and its structures */
+struct acpi_srat {
+	struct acpi_header header;
+	uint32_t reserved1;		/* 1, for older readers */
+	uint64_t reserved2;
+} PACKED;
+
+struct acpi_srat_lapic {
+	uint8_t type, length;		/* 0, 16 */
+	uint8_t node, apic_id;
+	uint32_t flags;
+	uint8_t sapic_eid, node_high[3];
+	uint32_t clock_domain;
+} PACKED;
+
+struct acpi_srat_x2apic {
+	uint8_t type, length;		/* 2, 24 */
+	uint16_t reserved1;
+	uint32_t node, apic_id, flags, clock_domain, reserved2;
+} PACKED;
+
+struct acpi_srat_memory {
+	uint8_t type, length;		/* 1, 40 */
+	uint32_t node;
+	uint16_t reserved1;
+	uint64_t base, size;
+	uint32_t reserved2, flags;
+	uint64_t reserved3;
+} PACKED;
+
+/* 5.2.17 "System Locality Information Table (SLIT)"; a byte for each pair of nodes follows */
+struct acpi_slit {
+	struct acpi_header header;
+	uint64_t n_nodes;
+} PACKED;
+
 /* PCI Firmware Specification 3.3, 4.1.2 "MCFG Table Description" */
 struct acpi_mcfg {
 	struct acpi_header header;

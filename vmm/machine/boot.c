@@ -19,6 +19,7 @@
 #include "vmm/machine/fdt.h"
 #include "vmm/machine/kernel_image.h"
 #include "vmm/machine/layout.h"
+#include "vmm/machine/smbios.h"
 #include "vmm/machine/x86/handover.h"
 
 struct boot {
@@ -325,6 +326,8 @@ int boot_load(struct boot *boot, struct machine *m, struct boot_entry *entry)
 		r = load_initrd(boot, mem, &loaded);
 	if (r == 0)
 		r = boot->device_tree ? write_device_tree(boot, m) : acpi_build(mem, &m->acpi);
+	if (r == 0)
+		r = smbios_build(mem, &m->smbios);
 	if (r == 0)
 		hand_over(boot, mem, &loaded, entry);
 	return r;

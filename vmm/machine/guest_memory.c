@@ -3,18 +3,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/memfd.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
+#include "vmm/base/text.h"
 
 enum { PAGE = 4096, HUGE_PAGE = 2 << 20 };
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
 
 static int complain(const struct memory_extent *extent, const char *why)
 {
@@ -22,7 +21,7 @@ static int complain(const struct memory_extent *extent, const char *why)
 			 (unsigned long long)extent->base, (unsigned long long)extent->size, why);
 }
 
-static int check_extents(const struct memory_extent *extent, unsigned n)
+static int check_extents(const struct memory_extent *extent, unsigned n, uint64_t page)
 {
 	uint64_t end = 0, total = 0;
 
@@ -33,7 +32,7 @@ static int check_extents(const struct memory_extent *extent, unsigned n)
 		gpa_t base = extent[i].base;
 		uint64_t size = extent[i].size;
 
-		if (size == 0 || base % PAGE || size % PAGE)
+		if (size == 0 || base % page || size % page)
 			return complain(&extent[i], "not whole pages");
 		/*
 		 * Half of the space is far beyond any host, and keeps all sums below from
@@ -52,9 +51,13 @@ static int check_extents(const struct memory_extent *extent, unsigned n)
  * The seals keep a process that is handed the memfd (vhost-user) from shrinking it under us, which
  * would turn our next access into SIGBUS.
  */
-static int create_memfd(int *out, uint64_t size)
+static int create_memfd(int *out, uint64_t size, uint64_t huge_page)
 {
-	*out = memfd_create("guest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+
+	if (huge_page)
+		flags |= MFD_HUGETLB | (unsigned)__builtin_ctzll(huge_page) << MFD_HUGE_SHIFT;
+	*out = memfd_create("guest-ram", flags);
 	if (*out < 0)
 		return error_set(errno, "create a memfd");
 	if (ftruncate(*out, (off_t)size) < 0)
@@ -65,20 +68,44 @@ static int create_memfd(int *out, uint64_t size)
 	return 0;
 }
 
+/* Advice about mapped memory, which the kernel may not know. */
+static int advise(const struct memory_region *region, int advice, const char *setting)
+{
+	if (madvise(region->host, region->size, advice) == 0)
+		return 0;
+	return error_set(errno, "%s: the host's kernel cannot do that", setting);
+}
+
+static int advise_kind(const struct memory_region *region, const struct memory_kind *kind)
+{
+	int r = 0;
+
+	/* It is worth it where the host has huge pages for who asks (shmem_enabled is 'advise'). */
+	if (kind->transparent == MEMORY_AS_HOST && !kind->huge_page)
+		madvise(region->host, region->size, MADV_HUGEPAGE);
+	if (kind->transparent == MEMORY_YES)
+		r = advise(region, MADV_HUGEPAGE, "transparent huge pages for guest memory");
+	else if (kind->transparent == MEMORY_NO)
+		r = advise(region, MADV_NOHUGEPAGE, "no transparent huge pages");
+	if (r == 0 && kind->merge)
+		r = advise(region, MADV_MERGEABLE, "merge same pages of guest memory (KSM)");
+	return r;
+}
+
 /*
  * Address space for 'size' bytes and their guard pages, where the host address of the first byte
  * is as far into a huge page as 'base' is: else KVM maps each page of 4 KiB by itself (it gives up
  * huge pages for the whole slot), and so does the host.
  */
-static uint8_t *reserve(uint64_t size, gpa_t base)
+static uint8_t *reserve(uint64_t size, gpa_t base, uint64_t huge_page)
 {
-	size_t span = size + 2 * PAGE, whole = span + HUGE_PAGE;
+	size_t span = size + 2 * PAGE, whole = span + huge_page;
 	uint8_t *reserved = mmap(NULL, whole, PROT_NONE,
 				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (reserved == MAP_FAILED)
 		return NULL;
-	size_t skip = (base - (uintptr_t)reserved - PAGE) % HUGE_PAGE;
+	size_t skip = (base - (uintptr_t)reserved - PAGE) % huge_page;
 
 	if (skip > 0)
 		munmap(reserved, skip);
@@ -86,58 +113,107 @@ static uint8_t *reserve(uint64_t size, gpa_t base)
 	return reserved + skip;
 }
 
-static int map_region(struct memory_region *region, int fd)
+/* Pages of the pool are reserved when they are mapped: one missing later would be a SIGBUS. */
+static int map_region(struct memory_region *region, int fd, const struct memory_kind *kind)
 {
-	uint8_t *reserved = reserve(region->size, region->base);
+	int sharing = kind->merge ? MAP_PRIVATE : MAP_SHARED;
+	int unreserved = kind->huge_page ? 0 : MAP_NORESERVE;
+	uint8_t *reserved = reserve(region->size, region->base,
+				    kind->huge_page ? kind->huge_page : HUGE_PAGE);
 
 	if (!reserved)
 		return error_set(errno, "reserve %llu bytes of address space",
 				 (unsigned long long)region->size);
 	region->host = mmap(reserved + PAGE, region->size, PROT_READ | PROT_WRITE,
-			    MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, (off_t)region->fd_offset);
+			    sharing | unreserved | MAP_FIXED, fd, (off_t)region->fd_offset);
 	if (region->host == MAP_FAILED) {
 		int err = errno;
 		munmap(reserved, region->size + 2 * PAGE);
 		return error_set(err, "map %llu bytes of guest memory",
 				 (unsigned long long)region->size);
 	}
-	/*
-	 * The guest's memory is the guest's: a core dump of Vireo shall not hold it.  And it is
-	 * worth huge pages, where the host has them for who asks (shmem_enabled is 'advise').
-	 * Advice only.
-	 */
+	/* The guest's memory is the guest's: a core dump of Vireo shall not hold it.  Advice only. */
 	madvise(region->host, region->size, MADV_DONTDUMP);
-	madvise(region->host, region->size, MADV_HUGEPAGE);
 	return 0;
+}
+
+/* A number in the pool's folder, 0 where there is none. */
+static unsigned long long pool(uint64_t huge_page, const char *name)
+{
+	unsigned long long n = 0;
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-%llukB/%s",
+		 (unsigned long long)(huge_page >> 10), name);
+	f = fopen(path, "re");
+	if (f && fscanf(f, "%llu", &n) != 1)
+		n = 0;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static int complain_of_pool(uint64_t size, uint64_t huge_page)
+{
+	unsigned long long needed = size / huge_page, all = pool(huge_page, "nr_hugepages");
+	unsigned long long free = pool(huge_page, "free_hugepages");
+	unsigned long long reserved = pool(huge_page, "resv_hugepages");
+	char text[24];
+	int r;
+
+	free = free > reserved ? free - reserved : 0;
+	text_format_size(text, huge_page);
+	r = error_set(ENOMEM, "guest memory takes %llu huge pages of %s, and the host has %llu "
+		      "free (of %llu)", needed, text, free, all);
+	if (huge_page == MIB(2))
+		error_hint("sudo sysctl vm.nr_hugepages=%llu", all + needed - free);
+	else
+		error_hint("echo %llu | sudo tee /sys/kernel/mm/hugepages/hugepages-%llukB/"
+			   "nr_hugepages", all + needed - free,
+			   (unsigned long long)(huge_page >> 10));
+	return r;
 }
 
 int guest_memory_create(struct guest_memory *mem, const struct memory_extent *extent, unsigned n)
 {
-	uint64_t total = 0;
-	int r = check_extents(extent, n);
+	static const struct memory_kind ordinary;
+
+	return guest_memory_create_kind(mem, extent, n, &ordinary);
+}
+
+int guest_memory_create_kind(struct guest_memory *mem, const struct memory_extent *extent,
+			     unsigned n, const struct memory_kind *kind)
+{
+	uint64_t total = 0, offset = 0;
+	int r = check_extents(extent, n, kind->huge_page ? kind->huge_page : PAGE);
 
 	*mem = (struct guest_memory)GUEST_MEMORY_INIT;
 	if (r < 0)
 		return r;
-	mem->granule = (uint64_t)sysconf(_SC_PAGESIZE);
+	mem->granule = kind->huge_page ? kind->huge_page : (uint64_t)sysconf(_SC_PAGESIZE);
+	mem->is_private = kind->merge;
 	for (unsigned i = 0; i < n; i++)
 		total += extent[i].size;
-	r = create_memfd(&mem->fd, total);
-	total = 0;
+	r = create_memfd(&mem->fd, total, kind->huge_page);
 	for (unsigned i = 0; i < n && r == 0; i++) {
 		struct memory_region *region = &mem->region[i];
 
 		region->base = extent[i].base;
 		region->size = extent[i].size;
-		region->fd_offset = total;
-		total += region->size;
-		r = map_region(region, mem->fd);
-		if (r == 0)
+		region->fd_offset = offset;
+		offset += region->size;
+		r = map_region(region, mem->fd, kind);
+		if (r == 0) {
 			mem->n_regions++;
+			r = advise_kind(region, kind);
+		}
 	}
 	if (r < 0) {
 		guest_memory_destroy(mem);
-		if (r == -ENOMEM)
+		if (kind->huge_page && (r == -ENOMEM || r == -ENODEV || r == -ENOENT))
+			r = complain_of_pool(total, kind->huge_page);
+		else if (r == -ENOMEM)
 			error_hint("give the guest less memory (--memory), or raise 'ulimit -v'");
 	}
 	return r;
@@ -150,7 +226,8 @@ void guest_memory_destroy(struct guest_memory *mem)
 		return;
 	if (mem->fd != FD_NONE)
 		for (unsigned i = 0; i < mem->n_regions; i++)
-			munmap(mem->region[i].host - PAGE, mem->region[i].size + 2 * PAGE);
+			munmap(mem->region[i].host - PAGE,
+			       mem->region[i].size + 2 * PAGE);
 	fd_close(&mem->fd);
 	mem->n_regions = 0;
 }
@@ -190,6 +267,13 @@ uint64_t guest_memory_size(const struct guest_memory *mem)
 	return size;
 }
 
+/* Copies that only this process has; the memfd's own pages are below them. */
+static void forget_private(const struct guest_memory *mem, uint8_t *host, uint64_t len)
+{
+	if (mem->is_private)
+		madvise(host, len, MADV_DONTNEED);
+}
+
 int guest_memory_clear(struct guest_memory *mem)
 {
 	if (mem->fd == FD_NONE) {
@@ -197,6 +281,8 @@ int guest_memory_clear(struct guest_memory *mem)
 			memset(mem->region[i].host, 0, mem->region[i].size);
 		return 0;
 	}
+	for (unsigned i = 0; i < mem->n_regions; i++)
+		forget_private(mem, mem->region[i].host, mem->region[i].size);
 	if (fallocate(mem->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
 		      (off_t)guest_memory_size(mem)) < 0)
 		return error_set(errno, "give guest memory back to the host");
@@ -210,6 +296,7 @@ static int give_back(const struct guest_memory *mem, const struct memory_region 
 		memset(region->host + offset, 0, len);
 		return 0;
 	}
+	forget_private(mem, region->host + offset, len);
 	if (fallocate(mem->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 		      (off_t)(region->fd_offset + offset), (off_t)len) < 0)
 		return error_set(errno, "give %llu bytes of guest memory back to the host",
@@ -263,29 +350,4 @@ bool guest_memory_locate(const struct guest_memory *mem, const void *host, gpa_t
 		}
 	}
 	return false;
-}
-
-static int prefault_region(const struct memory_region *region)
-{
-	if (madvise(region->host, region->size, MADV_POPULATE_WRITE) == 0)
-		return 0;
-	/* EINVAL: a kernel before 5.14 does not know the advice. */
-	if (errno != EINVAL)
-		return error_set(errno, "populate %llu bytes of guest memory",
-				 (unsigned long long)region->size);
-	for (uint64_t at = 0; at < region->size; at += PAGE) {
-		volatile uint8_t *byte = region->host + at;
-		uint8_t as_it_was = *byte;
-		*byte = as_it_was;
-	}
-	return 0;
-}
-
-int guest_memory_prefault(struct guest_memory *mem)
-{
-	int r = 0;
-
-	for (unsigned i = 0; i < mem->n_regions && r == 0; i++)
-		r = prefault_region(&mem->region[i]);
-	return r;
 }

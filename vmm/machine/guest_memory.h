@@ -21,11 +21,24 @@ struct memory_region {
 	uint64_t fd_offset;
 };
 
+/* What kind of the host's memory it shall be. */
+enum memory_advice { MEMORY_AS_HOST, MEMORY_YES, MEMORY_NO };
+struct memory_kind {
+	uint64_t huge_page;		/* of the host's pool of such pages, 0: ordinary ones */
+	enum memory_advice transparent;	/* may ordinary ones be huge? */
+	bool merge;			/* same ones may be one (KSM): memory is private, then */
+};
+
 struct guest_memory {
 	struct memory_region region[GUEST_MEMORY_MAX_REGIONS];	/* sorted, disjoint */
 	unsigned n_regions;
 	int fd;			/* the memfd, FD_NONE for memory that a test lent */
 	uint64_t granule;	/* what can be given back at once: the host's page; 0: 4096 */
+	/*
+	 * Mapped for this process alone: the memfd does not have what is written.  Nobody else can
+	 * be given the memory, then.
+	 */
+	bool is_private;
 	atomic_uint holds;	/* guest_memory_hold() minus guest_memory_release() */
 };
 #define GUEST_MEMORY_INIT { .fd = FD_NONE }
@@ -45,6 +58,23 @@ struct memory_extent {
  */
 MUST_USE int guest_memory_create(struct guest_memory *mem, const struct memory_extent *extent,
 				 unsigned n);
+
+/*
+ * The same of another kind.  Extents are multiples of 'huge_page', or -EINVAL; huge pages are
+ * reserved, so that the guest never lacks one: -ENOMEM with how many are missing.
+ */
+MUST_USE int guest_memory_create_kind(struct guest_memory *mem, const struct memory_extent *extent,
+				      unsigned n, const struct memory_kind *kind);
+
+/*
+ * Take [offset, offset + len) of all RAM (counted without holes) from node 'node' of the host only.
+ * Before it is touched.  Returns 0 or -errno with an error chain.
+ */
+MUST_USE int guest_memory_bind(struct guest_memory *mem, uint64_t offset, uint64_t len,
+			       unsigned node);
+
+/* Say (log) what the host is set to ignore of that. */
+void guest_memory_warn(const struct memory_kind *kind);
 
 /* Unmap and close.  Zeroed (with FOO_INIT) and half-built objects are fine. */
 void guest_memory_destroy(struct guest_memory *mem);
@@ -94,8 +124,8 @@ void guest_memory_release(struct guest_memory *mem);
 bool guest_memory_locate(const struct guest_memory *mem, const void *host, gpa_t *gpa);
 
 /*
- * Have the host allocate every page now, so that the guest never waits for one.  Before the vCPUs
- * run.  Returns 0 or -errno with an error chain.
+ * Have the host allocate every page now, so that the guest never waits for one; several threads do
+ * it where there is much.  Before the vCPUs run.  Returns 0 or -errno with an error chain.
  */
 MUST_USE int guest_memory_prefault(struct guest_memory *mem);
 

@@ -15,9 +15,11 @@
 #define LAYOUT_CMDLINE 0x20000ull	/* 64 KiB */
 #define LAYOUT_EBDA 0x9fc00ull
 #define LAYOUT_RSDP 0xe0000ull		/* where the BIOS search finds it */
-#define LAYOUT_ACPI 0xe0040ull		/* the other tables, up to 0x100000 */
-#define LAYOUT_ACPI_END 0x100000ull
+#define LAYOUT_ACPI 0xe0040ull		/* the other tables */
+#define LAYOUT_ACPI_END 0xf0000ull
 #define LAYOUT_FDT LAYOUT_ACPI		/* instead: setup_data with a device tree */
+#define LAYOUT_SMBIOS 0xf0000ull		/* the only place where it is looked for */
+#define LAYOUT_SMBIOS_END 0x100000ull
 #define LAYOUT_HIGH_RAM 0x100000ull
 
 /* The hole below 4 GiB. */

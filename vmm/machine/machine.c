@@ -21,6 +21,7 @@
 #include "vmm/machine/ram_layout.h"
 #include "vmm/machine/vcpu.h"
 #include "vmm/machine/x86/chipset.h"
+#include "vmm/machine/x86/cpu_features.h"
 #include "vmm/machine/x86/cpu_reset.h"
 #include "vmm/machine/x86/cpu_state.h"
 #include "vmm/machine/x86/cpuid.h"
@@ -130,12 +131,32 @@ static void look_for_halt(void *arg)
 
 /* --- Building ------------------------------------------------------------------------------ */
 
+/* Each node's memory from where it shall come. */
+static int bind_nodes(struct guest_memory *mem, const struct numa *numa)
+{
+	uint64_t offset = 0;
+	int r = 0;
+
+	for (unsigned i = 0; numa && i < numa->n_nodes && r == 0; i++) {
+		if (numa->host_node[i] != NUMA_ANY)
+			r = guest_memory_bind(mem, offset, numa->memory[i],
+					      (unsigned)numa->host_node[i]);
+		offset += numa->memory[i];
+	}
+	return r;
+}
+
 static int create_memory(struct machine *m, const struct machine_config *config, unsigned phys_bits)
 {
 	struct memory_extent extent[RAM_LAYOUT_MAX_EXTENTS];
 	int n = ram_layout(extent, config->memory_size, phys_bits);
-	int r = n < 0 ? n : guest_memory_create(&m->memory, extent, (unsigned)n);
+	int r = n < 0 ? n : guest_memory_create_kind(&m->memory, extent, (unsigned)n,
+						      &config->memory_kind);
 
+	if (r == 0)
+		guest_memory_warn(&config->memory_kind);
+	if (r == 0)
+		r = bind_nodes(&m->memory, config->numa);
 	if (r == 0)
 		r = kvm_add_memory(m->vm_fd, &m->memory);
 	if (r == 0 && config->prefault)
@@ -144,7 +165,8 @@ static int create_memory(struct machine *m, const struct machine_config *config,
 	return r < 0 ? error_add(r, "create guest memory") : 0;
 }
 
-static int create_vcpus(struct machine *m, struct cpuid *cpuid, const struct topology *topology)
+static int create_vcpus(struct machine *m, const struct machine_config *config,
+			struct cpuid *cpuid, const struct topology *topology)
 {
 	int run_size = ioctl(m->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	bool tsc_deadline = kvm_capability(m->kvm_fd, KVM_CAP_TSC_DEADLINE_TIMER);
@@ -152,13 +174,19 @@ static int create_vcpus(struct machine *m, struct cpuid *cpuid, const struct top
 	if (run_size < 0)
 		return error_set(errno, "ask KVM for the size of its exit page");
 	cpuid_set_machine(cpuid, topology, tsc_deadline);
+	int r = cpu_features_apply(cpuid, config->cpu_features, config->n_cpu_features);
+	if (r < 0)
+		return r;
 	m->run->has_vmx = cpuid_has_vmx(cpuid);
 	for (unsigned i = 0; i < topology->n_vcpus; i++) {
-		int r = vcpu_create(&m->vcpu[i], m, &m->run->gate, i, cpuid, topology,
-				    (size_t)run_size);
+		r = vcpu_create(&m->vcpu[i], m, &m->run->gate, i, cpuid, topology,
+				(size_t)run_size);
 		if (r < 0)
 			return r;
 		m->n_vcpus = i + 1;
+		m->vcpu[i]->is_pinned = config->vcpu_cpus && config->vcpu_cpus[i];
+		if (m->vcpu[i]->is_pinned)
+			m->vcpu[i]->cpus = *config->vcpu_cpus[i];
 	}
 	return 0;
 }
@@ -189,6 +217,9 @@ static int build(struct machine *m, const struct machine_config *config, struct 
 		m->apic_id[i] = (uint8_t)topology_apic_id(&topology, i);
 	m->acpi.n_vcpus = config->n_vcpus;
 	m->acpi.apic_id = m->apic_id;
+	m->smbios.n_vcpus = topology.n_vcpus;
+	m->smbios.threads_per_core = topology.threads;
+	m->smbios.cores_per_socket = topology.cores;
 
 	r = kvm_open(config->kvm_path, &m->kvm_fd);
 	if (r == 0)
@@ -204,7 +235,7 @@ static int build(struct machine *m, const struct machine_config *config, struct 
 	m->doorbells = (struct doorbells) { .ops = &doorbell_kvm_ops,
 					    .arg = (void *)(intptr_t)m->vm_fd };
 	r = pci_root_init(&m->pci, &m->pio, &m->mmio, m->irq);
-	return r < 0 ? r : create_vcpus(m, cpuid, &topology);
+	return r < 0 ? r : create_vcpus(m, config, cpuid, &topology);
 }
 
 int machine_create(struct machine **out, const struct machine_config *config,

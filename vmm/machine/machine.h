@@ -9,6 +9,7 @@
 #define MACHINE_MACHINE_H
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "vmm/base/event_loop.h"
@@ -19,7 +20,9 @@
 #include "vmm/machine/doorbell.h"
 #include "vmm/machine/guest_memory.h"
 #include "vmm/machine/irq_chip.h"
+#include "vmm/machine/numa.h"
 #include "vmm/machine/pci.h"
+#include "vmm/machine/smbios.h"
 
 struct vcpu;
 struct machine_run;
@@ -46,6 +49,13 @@ struct machine_config {
 	unsigned n_vcpus;		/* 1 to LAYOUT_MAX_VCPUS */
 	unsigned threads_per_core, cores_per_socket;	/* 0: one socket, one thread per core */
 	bool prefault;			/* touch all memory at start */
+	struct memory_kind memory_kind;
+	const struct numa *numa;	/* NULL: no nodes; borrowed */
+	/* Lists as cpu_features_check takes them; borrowed. */
+	const char *const *cpu_features;
+	unsigned n_cpu_features;
+	/* Where thread i may run, NULL: anywhere; n_vcpus of them, or NULL; borrowed. */
+	const cpu_set_t *const *vcpu_cpus;
 };
 
 struct machine {
@@ -61,6 +71,7 @@ struct machine {
 	struct pci_root pci;
 	uint8_t apic_id[64];		/* of each vCPU; equals the id given to KVM */
 	struct acpi_config acpi;	/* what the tables describe; filled in by the program */
+	struct smbios_config smbios;	/* likewise */
 	struct event_loop *main_loop;	/* keeps */
 
 	atomic_bool has_exited;		/* a vCPU left the guest for the first time */

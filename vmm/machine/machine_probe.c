@@ -8,6 +8,7 @@
 #include "vmm/base/fd.h"
 #include "vmm/machine/kvm.h"
 #include "vmm/machine/ram_layout.h"
+#include "vmm/machine/x86/cpu_features.h"
 #include "vmm/machine/x86/cpuid.h"
 #include "vmm/machine/x86/topology.h"
 
@@ -47,7 +48,11 @@ static int probe(const struct machine_config *config, struct cpuid *cpuid, int *
 	if (r < 0)
 		return r;
 	*part = MACHINE_PART_CPUS;
-	return probe_cpus(config, *kvm_fd, *vm_fd, cpuid);
+	r = probe_cpus(config, *kvm_fd, *vm_fd, cpuid);
+	if (r < 0)
+		return r;
+	*part = MACHINE_PART_CPU_FEATURES;
+	return cpu_features_apply(cpuid, config->cpu_features, config->n_cpu_features);
 }
 
 int machine_probe(const struct machine_config *config, enum machine_part *part)

@@ -8,7 +8,9 @@
 #include "vmm/machine/machine.h"
 
 /* Which part of the configuration is to blame when it could not. */
-enum machine_part { MACHINE_PART_KVM, MACHINE_PART_CPUS, MACHINE_PART_MEMORY };
+enum machine_part {
+	MACHINE_PART_KVM, MACHINE_PART_CPUS, MACHINE_PART_MEMORY, MACHINE_PART_CPU_FEATURES,
+};
 
 /*
  * Try.  Features that guests count on and the host refuses are named in the log, as they are when

@@ -196,6 +196,8 @@ int vcpu_start(struct vcpu *vcpu)
 	thread_signals(&blocked);
 	pthread_attr_init(&attr);
 	pthread_attr_setsigmask_np(&attr, &blocked);
+	if (vcpu->is_pinned)
+		pthread_attr_setaffinity_np(&attr, sizeof(vcpu->cpus), &vcpu->cpus);
 	r = pthread_create(&vcpu->thread, &attr, vcpu_thread, vcpu);
 	pthread_attr_destroy(&attr);
 	if (r) {

@@ -26,6 +26,8 @@ struct vcpu {
 	size_t run_size;
 	pthread_t thread;		/* main thread: valid while 'has_thread' */
 	bool has_thread;
+	bool is_pinned;			/* to 'cpus' */
+	cpu_set_t cpus;
 	pthread_t self;			/* who kicks: valid while 'can_be_kicked' */
 	atomic_bool can_be_kicked;
 	/*

@@ -33,8 +33,6 @@ enum {
 #define AMD_FEATURES_ECX_CMP_LEGACY (1u << 1)
 #define AMD_FEATURES_ECX_TOPOEXT (1u << 22)
 
-enum cpuid_register { EAX, EBX, ECX, EDX };
-
 /* What guests are slow or strange without, though they run. */
 static const struct {
 	uint32_t leaf;
@@ -42,19 +40,19 @@ static const struct {
 	unsigned bit;
 	const char *name;
 } wanted[] = {
-	{ LEAF_FEATURES, ECX, 21, "x2APIC" },
-	{ LEAF_FEATURES, ECX, 24, "TSC deadline timer" },
-	{ 0x6, EAX, 2, "ARAT (APIC timer that always runs)" },
-	{ 0x80000007u, EDX, 8, "invariant TSC" },
-	{ 0x40000001u, EAX, 3, "KVM clock" },
+	{ LEAF_FEATURES, CPUID_ECX, 21, "x2APIC" },
+	{ LEAF_FEATURES, CPUID_ECX, 24, "TSC deadline timer" },
+	{ 0x6, CPUID_EAX, 2, "ARAT (APIC timer that always runs)" },
+	{ 0x80000007u, CPUID_EDX, 8, "invariant TSC" },
+	{ 0x40000001u, CPUID_EAX, 3, "KVM clock" },
 };
 
-static uint32_t *reg_of(struct kvm_cpuid_entry2 *e, enum cpuid_register reg)
+uint32_t *cpuid_register(struct kvm_cpuid_entry2 *e, enum cpuid_register reg)
 {
 	switch (reg) {
-	case EAX: return &e->eax;
-	case EBX: return &e->ebx;
-	case ECX: return &e->ecx;
+	case CPUID_EAX: return &e->eax;
+	case CPUID_EBX: return &e->ebx;
+	case CPUID_ECX: return &e->ecx;
 	default: return &e->edx;
 	}
 }
@@ -120,7 +118,7 @@ static void log_missing(struct cpuid *cpuid)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(wanted); i++) {
 		struct kvm_cpuid_entry2 *e = cpuid_find(cpuid, wanted[i].leaf, 0);
-		if (!e || !(*reg_of(e, wanted[i].reg) & 1u << wanted[i].bit))
+		if (!e || !(*cpuid_register(e, wanted[i].reg) & 1u << wanted[i].bit))
 			log_info("the host refuses CPUID 0x%x %s bit %u: %s", wanted[i].leaf,
 				 (const char *[]) { "EAX", "EBX", "ECX", "EDX" }[wanted[i].reg],
 				 wanted[i].bit, wanted[i].name);

@@ -32,6 +32,11 @@ void cpuid_add_names(struct cpuid *cpuid);
 /* The entry of 'leaf' and 'subleaf', or NULL.  'subleaf' does not matter to leaves without them. */
 struct kvm_cpuid_entry2 *cpuid_find(struct cpuid *cpuid, uint32_t leaf, uint32_t subleaf);
 
+enum cpuid_register { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
+
+/* A register of an entry. */
+uint32_t *cpuid_register(struct kvm_cpuid_entry2 *e, enum cpuid_register reg);
+
 /* How many bits of physical address the processor has. */
 unsigned cpuid_phys_bits(struct cpuid *cpuid);
 
