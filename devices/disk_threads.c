@@ -14,6 +14,7 @@
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
+#include "vmm/base/thread_list.h"
 
 enum { STACK_SIZE = 256 << 10, PATIENCE_S = 5 };
 
@@ -123,6 +124,7 @@ static void *thread_main(void *arg)
 	struct pool_thread *t = arg;
 	struct disk_pool *pool = t->pool;
 
+	thread_list_add("disk");
 	pthread_mutex_lock(&pool->lock);
 	while (!pool->quit) {
 		struct disk_io *io = list_take(&pool->todo);
@@ -133,6 +135,7 @@ static void *thread_main(void *arg)
 			pthread_cond_wait(&pool->work, &pool->lock);
 	}
 	pthread_mutex_unlock(&pool->lock);
+	thread_list_remove();
 	return NULL;
 }
 

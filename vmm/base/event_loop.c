@@ -16,6 +16,7 @@
 
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
+#include "vmm/base/thread_list.h"
 
 enum { BATCH = 32 };
 
@@ -268,7 +269,9 @@ static void *thread_main(void *arg)
 
 	/* From inside: naming another thread opens a file in /proc. */
 	pthread_setname_np(pthread_self(), loop->name);
+	thread_list_add(loop->name);
 	run_until_stopped(loop);
+	thread_list_remove();
 	return NULL;
 }
 

@@ -10,6 +10,7 @@
 
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
+#include "vmm/base/thread_list.h"
 #include "vmm/machine/x86/msr.h"
 
 enum {
@@ -141,6 +142,7 @@ static void *vcpu_thread(void *arg)
 
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
 	pthread_setname_np(pthread_self(), name);
+	thread_list_add(name);
 	vcpu->self = pthread_self();
 	atomic_store(&vcpu->can_be_kicked, true);
 	for (;;) {
@@ -148,11 +150,13 @@ static void *vcpu_thread(void *arg)
 		if (gate_reasons(vcpu->gate)) {
 			finish_exit(vcpu);
 			if (!gate_pass(vcpu->gate))
-				return NULL;
+				break;
 		} else if (enter_guest(vcpu)) {
 			vcpu_handle_exit(vcpu);
 		}
 	}
+	thread_list_remove();
+	return NULL;
 }
 
 /*
