@@ -212,6 +212,8 @@ int chardev_create(struct chardev **out, const struct chardev_config *config)
 	pthread_cond_init(&c->delivered, NULL);
 
 	int wake_error = fd_create_event(&c->wake.fd);
+	c->out.copy = config->copy;
+	c->out.copy_arg = config->copy_arg;
 	r = chardev_output_init(&c->out, config->out_fd, config->main_loop, c->wake.fd);
 	if (r < 0) {
 		error_add(r, "console output");

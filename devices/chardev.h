@@ -33,6 +33,12 @@ struct chardev_config {
 	 */
 	size_t (*filter)(void *arg, uint8_t *buf, size_t len);
 	void *filter_arg;
+	/*
+	 * Optional: gets a copy of all output that was taken, in order, also where nobody reads it.
+	 * Any thread, a lock of the chardev held: it must not wait.
+	 */
+	void (*copy)(void *arg, const uint8_t *buf, size_t len);
+	void *copy_arg;
 };
 
 /*

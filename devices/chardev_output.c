@@ -113,6 +113,8 @@ size_t chardev_output_write(struct chardev_output *out, const uint8_t *buf, size
 			fd_signal(out->wake_fd);
 		done += enqueue(out, buf + done, len - done);
 	}
+	if (out->copy)
+		out->copy(out->copy_arg, buf, done);
 	pthread_mutex_unlock(&out->lock);
 	return done;
 }

@@ -19,6 +19,9 @@ struct chardev_output {
 	int wake_fd;			/* borrowed: chardev_output_follow shall run */
 	struct event_source watch;	/* on the main loop while something waits */
 
+	void (*copy)(void *arg, const uint8_t *buf, size_t len);	/* as in chardev.h */
+	void *copy_arg;
+
 	pthread_mutex_t lock;		/* what follows */
 	bool dead;			/* nobody reads it any more: discard */
 	uint8_t ring[CHARDEV_OUTPUT_SIZE];

@@ -234,6 +234,29 @@ Test(chardev, the_filter_sees_input_first)
 	cr_expect_eq(n_q, 3u);
 }
 
+static char copied[32];
+static size_t n_copied;
+
+static void keep_copy(void *arg, const uint8_t *buf, size_t len)
+{
+	cr_assert_eq(arg, &n_copied);
+	memcpy(copied + n_copied, buf, len);
+	n_copied += len;
+}
+
+Test(chardev, output_is_copied_even_if_nobody_reads_it)
+{
+	const struct chardev_config config = {
+		.in_fd = FD_NONE, .out_fd = FD_NONE, .main_loop = loop,
+		.copy = keep_copy, .copy_arg = &n_copied,
+	};
+
+	cr_assert_eq(chardev_create(&chardev, &config), 0);
+	cr_assert_eq(chardev_write(chardev, "abc", 3), 3);
+	cr_assert_eq(chardev_write(chardev, "de", 2), 2);
+	cr_assert_str_eq(copied, "abcde");
+}
+
 Test(chardev, on_a_terminal_the_filter_works_while_the_guest_takes_nothing)
 {
 	struct eater eater = modest;
