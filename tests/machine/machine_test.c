@@ -210,6 +210,73 @@ Test(machine, paused_guest_stands_still_and_goes_on, .timeout = 40)
 	tiny_machine_fini(&t);
 }
 
+Test(machine, held_guest_stands_still_through_a_pause, .timeout = 40)
+{
+	struct tiny_machine t;
+
+	tiny_machine_init(&t, 2);
+	tiny_machine_load(&t, BOOT_MODE_LONG64, (const uint8_t[]) {
+		0xff, 0x04, 0x25, 0x00, 0x70, 0x00, 0x00,	/* inc dword [TINY_DATA] */
+		0xeb, 0xf7,
+	}, 9);
+	cr_assert_eq(machine_start(t.machine), 0);
+	cr_assert_not(machine_is_held(t.machine));
+	wait_until_counts(&t);
+	while (!machine_hold(t.machine, 1000))
+		;
+	cr_assert(machine_is_held(t.machine));
+	machine_pause(t.machine);
+	machine_resume(t.machine);
+	uint32_t before = tiny_machine_word(&t, TINY_DATA);
+	usleep(20000);
+	cr_assert_eq(tiny_machine_word(&t, TINY_DATA), before);
+	machine_release(t.machine);
+	cr_assert_not(machine_is_held(t.machine));
+	wait_until_counts(&t);
+	machine_release(t.machine);
+	tiny_machine_fini(&t);
+}
+
+static void *keep_locked(void *arg)
+{
+	struct machine *m = arg;
+
+	machine_lock(m);
+	usleep(300000);
+	machine_unlock(m);
+	return NULL;
+}
+
+Test(machine, who_shall_not_wait_for_the_lock_does_not, .timeout = 40)
+{
+	struct tiny_machine t;
+	pthread_t thread;
+
+	tiny_machine_init(&t, 1);
+	cr_assert_eq(pthread_create(&thread, NULL, keep_locked, t.machine), 0);
+	while (machine_lock_within(t.machine, 0))
+		machine_unlock(t.machine);
+	cr_assert_not(machine_lock_within(t.machine, 1));
+	cr_assert(machine_lock_within(t.machine, 20000));
+	machine_unlock(t.machine);
+	pthread_join(thread, NULL);
+	tiny_machine_fini(&t);
+}
+
+Test(machine, nmi_reaches_a_halted_processor, .timeout = 40)
+{
+	struct tiny_machine t;
+
+	tiny_machine_init(&t, 1);
+	tiny_machine_load(&t, BOOT_MODE_PROTECTED32, idle, sizeof(idle));
+	cr_assert_eq(machine_start(t.machine), 0);
+	cr_assert_eq(tiny_machine_wait(&t, 50), MACHINE_RUNNING);
+	cr_assert_eq(machine_send_nmi(t.machine, 1000), 0);
+	/* Its interrupt table is empty. */
+	cr_assert_eq(tiny_machine_wait(&t, 20000), MACHINE_TRIPLE_FAULT);
+	tiny_machine_fini(&t);
+}
+
 Test(machine, reset_restores_the_power_on_state, .timeout = 40)
 {
 	static const uint8_t dirty_and_exit[] = {

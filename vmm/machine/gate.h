@@ -17,6 +17,7 @@ enum gate_reason {
 	GATE_OUTCOME = 1 << 1,	/* machine_report: the guest's run is over */
 	GATE_LOOK = 1 << 2,	/* 'look' shall run once while nobody is in the guest */
 	GATE_QUIT = 1 << 3,	/* gate_dismiss */
+	GATE_HELD = 1 << 4,	/* machine_hold */
 };
 
 struct gate {

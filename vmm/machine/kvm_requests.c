@@ -6,6 +6,8 @@ const unsigned long kvm_requests_running[] = {
 	KVM_RUN,
 	/* Interrupts and doorbells follow what the guest programs. */
 	KVM_IRQ_LINE, KVM_IRQFD, KVM_IOEVENTFD, KVM_SET_GSI_ROUTING,
+	/* Somebody pressed a button: NMI, or let the guest go on after a pause. */
+	KVM_NMI, KVM_KVMCLOCK_CTRL,
 	/* Has a vCPU halted for good?  Where is it? */
 	KVM_GET_MP_STATE, KVM_GET_REGS, KVM_GET_SREGS, KVM_GET_VCPU_EVENTS,
 	/* A system reset puts the vCPUs back to power-on state ... */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
@@ -42,6 +43,17 @@ void machine_lock(struct machine *m)
 void machine_unlock(struct machine *m)
 {
 	pthread_mutex_unlock(&m->lock);
+}
+
+bool machine_lock_within(struct machine *m, unsigned ms)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += (long)(ms % 1000) * 1000000;
+	until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	return pthread_mutex_clocklock(&m->lock, CLOCK_MONOTONIC, &until) == 0;
 }
 
 static void kick_all(struct machine *m)
@@ -293,6 +305,48 @@ void machine_pause(struct machine *m)
 void machine_resume(struct machine *m)
 {
 	gate_open(&m->run->gate, GATE_PAUSED);
+}
+
+bool machine_hold(struct machine *m, unsigned ms)
+{
+	gate_close(&m->run->gate, GATE_HELD);
+	for (unsigned waited = 0; waited < ms; waited += PAUSE_RETRY_MS) {
+		kick_all(m);
+		if (gate_wait_assembled(&m->run->gate, PAUSE_RETRY_MS))
+			return true;
+	}
+	return false;
+}
+
+bool machine_is_held(struct machine *m)
+{
+	return gate_reasons(&m->run->gate) & GATE_HELD && gate_wait_assembled(&m->run->gate, 0);
+}
+
+void machine_release(struct machine *m)
+{
+	if (!(gate_reasons(&m->run->gate) & GATE_HELD))
+		return;
+	/* A guest without this clock has no such watchdog: EINVAL. */
+	if (gate_wait_assembled(&m->run->gate, 0))
+		for (unsigned i = 0; i < m->n_vcpus; i++)
+			ioctl(m->vcpu[i]->fd, KVM_KVMCLOCK_CTRL, 0);
+	gate_open(&m->run->gate, GATE_HELD);
+}
+
+int machine_send_nmi(struct machine *m, unsigned ms)
+{
+	bool was_held = gate_reasons(&m->run->gate) & GATE_HELD;
+	int r = 0;
+
+	/* KVM_NMI waits for a vCPU that is in the guest: have it out. */
+	if (!machine_hold(m, ms))
+		r = error_set(EAGAIN, "send an NMI: the CPUs do not come out of the guest");
+	else if (ioctl(m->vcpu[0]->fd, KVM_NMI, 0) < 0)
+		r = error_set(errno, "send the boot processor an NMI (KVM_NMI)");
+	if (!was_held)
+		gate_open(&m->run->gate, GATE_HELD);
+	return r;
 }
 
 int machine_reset(struct machine *m)

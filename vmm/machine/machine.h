@@ -88,6 +88,8 @@ void machine_destroy(struct machine *m);
 
 void machine_lock(struct machine *m);
 void machine_unlock(struct machine *m);
+/* For who must not wait for a guest's CPU: false if the lock was not to be had in 'ms'. */
+MUST_USE bool machine_lock_within(struct machine *m, unsigned ms);
 
 /* Where the boot processor starts; filled by the loaders (boot.h). */
 enum boot_mode { BOOT_MODE_LONG64, BOOT_MODE_PROTECTED32 };
@@ -111,6 +113,23 @@ MUST_USE int machine_start(struct machine *m);
  */
 void machine_pause(struct machine *m);
 void machine_resume(struct machine *m);
+
+/*
+ * The same for somebody outside, who may be away for days; a pause for the machine's own sake
+ * comes and goes in between.  machine_hold waits 'ms' at most and says whether every vCPU is out;
+ * if not, those follow as soon as they can: machine_is_held asks again.  machine_release tells
+ * the guest's clock that it stood (KVM_KVMCLOCK_CTRL), so that no watchdog barks.  Main thread,
+ * lock not held.  Idempotent.
+ */
+bool machine_hold(struct machine *m, unsigned ms);
+bool machine_is_held(struct machine *m);
+void machine_release(struct machine *m);
+
+/*
+ * A non-maskable interrupt for the boot processor, as from a button.  Returns 0 or, with an error
+ * chain, -EAGAIN (the vCPUs were not out in 'ms') or -errno.  Main thread, lock not held.
+ */
+MUST_USE int machine_send_nmi(struct machine *m, unsigned ms);
 
 /*
  * Put CPUs, irqchip, PIT and clock back to power-on state and forget the outcome; paused, devices
