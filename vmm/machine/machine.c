@@ -334,6 +334,26 @@ void machine_release(struct machine *m)
 	gate_open(&m->run->gate, GATE_HELD);
 }
 
+unsigned machine_catch(struct machine *m, unsigned ms)
+{
+	unsigned inside = 0;
+
+	gate_close(&m->run->gate, GATE_REPORT);
+	for (unsigned waited = 0; waited < ms; waited += PAUSE_RETRY_MS) {
+		kick_all(m);
+		if (gate_wait_assembled(&m->run->gate, PAUSE_RETRY_MS))
+			return 0;
+	}
+	for (unsigned i = 0; i < m->n_vcpus; i++)
+		inside += m->vcpu[i]->has_thread && !atomic_load(&m->vcpu[i]->at_gate);
+	return inside;
+}
+
+void machine_let_go(struct machine *m)
+{
+	gate_open(&m->run->gate, GATE_REPORT);
+}
+
 int machine_send_nmi(struct machine *m, unsigned ms)
 {
 	bool was_held = gate_reasons(&m->run->gate) & GATE_HELD;

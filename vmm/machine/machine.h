@@ -126,6 +126,14 @@ bool machine_is_held(struct machine *m);
 void machine_release(struct machine *m);
 
 /*
+ * The same for somebody who only looks, for moments: machine_catch waits 'ms' at most for the vCPUs
+ * and returns how many are still in the guest; the registers of the others can be read
+ * (machine_cpu_state) until machine_let_go.  Main thread, lock not held.
+ */
+unsigned machine_catch(struct machine *m, unsigned ms);
+void machine_let_go(struct machine *m);
+
+/*
  * A non-maskable interrupt for the boot processor, as from a button.  Returns 0 or, with an error
  * chain, -EAGAIN (the vCPUs were not out in 'ms') or -errno.  Main thread, lock not held.
  */
