@@ -96,6 +96,11 @@ struct datapath_ops {
 	void (*suspend)(struct datapath *dp);
 	bool (*is_quiet)(struct datapath *dp);
 	void (*resume)(struct datapath *dp);
+	/*
+	 * Optional: where the ring of 'queue' is.  Returns false if it does not run.  Machine lock
+	 * held.
+	 */
+	bool (*look)(struct datapath *dp, unsigned queue, struct virtqueue_look *out);
 	/* Optional: fill in 'out', which is zeroed. */
 	void (*account)(struct datapath *dp, struct datapath_account *out);
 	void (*destroy)(struct datapath *dp);
