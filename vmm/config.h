@@ -127,12 +127,15 @@ struct vm_config {
 	enum guest_policy on_poweroff, on_reboot, on_halt, on_panic, on_crash;
 	enum seccomp_mode seccomp;
 	bool strict_driver;
+	bool timing;
+	char *trace;		/* NULL: no trace */
 	enum mistake_policy on_driver_mistake;
 	/* boot */
 	char *kernel, *initrd;
 	char *cmdline;		/* NULL: the default one */
 	char *append;
 	bool unpack;
+	char *symbols;		/* a System.map or vmlinux; NULL: none */
 	struct text_list credentials;	/* "NAME=VALUE", each name once */
 	/* consoles, rng */
 	struct target console, serial;

@@ -182,7 +182,10 @@ void help_man_page(FILE *out)
 	      "before that of the VM.\n"
 	      ".PP\nOf a VM that runs, SIGUSR1 prints the same to standard error.\n", out);
 	fputs(".SH SIGNALS\n"
-	      ".TP\n.B SIGUSR1\nTell what became of the feature bits so far (see EXPLAIN).\n"
+	      ".TP\n.B SIGUSR1\nPrint a state report to standard error: registers and stack of each\n"
+	      "virtual CPU (with names, given \\-\\-symbols), interrupts, queues, the last words on\n"
+	      "the consoles, what happened; and what became of the feature bits (see EXPLAIN).\n"
+	      "The guest goes on.  The same is printed at the time limit, unless \\-q is given.\n"
 	      ".TP\n.B SIGUSR2\n"
 	      "For debugging: devices whose buffers can be moved by the host's kernel and by\n"
 	      "Vireo (a network on a tap with vhost) change from the one to the other, or\n"

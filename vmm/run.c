@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "vmm/base/error.h"
+#include "vmm/base/event_log.h"
 #include "vmm/base/event_loop.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
@@ -23,6 +24,7 @@
 #include "vmm/explain.h"
 #include "vmm/help.h"
 #include "vmm/outcome.h"
+#include "vmm/report/reporter.h"
 #include "vmm/sandbox.h"
 #include "vmm/signals.h"
 #include "vmm/terminal.h"
@@ -39,6 +41,8 @@ struct run {
 	struct event_source timer;
 	struct escape_key escape;
 	struct vm *vm;
+	struct reporter reporter;
+	struct state_report *report;	/* as it was when the time was up */
 	struct device_account *account;	/* as it was at the end, if somebody wants it */
 	unsigned n_accounts;
 
@@ -73,8 +77,13 @@ static void guest_ended(void *arg)
 
 static void time_is_up(struct event_source *source, uint32_t events)
 {
+	struct run *run = container_of(source, struct run, timer);
+
 	(void)events;
-	end(container_of(source, struct run, timer), ENDING_TIMEOUT);
+	/* Before anybody waits for the guest. */
+	if (run->ending == ENDING_NONE && !run->switches.quiet)
+		run->report = reporter_take(&run->reporter, run->vm, "time limit");
+	end(run, ENDING_TIMEOUT);
 }
 
 static void stopped_by_signal(struct run *run, int sig)
@@ -112,13 +121,15 @@ static void write_account(const struct run *run, const struct device_account *de
 	free(text);
 }
 
-/* Somebody asks while the guest runs. */
-static void explain_now(struct run *run)
+/* Somebody asks while the guest runs: what is everything at, and what became of the features? */
+static void report_now(struct run *run)
 {
+	struct state_report *report = reporter_take(&run->reporter, run->vm, "SIGUSR1");
 	struct device_account *device;
 	unsigned n;
 
 	terminal_restore();
+	reporter_write(&run->reporter, report);
 	if (vm_accounts(run->vm, &device, &n) == 0) {
 		write_account(run, device, n);
 		free(device);
@@ -142,7 +153,7 @@ static void signal_received(void *arg, int sig)
 		take_terminal_again(run);
 		break;
 	case SIGUSR1:
-		explain_now(run);
+		report_now(run);
 		break;
 	case SIGUSR2:
 		vm_switch_datapaths(run->vm);
@@ -214,6 +225,11 @@ static int prepare(struct run *run)
 		r = arm_timer(run);
 	if (r < 0)
 		return r;
+	r = reporter_open(&run->reporter, &run->config);
+	if (r < 0) {
+		run->blame = BLAME_FILE;
+		return r;
+	}
 	host.main_loop = run->loop;
 	if (terminal_is_there()) {
 		run->escape = (struct escape_key){ .command = escape_command, .arg = run };
@@ -232,9 +248,11 @@ static int start(struct run *run)
 	r = interactive ? terminal_make_raw() : 0;
 	if (r < 0)
 		return r;
+	event_note(EVENT_PHASE, NULL, 0, "sandbox");
 	r = sandbox_enter(run->config.seccomp, vm_sandbox_needs(run->vm));
 	if (r < 0)
 		run->blame = BLAME_HOST;
+	event_note(EVENT_PHASE, NULL, 0, "guest");
 	if (r == 0)
 		r = vm_start(run->vm);
 	return r;
@@ -249,6 +267,7 @@ static int say_time_is_up(struct run *run)
 	vm_describe_cpus(run->vm, cpus, sizeof(cpus));
 	fprintf(stderr, "vireo: time limit of %g s passed; the guest was stopped here:\n%s\n",
 		(double)run->config.timeout_ms / 1000, cpus);
+	reporter_write(&run->reporter, run->report);
 	return STATUS_TIMEOUT;
 }
 
@@ -335,7 +354,9 @@ static int run_guest(struct run *run)
 	}
 	terminal_restore();
 	status = conclude(run);
+	reporter_end(&run->reporter);
 	vm_destroy(run->vm);
+	reporter_close(&run->reporter);
 	event_loop_remove(&run->timer);
 	fd_close(&run->timer.fd);
 	signals_fini(&run->signals);
@@ -378,9 +399,11 @@ static int run_main(int argc, char **argv)
 		.switches = { .command = COMMAND_LINE_RUN },
 		.signals = SIGNALS_INIT,
 		.timer = { .fd = FD_NONE, .fn = time_is_up },
+		.reporter = REPORTER_INIT,
 	};
 	int status;
 
+	event_note(EVENT_PHASE, NULL, 0, "configuration");
 	if (config_init(&run.config) < 0) {
 		error_print(stderr);
 		return STATUS_FAILED;

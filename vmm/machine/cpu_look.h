@@ -9,7 +9,7 @@
 #include "vmm/machine/machine.h"
 
 /* In the order of their numbers in instructions. */
-enum { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI, CPU_REGS = 16 };
+enum { CPU_RAX, CPU_RCX, CPU_RDX, CPU_RBX, CPU_RSP, CPU_RBP, CPU_RSI, CPU_RDI, CPU_REGS = 16 };
 enum cpu_segment { SEG_CS, SEG_SS, SEG_DS, SEG_ES, SEG_FS, SEG_GS, CPU_SEGMENTS };
 
 enum cpu_doing {

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "vmm/base/error.h"
+#include "vmm/base/event_log.h"
 #include "vmm/base/fd.h"
 #include "vmm/machine/gate.h"
 #include "vmm/machine/halt_watch.h"
@@ -195,8 +196,11 @@ static int build(struct machine *m, const struct machine_config *config, struct 
 		r = cpuid_load_host(cpuid, m->kvm_fd);
 	if (r == 0)
 		r = kvm_create_vm(m->kvm_fd, &m->vm_fd);
-	if (r == 0)
-		r = create_memory(m, config, cpuid_phys_bits(cpuid));
+	if (r < 0)
+		return r;
+	event_note(EVENT_PHASE, NULL, 0, "memory");
+	r = create_memory(m, config, cpuid_phys_bits(cpuid));
+	event_note(EVENT_PHASE, NULL, 0, "interrupts and CPUs");
 	if (r == 0)
 		r = create_interrupts(m);
 	if (r < 0)
@@ -381,6 +385,7 @@ int machine_reset(struct machine *m)
 		return error_add(r, "reset the machine");
 	m->status = 0;
 	m->detail[0] = '\0';
+	atomic_store(&m->seen_exit, false);
 	atomic_store(&m->outcome, MACHINE_RUNNING);
 	/* The pause keeps it closed. */
 	gate_open(&m->run->gate, GATE_OUTCOME | GATE_LOOK);

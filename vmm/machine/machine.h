@@ -63,6 +63,8 @@ struct machine {
 	struct acpi_config acpi;	/* what the tables describe; filled in by the program */
 	struct event_loop *main_loop;	/* keeps */
 
+	atomic_bool seen_exit;		/* the first one was noted (EVENT_FIRST_EXIT) */
+
 	/* Set by machine_report; read by the main thread after on_outcome ran. */
 	_Atomic(enum machine_outcome) outcome;
 	uint32_t status;		/* of MACHINE_EXIT */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "vmm/base/event_log.h"
 #include "vmm/base/le.h"
 #include "vmm/machine/vcpu.h"
 
@@ -128,11 +129,20 @@ static void handle_system_event(struct vcpu *vcpu)
 	}
 }
 
+/* For the boot timeline: the guest has done something. */
+static inline void note_first(struct machine *m)
+{
+	if (!atomic_load_explicit(&m->seen_exit, memory_order_relaxed) &&
+	    !atomic_exchange(&m->seen_exit, true))
+		event_note(EVENT_FIRST_EXIT, NULL, 0, "%s", "");
+}
+
 void vcpu_handle_exit(struct vcpu *vcpu)
 {
 	const struct kvm_run *run = vcpu->run;
 	char what[100];
 
+	note_first(vcpu->machine);
 	switch (run->exit_reason) {
 	case KVM_EXIT_IO:
 		handle_pio(vcpu);
