@@ -46,6 +46,10 @@ static const struct option_choice endings[] = {
 static const struct option_choice endings_and_failure[] = {
 	{ "exit", POLICY_EXIT }, { "fail", POLICY_FAIL }, { "restart", POLICY_RESTART }, { 0 }
 };
+static const struct option_choice endings_and_dump[] = {
+	{ "exit", POLICY_EXIT }, { "fail", POLICY_FAIL }, { "restart", POLICY_RESTART },
+	{ "dump", POLICY_DUMP }, { 0 }
+};
 static const struct option_choice mistake_policies[] = {
 	{ "fail", MISTAKE_FAIL }, { "report", MISTAKE_REPORT }, { 0 }
 };
@@ -156,10 +160,12 @@ const struct option option_table[] = {
 	  .flag = "on-reboot", .help = "when the guest resets itself; fail: status 122" },
 	{ "vm", "on_halt", OPTION_CHOICE, VM(on_halt), "exit", .choice = endings_and_failure,
 	  .flag = "on-halt", .help = "when all CPUs halt for good; fail: status 121" },
-	{ "vm", "on_panic", OPTION_CHOICE, VM(on_panic), "fail", .choice = endings_and_failure,
-	  .flag = "on-panic", .help = "when the guest's kernel panics; fail: status 120" },
-	{ "vm", "on_crash", OPTION_CHOICE, VM(on_crash), "fail", .choice = endings_and_failure,
-	  .flag = "on-crash", .help = "on a triple fault; fail: status 121" },
+	{ "vm", "on_panic", OPTION_CHOICE, VM(on_panic), "fail", .choice = endings_and_dump,
+	  .flag = "on-panic", .help = "when the guest's kernel panics; fail, dump: status 120" },
+	{ "vm", "on_crash", OPTION_CHOICE, VM(on_crash), "fail", .choice = endings_and_dump,
+	  .flag = "on-crash", .help = "on a triple fault; fail, dump: status 121" },
+	{ "vm", "dump", OPTION_PATH, VM(dump), .flag = "dump-to", .value = "FILE",
+	  .help = "where 'dump' writes memory and CPUs to: an ELF core for gdb and crash" },
 	{ "vm", "strict_driver", OPTION_BOOL, VM(strict_driver), "no", .flag = "strict-driver",
 	  .help = "look at all that drivers do, and report their mistakes" },
 	{ "vm", "on_driver_mistake", OPTION_CHOICE, VM(on_driver_mistake), "fail",

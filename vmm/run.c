@@ -249,7 +249,8 @@ static int start(struct run *run)
 	if (r < 0)
 		return r;
 	event_note(EVENT_PHASE, NULL, 0, "sandbox");
-	r = sandbox_enter(run->config.seccomp, vm_sandbox_needs(run->vm));
+	r = sandbox_enter(run->config.seccomp, vm_sandbox_needs(run->vm) |
+						  reporter_sandbox_needs(&run->reporter));
 	if (r < 0)
 		run->blame = BLAME_HOST;
 	event_note(EVENT_PHASE, NULL, 0, "guest");
@@ -349,6 +350,8 @@ static int run_guest(struct run *run)
 		run->ending = ENDING_ERROR;
 	if (run->vm) {
 		vm_halt(run->vm);
+		if (run->ending == ENDING_GUEST && run->outcome.dump)
+			reporter_dump(&run->reporter, run->vm);
 		take_account(run);
 		vm_stop(run->vm);
 	}

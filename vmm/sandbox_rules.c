@@ -104,6 +104,8 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(newfstatat), .need = SANDBOX_VSOCK_USER },	/* at the end: is the file ours? */
 	{ CALL(unlink), .need = SANDBOX_VSOCK_USER },	/* then it goes */
 
+	{ CALL(ftruncate), .need = SANDBOX_DUMP },	/* a core file gets its size */
+
 	/* Threads: vCPUs, disk workers. */
 	{ CALL(clone), WHEN(ARG(0, THREAD_FLAGS)) },	/* clone3 is answered ENOSYS */
 	{ CALL(set_robust_list) },	/* a thread's start */

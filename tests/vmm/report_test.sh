@@ -5,6 +5,7 @@
 run() { echo "$vireo run --console off --rng off $*"; }
 
 # "Hello", an order for a terminal, and a loop with interrupts off.
+# shellcheck disable=SC2046
 kernel hang $(printf '%s' '66 ba f8 03'
 	for c in 48 65 6c 6c 6f 1b 5b 32 4a 0a; do printf ' b0 %s ee' "$c"; done) \
 	fa 90 eb fe
@@ -52,7 +53,7 @@ expect "symbols that are missing" 127 "'nothing'" $(run --kernel hang --symbols 
 
 # Asked while it runs: the guest goes on, and can be asked again.
 if $has_kvm; then
-	# shellcheck disable=SC2046
+	# shellcheck disable=SC2046,SC2091
 	$(run --kernel hang --symbols map) </dev/null >out 2>&1 &
 	pid=$!
 	for _ in $(seq 100); do grep -q Hello out && break; sleep 0.05; done
@@ -75,9 +76,53 @@ else
 	skip "SIGUSR1 reports, and the guest goes on" "/dev/kvm does not work here"
 fi
 
-# The boot timeline.
+# "vireo: ready", and status 0.
+# shellcheck disable=SC2046
 kernel ready 66 ba f8 03 $(for c in 76 69 72 65 6f 3a 20 72 65 61 64 79 0a; do printf 'b0 %s ee ' "$c"; done) \
 	b8 00 00 00 00 66 ba f4 00 ef eb fe
+
+# A core file: panic by pvpanic, with something in memory that can be found again.
+kernel panic c7 05 00 00 20 00 ef be ad de b0 01 66 ba 05 05 ee f4 eb fd
+kernel triple 0f 0b
+# shellcheck disable=SC2046
+expect "dump: to where?" 125 "--on-panic: 'dump' needs a file" $(run --kernel panic --on-panic dump)
+# shellcheck disable=SC2046
+expect "dump: into a folder that is not there" 127 "open 'no/core'" \
+	$(run --kernel panic --on-panic dump --dump-to no/core)
+# shellcheck disable=SC2046
+expect "dump: to no regular file" 125 "no regular file" \
+	$(run --kernel panic --on-panic dump --dump-to /dev/null)
+echo old >core
+# shellcheck disable=SC2046
+expect_kvm "dump: a good end leaves an older file alone" 0 "reset itself|status 0|powered off" \
+	$(run --kernel ready --on-panic dump --dump-to core)
+if $has_kvm && [ "$(cat core)" != old ]; then status=- not_ok "dump: the file is as it was" -; else ok "dump: the file is as it was"; fi
+# shellcheck disable=SC2046
+expect_kvm "dump: on a panic" 120 "guest's memory and CPUs are in 'core'" \
+	$(run --kernel panic --cpus 2 --memory 64M --on-panic dump --dump-to core)
+if ! $has_kvm; then
+	skip "dump: an ELF core" "/dev/kvm does not work here"
+elif readelf -hnl core >out 2>&1 && grep -q 'CORE (Core file)' out && ! grep -qi warning out &&
+		[ "$(grep -c NT_PRSTATUS out)" -eq 2 ] && [ "$(stat -c %s core)" -gt 67108864 ] &&
+		[ "$(stat -c %b core)" -lt 2048 ]; then
+	ok "dump: an ELF core"
+else
+	status=- not_ok "dump: an ELF core" -
+fi
+if ! $has_kvm || ! command -v gdb >/dev/null; then
+	skip "dump: gdb reads it" "no gdb, or no KVM"
+elif gdb -nx -batch -ex 'info threads' -ex 'x/wx 0x200000' -ex "x/i \$pc" panic core >out 2>&1 &&
+		grep -q 'Thread 2\|LWP 2\|process 2' out && grep -q '^0x200000:.*0xdeadbeef' out &&
+		grep -qE '^=> 0x1000d[0-9a-c]:' out; then
+	ok "dump: gdb reads it"
+else
+	status=- not_ok "dump: gdb reads it" -
+fi
+# shellcheck disable=SC2046
+expect_kvm "dump: on a triple fault" 121 "guest's memory and CPUs are in 'core'" \
+	$(run --kernel triple --on-crash dump --dump-to core)
+
+# The boot timeline.
 # shellcheck disable=SC2046
 expect_kvm "--timing prints the phases" 0 '^ +[0-9.]+ +[0-9.]+  exec$' \
 	$(run --kernel ready --timing --trace trace.json)

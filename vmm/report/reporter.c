@@ -4,14 +4,20 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/base/error.h"
 #include "vmm/base/log.h"
+#include "vmm/base/text.h"
+#include "vmm/report/core.h"
 #include "vmm/report/timeline.h"
+#include "vmm/sandbox.h"
+#include "vmm/vm_impl.h"
 
 int reporter_open(struct reporter *r, const struct vm_config *config)
 {
+	struct stat st;
 	int ret = 0;
 
 	r->config = config;
@@ -26,7 +32,21 @@ int reporter_open(struct reporter *r, const struct vm_config *config)
 		if (r->trace_fd < 0)
 			return error_set(errno, "open '%s' for the trace", config->trace);
 	}
+	if (config->on_panic != POLICY_DUMP && config->on_crash != POLICY_DUMP)
+		return 0;
+	/* What is in it stays until there is something better. */
+	r->dump_fd = open(config->dump, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+	if (r->dump_fd < 0)
+		return error_set(errno, "open '%s' for the guest's memory", config->dump);
+	if (fstat(r->dump_fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return error_set(EINVAL, "'%s' is no regular file: the guest's memory needs one",
+				 config->dump);
 	return 0;
+}
+
+unsigned reporter_sandbox_needs(const struct reporter *r)
+{
+	return r->dump_fd != FD_NONE ? SANDBOX_DUMP : 0;
 }
 
 struct state_report *reporter_take(struct reporter *r, struct vm *vm, const char *why)
@@ -80,6 +100,31 @@ static void write_trace(struct reporter *r, const struct timeline *t)
 	free(text);
 }
 
+void reporter_dump(struct reporter *r, struct vm *vm)
+{
+	struct machine *m = vm->machine;
+	struct cpu_look *cpu = calloc(m->n_vcpus, sizeof(*cpu));
+	struct core_result result;
+	char size[24], written[24];
+	int ret = cpu ? 0 : error_set(ENOMEM, "look at the CPUs");
+
+	for (unsigned i = 0; ret == 0 && i < m->n_vcpus; i++)
+		machine_look_at_cpu(m, i, &cpu[i]);
+	if (ret == 0)
+		ret = core_write(r->dump_fd, &m->memory, cpu, m->n_vcpus, &result);
+	free(cpu);
+	if (ret < 0) {
+		log_line(LOG_ERROR, "the guest's memory is not kept in '%s': %s", r->config->dump,
+			 error_text());
+		error_clear();
+		return;
+	}
+	log_notice("the guest's memory and CPUs are in '%s': %s, of which %s take room",
+		   r->config->dump,
+		   text_format_size(size, (result.size + 4095) & ~UINT64_C(4095)),
+		   text_format_size(written, (result.written + 4095) & ~UINT64_C(4095)));
+}
+
 void reporter_end(struct reporter *r)
 {
 	struct timeline *t;
@@ -105,4 +150,5 @@ void reporter_close(struct reporter *r)
 	symbols_close(r->symbols);
 	r->symbols = NULL;
 	fd_close(&r->trace_fd);
+	fd_close(&r->dump_fd);
 }

@@ -15,10 +15,10 @@ struct vm;
 struct reporter {
 	const struct vm_config *config;	/* keeps; NULL: not opened */
 	struct symbols *symbols;	/* NULL: none are known */
-	int trace_fd;			/* or FD_NONE */
+	int trace_fd, dump_fd;		/* or FD_NONE */
 	int copy_fd;			/* where state reports go to as well, borrowed; or FD_NONE */
 };
-#define REPORTER_INIT { .trace_fd = FD_NONE, .copy_fd = FD_NONE }
+#define REPORTER_INIT { .trace_fd = FD_NONE, .dump_fd = FD_NONE, .copy_fd = FD_NONE }
 
 /*
  * Open what the configuration names.  Returns 0 or -errno with an error chain (reporter_close is
@@ -30,6 +30,12 @@ MUST_USE int reporter_open(struct reporter *r, const struct vm_config *config);
 struct state_report *reporter_take(struct reporter *r, struct vm *vm, const char *why);
 /* Write it to standard error, in one piece, and free it.  NULL is fine. */
 void reporter_write(struct reporter *r, struct state_report *report);
+
+/* What of the sandbox's optional calls (SANDBOX_...) it needs. */
+unsigned reporter_sandbox_needs(const struct reporter *r);
+
+/* The guest ended badly and shall be kept: write the core file, and say so.  Halted. */
+void reporter_dump(struct reporter *r, struct vm *vm);
 
 /* The run is over: the boot timeline and the trace, if they were asked for. */
 void reporter_end(struct reporter *r);
