@@ -7,6 +7,7 @@
 
 const struct command *const commands[] = {
 	&run_command,	 &check_command, &explain_command,
+	&timeline_command,
 	&doctor_command, &help_command,	 &version_command,
 };
 const unsigned commands_len = ARRAY_SIZE(commands);

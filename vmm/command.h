@@ -20,6 +20,7 @@ struct command {
 	void (*help)(FILE *out);
 };
 
+extern const struct command timeline_command;
 extern const struct command run_command, check_command, explain_command, doctor_command,
 	help_command, version_command;
 

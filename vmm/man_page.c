@@ -103,6 +103,8 @@ static void put_commands(FILE *out)
 		{ "vireo check [FILE.yaml]... [OPTION OF RUN]...",
 		  "Tell everything that would keep such a VM from running here, each with its "
 		  "place; nothing is run.  The status is the one that run would have, or 0" },
+		{ "vireo timeline TRACE.json",
+		  "Draw what 'run --trace TRACE.json' wrote, as SVG to standard output" },
 		{ "vireo doctor [-q] [--kvm PATH]",
 		  "Tell what of this host works, and how to mend the rest" },
 		{ "vireo help [COMMAND]", "Explain the program or a command" },

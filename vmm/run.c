@@ -350,6 +350,7 @@ static int run_guest(struct run *run)
 		run->ending = ENDING_ERROR;
 	if (run->vm) {
 		vm_halt(run->vm);
+		reporter_complete(&run->reporter, &run->report, run->vm);
 		if (run->ending == ENDING_GUEST && run->outcome.dump)
 			reporter_dump(&run->reporter, run->vm);
 		take_account(run);

@@ -154,6 +154,41 @@ then
 else
 	status=- not_ok "--trace writes Trace Event JSON" -
 fi
+if ! $has_kvm || ! grep -q traceEvents trace.json; then
+	skip "timeline draws it" "no trace"
+elif "$vireo" timeline trace.json >boot.svg 2>out && python3 - boot.svg >out 2>&1 <<'PYTHON'
+import sys, xml.etree.ElementTree as tree
+root = tree.parse(sys.argv[1]).getroot()
+ns = "{http://www.w3.org/2000/svg}"
+assert root.tag == ns + "svg"
+texts = [t for t in root.iter(ns + "text")]
+words = [t.text for t in texts]
+for name in ("exec", "configuration", "memory", "kernel", "guest", "first exit", "ready", "end"):
+    assert name in words, name
+# Texts of one line do not overlap, and all is inside of the picture.
+width = float(root.get("width"))
+lines = {}
+for t in texts:
+    size = 6.2 if t.get("class") == "s" else 7.5 if not t.get("class") else 10
+    w = size * len(t.text)
+    x = float(t.get("x")) - (w / 2 if t.get("text-anchor") == "middle" else 0)
+    assert x >= 0 and x + w <= width, (t.text, x, w)
+    lines.setdefault(t.get("y"), []).append((x, x + w, t.text))
+for line in lines.values():
+    line.sort()
+    for a, b in zip(line, line[1:]):
+        assert a[1] <= b[0], (a, b)
+PYTHON
+then
+	ok "timeline draws it"
+elif grep -q 'without libjansson' out; then
+	skip "timeline draws it" "built without libjansson"
+else
+	status=- not_ok "timeline draws it" -
+fi
+expect "timeline of nothing" 125 "timeline of which trace" "$vireo" timeline
+expect "timeline of no file" 127 "open 'none'" "$vireo" timeline none
+expect "timeline of what is no trace" 125 "read the trace 'hang'|without libjansson" "$vireo" timeline hang
 # shellcheck disable=SC2046
 expect "a trace that cannot be written" 127 "open 'no/trace' for the trace" \
 	$(run --kernel ready --trace no/trace)

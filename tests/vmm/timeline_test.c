@@ -1,10 +1,13 @@
 /* The boot timeline, and its trace. */
-#include "vmm/report/timeline.h"
+#include "vmm/report/timeline_svg.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "vmm/base/error.h"
 
 static struct timeline timeline;
 
@@ -81,5 +84,74 @@ Test(timeline, of_a_trace_is_json)
 			   "%s", text);
 	cr_expect_not_null(strstr(text, "\"name\":\"memory\",\"cat\":\"boot\",\"ph\":\"X\""));
 	cr_expect_not_null(strstr(text, "\"thread_name\""));
+	free(text);
+}
+
+/* --- The picture ------------------------------------------------------------------------------ */
+
+static int read_text(const char *text)
+{
+	return timeline_read_trace(&timeline, text, strlen(text));
+}
+
+#if HAVE_JANSSON
+
+Test(timeline, of_a_trace_is_read_back)
+{
+	static struct timeline before;
+	char *text;
+
+	note_a_boot();
+	before = timeline;
+	text = written(timeline_write_trace);
+	cr_assert_eq(read_text(text), 0, "%s", error_text());
+	cr_assert_eq(timeline.n, before.n);
+	for (unsigned i = 0; i < before.n; i++) {
+		cr_expect_str_eq(timeline.mark[i].name, before.mark[i].name);
+		cr_expect_eq(timeline.mark[i].is_phase, before.mark[i].is_phase);
+		cr_expect_leq(timeline.mark[i].ns, before.mark[i].ns + 1000);
+	}
+	free(text);
+}
+
+Test(timeline, traces_of_others_are_read_or_refused)
+{
+	char deep[4096];
+
+	cr_expect_eq(read_text(""), -EINVAL);
+	cr_expect_eq(read_text("{}"), -EINVAL);
+	cr_expect_eq(read_text("[1, null, {}, {\"ph\":1}]"), -EINVAL);
+	cr_expect_eq(read_text("{\"traceEvents\":7}"), -EINVAL);
+	memset(deep, '[', sizeof(deep));
+	cr_expect_eq(timeline_read_trace(&timeline, deep, sizeof(deep)), -EINVAL);
+	cr_expect_eq(read_text("[{\"ph\":\"i\",\"cat\":\"boot\",\"name\":\"x\",\"ts\":1e300},"
+			       "{\"ph\":\"i\",\"cat\":\"boot\",\"name\":\"x\",\"ts\":-1}]"),
+		     -EINVAL);
+	cr_assert_eq(read_text("[{\"ph\":\"i\",\"cat\":\"boot\",\"name\":\"b\",\"ts\":2},"
+			       "{\"ph\":\"X\",\"cat\":\"boot\",\"name\":\"a\",\"ts\":0}]"), 0);
+	cr_expect_eq(timeline.n, 2);
+	cr_expect_str_eq(timeline.mark[0].name, "a");
+	cr_expect_eq(timeline.mark[1].ns, 2000);
+}
+
+#else
+
+Test(timeline, without_a_reader_of_json_says_so)
+{
+	cr_expect_eq(read_text("[]"), -EOPNOTSUPP);
+}
+
+#endif
+
+Test(timeline, of_nothing_is_a_picture_all_the_same)
+{
+	char *text;
+
+	timeline.n = 1;
+	timeline.mark[0] = (struct timeline_mark){ .is_phase = true, .name = "<&>\"" };
+	text = written(timeline_write_svg);
+	cr_expect_not_null(strstr(text, "&lt;&amp;&gt;&quot;"), "%s", text);
+	cr_expect_null(strstr(text, "nan"));
+	cr_expect_null(strstr(text, "inf"));
 	free(text);
 }

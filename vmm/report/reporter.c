@@ -60,6 +60,19 @@ struct state_report *reporter_take(struct reporter *r, struct vm *vm, const char
 	return report;
 }
 
+void reporter_complete(struct reporter *r, struct state_report **report, struct vm *vm)
+{
+	struct state_report *again;
+
+	if (!*report || (*report)->n_inside == 0)
+		return;
+	again = reporter_take(r, vm, (*report)->why);
+	if (!again)
+		return;
+	state_free(*report);
+	*report = again;
+}
+
 /* What a stream in memory was given, to 'fd'.  The stream is closed. */
 static void deliver(FILE *stream, char *const *text, const size_t *len, int fd, const char *what)
 {

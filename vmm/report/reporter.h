@@ -28,6 +28,11 @@ MUST_USE int reporter_open(struct reporter *r, const struct vm_config *config);
 
 /* Take a state report; NULL, said why, if memory is short. */
 struct state_report *reporter_take(struct reporter *r, struct vm *vm, const char *why);
+/*
+ * The CPUs are halted now: if some did not come out of the guest when '*report' was taken (which may
+ * be NULL), take it again.
+ */
+void reporter_complete(struct reporter *r, struct state_report **report, struct vm *vm);
 /* Write it to standard error, in one piece, and free it.  NULL is fine. */
 void reporter_write(struct reporter *r, struct state_report *report);
 
