@@ -100,6 +100,20 @@ void reporter_write(struct reporter *r, struct state_report *report)
 	state_free(report);
 }
 
+struct json_t *reporter_json(struct reporter *r, struct vm *vm, const char *why)
+{
+	struct state_report *report;
+	struct json_t *value = NULL;
+
+	if (state_take(&report, vm, r->symbols, why) == 0) {
+		value = state_json(report);
+		if (!value)
+			error_set(HAVE_JANSSON ? ENOMEM : EOPNOTSUPP, "write a state report as JSON");
+	}
+	state_free(report);
+	return value;
+}
+
 static void write_trace(struct reporter *r, const struct timeline *t)
 {
 	char *text = NULL;

@@ -36,6 +36,9 @@ void reporter_complete(struct reporter *r, struct state_report **report, struct 
 /* Write it to standard error, in one piece, and free it.  NULL is fine. */
 void reporter_write(struct reporter *r, struct state_report *report);
 
+/* A state report for a program: an owned object of Jansson, or NULL with an error chain. */
+struct json_t *reporter_json(struct reporter *r, struct vm *vm, const char *why);
+
 /* What of the sandbox's optional calls (SANDBOX_...) it needs. */
 unsigned reporter_sandbox_needs(const struct reporter *r);
 

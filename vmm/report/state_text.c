@@ -121,7 +121,7 @@ static void write_status(FILE *out, uint8_t status)
 {
 	bool any = false;
 
-	for (unsigned bit = 0x80; bit; bit >>= 1) {
+	for (unsigned bit = 1; bit <= 0x80; bit <<= 1) {
 		const char *name = device_status_name((uint8_t)bit);
 		if (!(status & bit))
 			continue;
