@@ -28,8 +28,8 @@ struct queue_look {
 };
 
 /*
- * Look at queue 'index'.  Returns false if there is none.  Waits for the loop that owns the ring, as
- * whatever stops it does.  Machine lock held, main thread.
+ * Look at queue 'index'.  Returns false if there is none.  Waits for the loop that owns the ring,
+ * as whatever stops it does.  Machine lock held, main thread.
  */
 bool queue_look_take(struct queue_look *out, struct virtio_device *dev, unsigned index);
 

@@ -243,7 +243,8 @@ static void validate_dump(const struct vm_config *config, struct mistakes *mista
 
 	if (key && !config->dump)
 		config_mistake(config, mistakes, "vm", 0, key,
-			       "'dump' needs a file to write to: give 'vm.dump' or '--dump-to FILE'");
+			       "'dump' needs a file to write to: give 'vm.dump' or "
+			       "'--dump-to FILE'");
 }
 
 void config_need_kernel(const struct vm_config *config, struct mistakes *mistakes)

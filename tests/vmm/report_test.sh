@@ -81,6 +81,11 @@ fi
 kernel ready 66 ba f8 03 $(for c in 76 69 72 65 6f 3a 20 72 65 61 64 79 0a; do printf 'b0 %s ee ' "$c"; done) \
 	b8 00 00 00 00 66 ba f4 00 ef eb fe
 
+# 'vireo check' looks at the same files.
+expect "check: symbols" 125 "nomap" "$vireo" check --kernel hang --symbols nomap
+expect "check: where a core file cannot be" 127 "no/core" \
+	"$vireo" check --kernel hang --on-panic dump --dump-to no/core
+
 # A core file: panic by pvpanic, with something in memory that can be found again.
 kernel panic c7 05 00 00 20 00 ef be ad de b0 01 66 ba 05 05 ee f4 eb fd
 kernel triple 0f 0b

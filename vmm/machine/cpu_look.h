@@ -1,6 +1,6 @@
 /*
- * What a virtual processor and the interrupt controllers are at: copies for reports and dumps, which
- * know nothing of KVM.
+ * What a virtual processor and the interrupt controllers are at: copies for reports and dumps,
+ * which know nothing of KVM.
  */
 #ifndef MACHINE_CPU_LOOK_H
 #define MACHINE_CPU_LOOK_H

@@ -25,11 +25,11 @@ struct core_result {
 };
 
 /*
- * Write memory and CPUs to 'fd', a regular file, which is emptied first.  Nothing runs in the guest.
- * Works in the sandbox (SANDBOX_DUMP).
+ * Write memory and CPUs to 'fd', a regular file, which is emptied first.  Nothing runs in the
+ * guest. Works in the sandbox (SANDBOX_DUMP).
  *
- * Returns 0 and '*result'; -ENOMEM or -errno (-ENOSPC ...), with an error chain: what is in the file
- * then is of no use.
+ * Returns 0 and '*result'; -ENOMEM or -errno (-ENOSPC ...), with an error chain: what is in the
+ * file then is of no use.
  */
 MUST_USE int core_write(int fd, const struct guest_memory *mem, const struct cpu_look *cpu,
 			unsigned n_cpus, struct core_result *result);

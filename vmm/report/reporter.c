@@ -108,7 +108,8 @@ struct json_t *reporter_json(struct reporter *r, struct vm *vm, const char *why)
 	if (state_take(&report, vm, r->symbols, why) == 0) {
 		value = state_json(report);
 		if (!value)
-			error_set(HAVE_JANSSON ? ENOMEM : EOPNOTSUPP, "write a state report as JSON");
+			error_set(HAVE_JANSSON ? ENOMEM : EOPNOTSUPP,
+				  "write a state report as JSON");
 	}
 	state_free(report);
 	return value;

@@ -16,7 +16,7 @@ struct reporter {
 	const struct vm_config *config;	/* keeps; NULL: not opened */
 	struct symbols *symbols;	/* NULL: none are known */
 	int trace_fd, dump_fd;		/* or FD_NONE */
-	int copy_fd;			/* where state reports go to as well, borrowed; or FD_NONE */
+	int copy_fd;			/* state reports go there, too; borrowed; or FD_NONE */
 };
 #define REPORTER_INIT { .trace_fd = FD_NONE, .dump_fd = FD_NONE, .copy_fd = FD_NONE }
 
@@ -29,8 +29,8 @@ MUST_USE int reporter_open(struct reporter *r, const struct vm_config *config);
 /* Take a state report; NULL, said why, if memory is short. */
 struct state_report *reporter_take(struct reporter *r, struct vm *vm, const char *why);
 /*
- * The CPUs are halted now: if some did not come out of the guest when '*report' was taken (which may
- * be NULL), take it again.
+ * The CPUs are halted now: if some did not come out of the guest when '*report' was taken (which
+ * may be NULL), take it again.
  */
 void reporter_complete(struct reporter *r, struct state_report **report, struct vm *vm);
 /* Write it to standard error, in one piece, and free it.  NULL is fine. */

@@ -79,9 +79,9 @@ struct state_report {
 };
 
 /*
- * Take the report of 'vm'; 'why' is who wants it ("SIGUSR1").  'symbols' may be NULL.  Returns 0 and
- * an owned report, or -ENOMEM with an error chain.  Main thread, machine lock not held; works in the
- * sandbox.
+ * Take the report of 'vm'; 'why' is who wants it ("SIGUSR1").  'symbols' may be NULL.  Returns 0
+ * and an owned report, or -ENOMEM with an error chain.  Main thread, machine lock not held; works
+ * in the sandbox.
  */
 MUST_USE int state_take(struct state_report **out, struct vm *vm, const struct symbols *symbols,
 			const char *why);

@@ -12,7 +12,7 @@ static const char *doing_name(enum cpu_doing doing)
 {
 	static const char *const names[] = {
 		[CPU_UNKNOWN] = "its state cannot be read",
-		[CPU_INSIDE] = "did not leave the guest within 200 ms, so that its state is unknown",
+		[CPU_INSIDE] = "did not leave the guest within 200 ms; its state is unknown",
 		[CPU_RUNNING] = "running",
 		[CPU_HALTED] = "halted",
 		[CPU_NOT_STARTED] = "not started",
@@ -37,7 +37,8 @@ static void write_registers(FILE *out, const struct cpu_look *look)
 			HEX(look->reg[order[i]]), i % 4 == 3 ? "\n" : "");
 	fprintf(out, "    CR0 %llx CR2 %llx CR3 %llx CR4 %llx EFER %llx\n", HEX(look->cr0),
 		HEX(look->cr2), HEX(look->cr3), HEX(look->cr4), HEX(look->efer));
-	fprintf(out, "    CS %x SS %x DS %x ES %x FS %x (%llx) GS %x (%llx) GDT %llx/%x IDT %llx/%x\n",
+	fprintf(out,
+		"    CS %x SS %x DS %x ES %x FS %x (%llx) GS %x (%llx) GDT %llx/%x IDT %llx/%x\n",
 		look->segment[SEG_CS].selector, look->segment[SEG_SS].selector,
 		look->segment[SEG_DS].selector, look->segment[SEG_ES].selector,
 		look->segment[SEG_FS].selector, HEX(look->segment[SEG_FS].base),
@@ -98,7 +99,8 @@ static void write_cpu(FILE *out, const struct state_cpu *cpu)
 	write_vectors(out, "    interrupts that wait:", look->irr);
 	write_vectors(out, "    interrupts being served:", look->isr);
 	if (look->injected >= 0)
-		fprintf(out, "    interrupt about to be delivered: 0x%x\n", (unsigned)look->injected);
+		fprintf(out, "    interrupt about to be delivered: 0x%x\n",
+			(unsigned)look->injected);
 	if (look->nmi_pending)
 		fprintf(out, "    an NMI waits\n");
 }

@@ -13,7 +13,7 @@
 #include "vmm/base/fd.h"
 
 enum {
-	MAX_FILE = 128 << 20,		/* of what is read of it: a text, or tables of an ELF file */
+	MAX_FILE = 128 << 20,		/* of what is read: a text, or tables of an ELF file */
 	MAX_SECTIONS = 65536,
 	FURTHEST = 1 << 20,		/* from a symbol without a next one */
 };

@@ -1,6 +1,7 @@
 /*
- * Names for a guest kernel's addresses, from its System.map or its vmlinux (an ELF file that has not
- * been stripped).  Read at the start, before the sandbox; a file is hostile as any, and bounded.
+ * Names for a guest kernel's addresses, from its System.map or its vmlinux (an ELF file that has
+ * not been stripped).  Read at the start, before the sandbox; a file is hostile as any, and
+ * bounded.
  */
 #ifndef REPORT_SYMBOLS_H
 #define REPORT_SYMBOLS_H

@@ -72,8 +72,8 @@ static void write_scale(FILE *out, uint64_t last, unsigned bottom)
 		double x = LEFT + BARS * (i * step / total);
 		fprintf(out, "<line class=\"g\" x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%u\"/>\n", x,
 			TOP - 8, x, bottom);
-		fprintf(out, "<text class=\"s\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%g</text>\n",
-			x, TOP - 14, i * step);
+		fprintf(out, "<text class=\"s\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%g"
+			"</text>\n", x, TOP - 14, i * step);
 	}
 }
 
@@ -100,12 +100,13 @@ static void write_row(FILE *out, const struct timeline *t, unsigned i, uint64_t 
 	write_escaped(out, m->name, TIMELINE_NAME_SIZE);
 	fputs("</title></text>\n", out);
 	if (m->is_phase) {
-		fprintf(out, "<rect class=\"p\" x=\"%.1f\" y=\"%u\" width=\"%.1f\" height=\"%d\"/>\n",
-			x, y + 3, end_x - x < 1 ? 1 : end_x - x, ROW - 6);
+		fprintf(out, "<rect class=\"p\" x=\"%.1f\" y=\"%u\" width=\"%.1f\" "
+			"height=\"%d\"/>\n", x, y + 3, end_x - x < 1 ? 1 : end_x - x, ROW - 6);
 		fprintf(out, "<text class=\"s\" x=\"%.1f\" y=\"%u\">%.3f ms</text>\n", end_x + 6,
 			y + 14, (double)(end - m->ns) / 1e6);
 	} else {
-		fprintf(out, "<circle class=\"m\" cx=\"%.1f\" cy=\"%u\" r=\"4\"/>\n", x, y + ROW / 2);
+		fprintf(out, "<circle class=\"m\" cx=\"%.1f\" cy=\"%u\" r=\"4\"/>\n", x,
+			y + ROW / 2);
 		fprintf(out, "<text class=\"s\" x=\"%.1f\" y=\"%u\">at %.3f ms</text>\n", x + 8,
 			y + 14, (double)m->ns / 1e6);
 	}

@@ -7,9 +7,9 @@
 #include "vmm/report/timeline.h"
 
 /*
- * Read what timeline_write_trace() wrote, or what another program made of it.  'text' is 'len' bytes
- * of anything.  Returns 0; -EINVAL with an error chain: it is no such trace; -EOPNOTSUPP: this build
- * has no libjansson.
+ * Read what timeline_write_trace() wrote, or what another program made of it.  'text' is 'len'
+ * bytes of anything.  Returns 0; -EINVAL with an error chain: it is no such trace; -EOPNOTSUPP:
+ * this build has no libjansson.
  */
 MUST_USE int timeline_read_trace(struct timeline *out, const char *text, size_t len);
 

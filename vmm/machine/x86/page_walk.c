@@ -114,7 +114,8 @@ bool page_walk(const struct guest_memory *mem, const struct paging *paging, uint
 		unsigned shift = PAGE_BITS + (level - 1) * shape->bits;
 		uint64_t index = address >> shift & ((1u << shape->bits) - 1);
 
-		if (!read_entry(mem, table + index * shape->entry_size, shape->entry_size, &entry) ||
+		if (!read_entry(mem, table + index * shape->entry_size, shape->entry_size,
+				&entry) ||
 		    !(entry & ENTRY_PRESENT))
 			return false;
 		if (is_page(mode, paging, shift, entry)) {
@@ -139,7 +140,8 @@ size_t page_read(const struct guest_memory *mem, const struct paging *paging, ui
 		uint64_t room;
 		gpa_t gpa;
 
-		if (address + done < address || !page_walk(mem, paging, address + done, &gpa, &room))
+		if (address + done < address ||
+		    !page_walk(mem, paging, address + done, &gpa, &room))
 			break;
 		size_t piece = min_u64(min_u64(room, 4096 - gpa % 4096), len - done);
 		const void *from = guest_memory_at(mem, gpa, piece);

@@ -15,8 +15,14 @@ struct paging {
 	uint64_t cr0, cr3, cr4, efer;
 };
 
-/* Entries per table are these bits of an address; tables are up to five deep. */
-enum page_mode { PAGE_MODE_NONE, PAGE_MODE_32, PAGE_MODE_PAE, PAGE_MODE_4_LEVEL, PAGE_MODE_5_LEVEL };
+/* How they say that addresses are translated. */
+enum page_mode {
+	PAGE_MODE_NONE,
+	PAGE_MODE_32,
+	PAGE_MODE_PAE,
+	PAGE_MODE_4_LEVEL,
+	PAGE_MODE_5_LEVEL,
+};
 enum page_mode page_mode(const struct paging *paging);
 
 /*
@@ -42,8 +48,8 @@ struct page_piece {
 
 /*
  * What is mapped to RAM in the upper half of 64-bit tables (kernels live there), then in the lower
- * one: up to 'max' pieces in 'out', in this order.  At most 'budget' entries are looked at.  Returns
- * how many; 0 for other modes.  Any thread.
+ * one: up to 'max' pieces in 'out', in this order.  At most 'budget' entries are looked at.
+ * Returns how many; 0 for other modes.  Any thread.
  */
 unsigned page_pieces(const struct guest_memory *mem, const struct paging *paging,
 		     struct page_piece *out, unsigned max, unsigned budget);
