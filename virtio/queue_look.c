@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "virtio/transport.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/le.h"
 
@@ -57,6 +58,8 @@ bool queue_look_take(struct queue_look *out, struct virtio_device *dev, unsigned
 		.device_area = q->device,
 		.kick_pending = is_signalled(q->kick_fd), .call_pending = is_signalled(q->call_fd),
 	};
+	if (dev->transport && dev->transport->ops->queue_masked)
+		out->call_masked = dev->transport->ops->queue_masked(dev->transport, index);
 	snprintf(out->device, sizeof(out->device), "%s", dev->name);
 	for (unsigned i = 0; i < dev->n_parts; i++) {
 		struct datapath *dp = dev->part[i].datapath;

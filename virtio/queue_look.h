@@ -17,6 +17,7 @@ struct queue_look {
 	uint64_t desc, driver, device_area;
 	char datapath[40];		/* who moves its buffers */
 	bool kick_pending, call_pending;	/* signalled, and nobody has taken it yet */
+	bool call_masked;		/* an interrupt is due; the driver masked it (MSI-X) */
 
 	bool runs;			/* in this process: 'ring' is valid */
 	struct virtqueue_look ring;

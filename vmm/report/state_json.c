@@ -119,6 +119,7 @@ static json_t *one_queue(const struct queue_look *q)
 			      "kick_pending", (int)q->kick_pending, "call_pending",
 			      (int)q->call_pending);
 
+	json_object_set_new(o, "interrupt_masked", json_boolean(q->call_masked));
 	json_object_set_new(o, "descriptors", hex(q->desc));
 	json_object_set_new(o, "driver", hex(q->driver));
 	json_object_set_new(o, "device", hex(q->device_area));

@@ -6,14 +6,9 @@
 
 #include "vmm/base/error.h"
 #include "vmm/machine/x86/page_walk.h"
+#include "vmm/report/kernel_slide.h"
 #include "vmm/report/timeline.h"
 #include "vmm/vm_impl.h"
-
-enum {
-	GATE_SIZE = 16,			/* of the IDT in 64-bit mode */
-	SLIDE_UNIT = 1 << 21,		/* kernels move by multiples of it ... */
-	SLIDE_MAX = 1 << 30,		/* ... within this range.  Linux, KASLR on x86-64 */
-};
 
 struct taker {
 	struct state_report *report;
@@ -27,33 +22,11 @@ static struct paging paging_of(const struct cpu_look *look)
 	return (struct paging){ look->cr0, look->cr3, look->cr4, look->efer };
 }
 
-/*
- * By how much has the kernel moved itself?  Its IDT tells where the handler of the first exception
- * is, and the symbols where it was linked.
- */
 static void find_slide(struct taker *t, const struct cpu_look *look)
 {
-	const struct paging paging = paging_of(look);
-	uint8_t gate[GATE_SIZE];
-	uint64_t linked, handler = 0;
-	int64_t slide;
-
-	if (!t->symbols || t->has_slide || look->bits != 64 || look->idt_limit < GATE_SIZE - 1)
-		return;
-	if (!symbols_find(t->symbols, "asm_exc_divide_error", &linked) &&
-	    !symbols_find(t->symbols, "divide_error", &linked))
-		return;
-	if (page_read(&t->vm->machine->memory, &paging, look->idt_base, gate, GATE_SIZE) !=
-	    GATE_SIZE)
-		return;
-	/* Intel SDM volume 3, 7.14.1 "64-Bit Mode IDT": the offset is in three pieces. */
-	memcpy(&handler, gate, 2);
-	memcpy((uint8_t *)&handler + 2, gate + 6, 6);
-	slide = (int64_t)(handler - linked);
-	if (slide < 0 || slide > SLIDE_MAX || slide % SLIDE_UNIT)
-		return;
-	t->has_slide = true;
-	t->report->slide = slide;
+	if (t->symbols && !t->has_slide)
+		t->has_slide = kernel_slide(t->symbols, &t->vm->machine->memory, look,
+					    &t->report->slide);
 }
 
 static uint64_t code_base(const struct cpu_look *look)

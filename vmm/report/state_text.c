@@ -167,9 +167,10 @@ static void write_queue(FILE *out, const struct queue_look *q)
 		return;
 	}
 	fprintf(out, "    queue %u: size %u, descriptors 0x%llx, driver 0x%llx, device 0x%llx, "
-		"%s%s%s%s\n", q->index, q->size, HEX(q->desc), HEX(q->driver),
+		"%s%s%s%s%s\n", q->index, q->size, HEX(q->desc), HEX(q->driver),
 		HEX(q->device_area), q->datapath, ending[q->ending],
-		q->kick_pending ? ", a kick waits" : "", q->call_pending ? ", a call waits" : "");
+		q->kick_pending ? ", a kick waits" : "", q->call_pending ? ", a call waits" : "",
+		q->call_masked ? ", an interrupt waits, masked" : "");
 	write_ring(out, q);
 }
 
