@@ -35,7 +35,7 @@ DIRS_machine := vmm/machine vmm/machine/x86
 DIRS_virtio := virtio
 DIRS_vhost := vhost
 DIRS_devices := devices
-DIRS_vmm := vmm vmm/file vmm/report
+DIRS_vmm := vmm vmm/control vmm/export vmm/file vmm/report
 
 sources = $(sort $(patsubst $(srcdir)/%,%,$(wildcard $(addprefix $(srcdir)/,$(addsuffix /*.c,$(1))))))
 objects = $(patsubst %.c,obj/%.o,$(1))
@@ -60,6 +60,10 @@ archives = $(patsubst %,obj/lib%.a,$(upto_$(1)))
 ALL_CFLAGS = $(BASE_CFLAGS) -I$(srcdir) -include config.h -MMD -MP $(EXTRA_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = $(BASE_LDFLAGS) $(LDFLAGS)
 obj/virtio/%.o obj/vhost/%.o: EXTRA_CFLAGS = -Wconversion
+# It has a file of the tree in it, which the assembler looks for.
+OPENAPI_CFLAGS := -Wa,-I,$(srcdir)
+obj/vmm/control/openapi.o: EXTRA_CFLAGS = $(OPENAPI_CFLAGS)
+obj/vmm/control/openapi.o obj/fuzz/vmm/control/openapi.o: docs/openapi.yaml
 
 .PHONY: all check check-unit check-guest check-payload check-fuzz check-vhost conformance bench fuzz lint install \
 	uninstall dist distcheck clean distclean help deps kernel run configured payloads
@@ -67,14 +71,32 @@ obj/virtio/%.o obj/vhost/%.o: EXTRA_CFLAGS = -Wconversion
 	check-payload-configured check-fuzz-configured check-vhost-configured conformance-configured fuzz-configured \
 	bench-configured
 
-all: vireo obj/vireo.1 ## build the program (default)
+# What is made from the program itself: it knows its options best.
+COMPLETIONS := obj/completion/vireo.bash obj/completion/_vireo obj/completion/vireo.fish
+SCHEMA := $(if $(filter 1,$(HAVE_JANSSON)),obj/vireo.schema.json)
+QUIET_ASAN := ASAN_OPTIONS=detect_leaks=0
+PAGES := $(if $(filter yes,$(HAVE_SCDOC)),obj/man/vireo.1 obj/man/vireo-ctl.1 obj/man/vireo.yaml.5)
+GENERATED := $(PAGES) $(COMPLETIONS) $(SCHEMA)
+
+all: vireo $(GENERATED) ## build the program (default)
 
 vireo: obj/vmm/main.o $(call archives,vmm)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) $(LINK) -o $@ $^ $(ALL_LDFLAGS) $(LIBS)
 
-obj/vireo.1: vireo
-	$(Q)ASAN_OPTIONS=detect_leaks=0 ./vireo help --man >$@
+$(PAGES): obj/man/%: docs/man/%.scd docs/man/compose vireo
+	$(call say,MAN,$@)
+	$(Q)mkdir -p $(@D) && $(QUIET_ASAN) $(srcdir)/docs/man/compose ./vireo $< >$@.scd && \
+		scdoc <$@.scd >$@
+
+obj/completion/vireo.bash: SHELL_NAME := bash
+obj/completion/_vireo: SHELL_NAME := zsh
+obj/completion/vireo.fish: SHELL_NAME := fish
+$(COMPLETIONS): vireo
+	$(Q)mkdir -p $(@D) && $(QUIET_ASAN) ./vireo completion $(SHELL_NAME) >$@
+
+obj/vireo.schema.json: vireo
+	$(Q)$(QUIET_ASAN) ./vireo config --schema >$@
 
 # Tests can have the n-th of these fail: tests/support/fault.h.
 FAULT_CALLS := eventfd epoll_create1 epoll_ctl timerfd_create memfd_create ftruncate fallocate fstat \
@@ -151,7 +173,7 @@ include $(srcdir)/tests/path/path.mk
 FUZZ_PROGRAMS = $(patsubst %,obj/fuzz/%,$(FUZZERS))
 FUZZ_IF_ANY = $(if $(filter yes,$(HAVE_FUZZ)),$(FUZZ_PROGRAMS))
 # Some guests need a kernel of our own.  Where it cannot be built they are skipped, and say so.
-check-configured: vireo obj/vireo.1 $(UNIT_TESTS) $(PATHS) $(FUZZ_IF_ANY) payloads
+check-configured: vireo $(GENERATED) $(UNIT_TESTS) $(PATHS) $(FUZZ_IF_ANY) payloads
 	@$(srcdir)/images/build-kernel >/dev/null || echo "make check: goes on without a kernel of our own"
 	@$(srcdir)/tests/check unit cli path fuzz payload vhost guest
 check-unit-configured: vireo $(UNIT_TESTS)
@@ -212,6 +234,7 @@ obj/fuzz/libfuzz.a: $(FUZZ_SUPPORT) $(FUZZ_OBJ)
 $(FUZZ_PROGRAMS): obj/fuzz/%: obj/fuzz/tests/fuzz/%.o obj/fuzz/libfuzz.a
 	$(call say,LINK,$@)
 	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -pie -fsanitize=fuzzer -o $@ $^ -Wl,--as-needed $(LIBS)
+obj/fuzz/vmm/control/openapi.o: FUZZ_EXTRA = $(OPENAPI_CFLAGS)
 # The helpers' assertions must not need a test runner.
 $(FUZZ_SUPPORT): FUZZ_EXTRA = -I$(srcdir)/tests/fuzz/stand-in
 obj/fuzz/%.o: %.c config.mak config.h
@@ -228,12 +251,24 @@ lint: config.h ## floors, headers, forbidden words, cppcheck, shellcheck
 	@$(srcdir)/tests/conformance/update
 	@$(srcdir)/tests/conformance/selftest
 
+page_path = $(mandir)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
+# Where each shell looks by itself.
+bashcompdir := $(datadir)/bash-completion/completions
+zshcompdir := $(datadir)/zsh/site-functions
+fishcompdir := $(datadir)/fish/vendor_completions.d
+
 install: all ## install under PREFIX (DESTDIR is honoured)
 	install -D -m 755 vireo $(DESTDIR)$(bindir)/vireo
-	install -D -m 644 obj/vireo.1 $(DESTDIR)$(mandir)/man1/vireo.1
+	$(foreach p,$(PAGES),install -D -m 644 $(p) $(DESTDIR)$(call page_path,$(p)) &&) :
+	install -D -m 644 obj/completion/vireo.bash $(DESTDIR)$(bashcompdir)/vireo
+	install -D -m 644 obj/completion/_vireo $(DESTDIR)$(zshcompdir)/_vireo
+	install -D -m 644 obj/completion/vireo.fish $(DESTDIR)$(fishcompdir)/vireo.fish
+	$(if $(SCHEMA),install -D -m 644 $(SCHEMA) $(DESTDIR)$(datadir)/vireo/vireo.schema.json)
 
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(bindir)/vireo $(DESTDIR)$(mandir)/man1/vireo.1
+	rm -f $(DESTDIR)$(bindir)/vireo $(foreach p,$(PAGES),$(DESTDIR)$(call page_path,$(p))) \
+		$(DESTDIR)$(bashcompdir)/vireo $(DESTDIR)$(zshcompdir)/_vireo \
+		$(DESTDIR)$(fishcompdir)/vireo.fish $(DESTDIR)$(datadir)/vireo/vireo.schema.json
 
 VERSION := $(shell cat $(srcdir)/docs/version 2>/dev/null)
 dist: ## a reproducible source archive of HEAD

@@ -59,24 +59,32 @@ void net_ctrl_queue_run(struct virtio_net *net)
 	event_loop_post(net->dev.machine->main_loop, &command->go);
 }
 
+/* Whoever suspends or stops the queue holds the machine lock: no command is being carried out. */
+void net_ctrl_queue_hold(struct virtio_net *net)
+{
+	struct net_command *command = &net->command;
+
+	if (!command->is_busy ||
+	    !atomic_load_explicit(&command->is_out, memory_order_relaxed))
+		return;
+	virtqueue_unpop(command->vq, &command->chain);
+	atomic_store_explicit(&command->is_out, false, memory_order_relaxed);
+	command->is_busy = false;
+}
+
 /*
- * Whoever stops the queue holds the machine lock: no command is being carried out.  Nothing stays
- * in progress, so that another datapath can go on: one that was not carried out is still in the
- * ring, and one that was is answered.
+ * Nothing stays in progress, so that another datapath can go on: one that was not carried out is
+ * still in the ring, and one that was is answered.
  */
 void net_ctrl_queue_stop(struct virtio_net *net)
 {
 	struct net_command *command = &net->command;
 
-	bool is_out = atomic_load_explicit(&command->is_out, memory_order_relaxed);
-
-	if (command->is_busy && is_out) {
-		virtqueue_unpop(command->vq, &command->chain);
-	} else if (command->is_busy) {
+	net_ctrl_queue_hold(net);
+	if (command->is_busy) {
 		virtqueue_push(command->vq, command->chain.head, command->written);
 		virtqueue_flush(command->vq);
 	}
-	atomic_store_explicit(&command->is_out, false, memory_order_relaxed);
 	command->is_busy = false;
 	command->vq = NULL;
 	event_loop_unpost(local_loop(net->datapath, command->index), &command->back);

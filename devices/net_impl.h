@@ -24,6 +24,11 @@ enum {
 	NET_DROPS_MAX = 4096,		/* more than waits in a host */
 	NET_BYTES_PER_TURN = 1 << 22,
 	NET_BYTES_PER_BATCH = 1 << 18,	/* the driver hears of a batch, and goes on beside us */
+	/*
+	 * The same of frames that it sends: TCP has few of them on their way, and goes on when it
+	 * hears that they have gone.  One system call less is nothing beside copying so much.
+	 */
+	NET_TX_BYTES_PER_BATCH = 1 << 16,
 };
 
 /* virtio-v1.4 5.1.4 "Device configuration layout" */
@@ -155,6 +160,8 @@ void net_tx_run(struct net_pair *pair);
 void net_ctrl_queue_init(struct virtio_net *net);	/* control path, once */
 void net_ctrl_queue_start(struct virtio_net *net, unsigned index, struct virtqueue *q);
 void net_ctrl_queue_run(struct virtio_net *net);
+/* Machine lock held: the command that was popped goes back, unless it is being answered. */
+void net_ctrl_queue_hold(struct virtio_net *net);
 void net_ctrl_queue_stop(struct virtio_net *net);
 /* Machine lock held, after the ring stopped. */
 void net_ctrl_queue_close(struct virtio_net *net);

@@ -325,7 +325,16 @@ static void net_cancel(void *model, unsigned index)
 		net_rx_cancel(pair_of(net, index));
 }
 
+static void net_hold(void *model, unsigned index)
+{
+	struct virtio_net *net = model;
+
+	if (net_role_of(net, index) == NET_ROLE_CTRL)
+		net_ctrl_queue_hold(net);
+}
+
 const struct local_ops net_local_ops = {
+	.hold = net_hold,
 	.cancel = net_cancel,
 	.start = net_start,
 	.queue_open = net_queue_open,

@@ -76,8 +76,9 @@ static unsigned pop_frames(struct net_pair *pair)
 {
 	struct net_tx *tx = &pair->tx;
 	unsigned n = 0, n_iov = 0;
+	size_t bytes = 0;
 
-	while (n < NET_PEER_BATCH) {
+	while (n < NET_PEER_BATCH && bytes < NET_TX_BYTES_PER_BATCH) {
 		struct net_tx_slot *slot = &tx->slot[n];
 
 		if (virtqueue_pop(tx->vq, &slot->chain) != VQ_CHAIN)
@@ -89,6 +90,7 @@ static unsigned pop_frames(struct net_pair *pair)
 		slot->is_frame = prepare_frame(pair, slot, tx->iov + n_iov);
 		if (slot->is_frame)
 			n_iov += slot->frame.n;
+		bytes += slot->chain.out_len;
 		n++;
 		if (slot->chain.n_out >= NET_IOV_MAX)
 			break;

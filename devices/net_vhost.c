@@ -171,6 +171,29 @@ static bool path_position(struct datapath *dp, unsigned queue, struct virtqueue_
 	return owner->ops->position(owner, queue, out);
 }
 
+static void path_suspend(struct datapath *dp)
+{
+	const struct net_vhost *p = from_base(dp);
+
+	p->frames->ops->suspend(p->frames);
+	p->ctrl->ops->suspend(p->ctrl);
+}
+
+static bool path_is_quiet(struct datapath *dp)
+{
+	const struct net_vhost *p = from_base(dp);
+
+	return p->frames->ops->is_quiet(p->frames) && p->ctrl->ops->is_quiet(p->ctrl);
+}
+
+static void path_resume(struct datapath *dp)
+{
+	const struct net_vhost *p = from_base(dp);
+
+	p->frames->ops->resume(p->frames);
+	p->ctrl->ops->resume(p->ctrl);
+}
+
 static void path_account(struct datapath *dp, struct datapath_account *out)
 {
 	struct datapath *frames = from_base(dp)->frames;
@@ -201,6 +224,9 @@ static const struct datapath_ops net_vhost_ops = {
 	.start_queue = path_start_queue,
 	.stop_queue = path_stop_queue,
 	.position = path_position,
+	.suspend = path_suspend,
+	.is_quiet = path_is_quiet,
+	.resume = path_resume,
 	.account = path_account,
 	.destroy = path_destroy,
 };

@@ -2,12 +2,17 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "vhost/vhost_impl.h"
 #include "vhost/vhost_memory.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
+
+/* How long a request that came with others in progress keeps the vCPU that asked for it. */
+enum { HALT_PATIENCE_MS = 100 };
 
 bool vhost_translates(const struct vhost *v, const struct dma *dma)
 {
@@ -51,7 +56,48 @@ static void halt(struct vhost *v)
 {
 	if (v->running && v->node && v->type->halt(v) < 0)
 		vhost_abandon(v);
-	v->running = false;
+	v->running = v->halting = false;
+}
+
+static void begin_halt(struct vhost *v)
+{
+	if (v->halting)
+		return;
+	if (!v->running || !v->node || !v->type->begin_halt) {
+		halt(v);
+		return;
+	}
+	v->type->begin_halt(v);
+	v->halting = true;
+}
+
+bool vhost_is_quiet(struct vhost *v)
+{
+	if (v->halting && v->type->is_halted(v))
+		halt(v);
+	return !v->halting;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* As halt, but a moment only: false if it takes longer. */
+static bool halt_soon(struct vhost *v)
+{
+	uint64_t deadline = now_ms() + HALT_PATIENCE_MS;
+
+	begin_halt(v);
+	while (!vhost_is_quiet(v)) {
+		if (now_ms() >= deadline)
+			return false;
+		usleep(1000);
+	}
+	return true;
 }
 
 static void detach(struct vhost_ring *ring)
@@ -72,12 +118,21 @@ static void quiesce(struct vhost *v, unsigned ring)
 		halt(v);
 }
 
+/* The same without a wait: it is over when the node is quiet. */
+static void begin_quiesce(struct vhost *v, unsigned ring)
+{
+	if (v->type->attach)
+		detach(&v->ring[ring]);
+	else
+		begin_halt(v);
+}
+
 void vhost_end_ring(struct vhost *v, unsigned ring)
 {
 	if (ring >= v->n_rings)
 		return;
 	v->ring[ring].ends = v->ring[ring].up;
-	quiesce(v, ring);
+	begin_quiesce(v, ring);
 }
 
 static bool may_run(const struct vhost_ring *ring)
@@ -115,8 +170,10 @@ static int run(struct vhost *v)
 {
 	int r = 0;
 
-	if (v->paused || !v->node)
+	if (v->paused || v->suspended || !v->node)
 		return 0;
+	if (!vhost_is_quiet(v))
+		return error_set(EBUSY, "%s: requests are still in progress", v->name);
 	if (v->type->attach) {
 		for (unsigned i = 0; i < v->n_rings && r == 0; i++)
 			if (!v->ring[i].attached)
@@ -148,7 +205,7 @@ static void take_down(struct vhost *v)
 	for (unsigned i = 0; i < v->n_rings; i++)
 		vhost_ring_down(&v->ring[i]);
 	vhost_iotlb_stop(&v->iotlb);
-	v->started = false;
+	v->started = v->suspended = false;
 	v->terms.logs = false;
 }
 
@@ -281,7 +338,9 @@ int vhost_start_ring(struct vhost *v, const struct datapath_start *start, unsign
 	if (!v->started || ring >= v->n_rings || ring >= start->n_queues || v->ring[ring].up)
 		return 0;
 	/* All run at once: a ring that joins them finds them halted. */
-	halt(v);
+	if (!halt_soon(v))
+		return error_set(EBUSY, "%s: requests of its other rings are still in progress",
+				 v->name);
 	/* Or cannot be halted any more. */
 	if (!v->node)
 		return error_set(EIO, "%s failed before", v->name);
@@ -322,20 +381,45 @@ void vhost_stop_ring(struct vhost *v, unsigned ring)
 			"vhost does not go on without the ring");
 }
 
+static void quiesce_all(struct vhost *v)
+{
+	for (unsigned i = 0; i < v->n_rings; i++)
+		quiesce(v, i);
+}
+
+/* Run, unless there is another reason not to. */
+static int go_on(struct vhost *v)
+{
+	if (!v->started)
+		return 0;
+	if (!v->node)
+		return error_set(EIO, "%s was closed", v->name);
+	int r = run(v);
+
+	kick(v);
+	return r;
+}
+
 int vhost_pause(struct vhost *v, bool paused)
 {
-	int r = 0;
-
 	v->paused = paused;
-	for (unsigned i = 0; i < v->n_rings && paused; i++)
-		quiesce(v, i);
-	if (v->started && !v->node)
-		return error_set(EIO, "%s was closed", v->name);
-	if (!paused && v->started) {
-		r = run(v);
-		kick(v);
-	}
-	return r;
+	if (!paused)
+		return go_on(v);
+	quiesce_all(v);
+	return v->started && !v->node ? error_set(EIO, "%s was closed", v->name) : 0;
+}
+
+void vhost_suspend(struct vhost *v)
+{
+	v->suspended = v->started;
+	for (unsigned i = 0; i < v->n_rings; i++)
+		begin_quiesce(v, i);
+}
+
+int vhost_resume(struct vhost *v)
+{
+	v->suspended = false;
+	return go_on(v);
 }
 
 bool vhost_position(const struct vhost *v, unsigned ring, struct virtqueue_position *out)

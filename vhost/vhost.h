@@ -27,25 +27,29 @@
 enum { VHOST_MAX_RINGS = 66, VHOST_MAX_WORKERS = 4 };
 
 struct vhost;
+struct vhost_ring;
 
 /*
  * How rings are connected.  A device runs each ring on its own (attach and detach: vhost-net), or
  * all of them at once (run and halt).  attach and run return 0 or -errno with an error chain;
  * detach and halt return only when the kernel touches no memory for the ring(s) any more, or
- * -errno without a chain if it cannot promise that.
+ * -errno without a chain if it cannot promise that.  Where that can take long, halt can be begun,
+ * without a wait, and looked at; nothing else is asked of the node before halt has ended it.
  */
 struct vhost_type {
 	enum vhost_kind kind;
 	int (*attach)(struct vhost *v, unsigned ring);
 	int (*detach)(struct vhost *v, unsigned ring);
 	int (*run)(struct vhost *v);
+	void (*begin_halt)(struct vhost *v);		/* optional, both */
+	bool (*is_halted)(const struct vhost *v);
 	int (*halt)(struct vhost *v);
 	bool runs_in_part;		/* 'run' does not wait for rings that are down */
 	/*
-	 * The kernel says "ring error" of single requests, too, which it answers: LUN scans, wrong
-	 * headers.  It is only logged then.
+	 * Optional, for a kernel that says "ring error" of single requests, too: it does so of this
+	 * ring, which need not be broken.  I/O loop, for each time.
 	 */
-	bool errs_on_requests;
+	void (*doubt)(struct vhost_ring *ring);
 };
 
 struct vhost_ring {
@@ -58,6 +62,7 @@ struct vhost_ring {
 	int kick_fd;			/* borrowed, while up */
 	int err_fd, relay_fd;		/* for life */
 	struct event_source err, relay;
+	bool doubted;			/* and that was said; the loop's */
 	struct vhost_ring_addr addr;	/* as it was set last */
 	struct dma_hold hold[3];	/* of its areas, the used ring's last */
 	bool has_position;
@@ -77,7 +82,9 @@ struct vhost {
 	pid_t worker[VHOST_MAX_WORKERS];
 	unsigned n_workers;
 
-	bool started, running, paused;
+	bool started, running;
+	bool halting;			/* begun, and not ended */
+	bool paused, suspended;		/* each keeps it from running */
 	bool packed;			/* this session's rings */
 	struct features told;		/* without VHOST_F_LOG_ALL */
 	struct vhost_terms terms;
@@ -134,16 +141,25 @@ MUST_USE int vhost_start_ring(struct vhost *v, const struct datapath_start *star
 void vhost_stop_ring(struct vhost *v, unsigned ring);
 
 /*
- * Have the ring take no more buffers; nothing of it is in flight then.  It is still up, and does
- * not run again, whatever else happens: a stop follows.
+ * Have the ring take no more buffers: it is still up, and does not run again, whatever else
+ * happens: a stop follows.  That does not have to wait once the node is quiet: nothing of a ring
+ * that shall not run is in flight then.
  */
 void vhost_end_ring(struct vhost *v, unsigned ring);
+bool vhost_is_quiet(struct vhost *v);
 
 /*
  * Have no ring take buffers / go on, with a kick each.  It stays so over starts and stops.  Returns
  * 0 or -errno with an error chain.
  */
 MUST_USE int vhost_pause(struct vhost *v, bool paused);
+
+/*
+ * The same for the time between this start and its stop (datapath.h).  The first does not wait; the
+ * second is for a node that is quiet, -EBUSY else.
+ */
+void vhost_suspend(struct vhost *v);
+MUST_USE int vhost_resume(struct vhost *v);
 
 /* Where the ring stood when it went down.  False if that is not known. */
 bool vhost_position(const struct vhost *v, unsigned ring, struct virtqueue_position *out);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "vmm/base/error.h"
+#include "vmm/base/log.h"
 
 struct vhost_datapath {
 	struct datapath base;
@@ -118,16 +119,16 @@ static void path_prepare_stop(struct datapath *dp, unsigned queue)
 	unsigned ring;
 	struct vhost *v = node_of(from_base(dp), queue, &ring);
 
-	/* The kernel gives back what it has in progress at once, and keeps nobody waiting. */
 	if (v)
 		vhost_end_ring(v, ring);
 }
 
 static bool path_can_stop(struct datapath *dp, unsigned queue)
 {
-	(void)dp;
-	(void)queue;
-	return true;
+	unsigned ring;
+	struct vhost *v = node_of(from_base(dp), queue, &ring);
+
+	return !v || vhost_is_quiet(v);
 }
 
 static int path_start_queue(struct datapath *dp, const struct datapath_start *start,
@@ -159,6 +160,38 @@ static bool path_position(struct datapath *dp, unsigned queue, struct virtqueue_
 	const struct vhost *v = node_of(from_base(dp), queue, &ring);
 
 	return v && vhost_position(v, ring, out);
+}
+
+static void path_suspend(struct datapath *dp)
+{
+	const struct vhost_datapath *p = from_base(dp);
+
+	for (unsigned i = 0; i < p->n_nodes; i++)
+		vhost_suspend(p->node[i]);
+}
+
+static bool path_is_quiet(struct datapath *dp)
+{
+	const struct vhost_datapath *p = from_base(dp);
+	bool quiet = true;
+
+	for (unsigned i = 0; i < p->n_nodes; i++)
+		quiet &= vhost_is_quiet(p->node[i]);
+	return quiet;
+}
+
+static void path_resume(struct datapath *dp)
+{
+	const struct vhost_datapath *p = from_base(dp);
+
+	for (unsigned i = 0; i < p->n_nodes; i++) {
+		struct vhost *v = p->node[i];
+		if (vhost_resume(v) == 0)
+			continue;
+		log_error("%s: it does not go on: %s", v->name, error_text());
+		error_clear();
+		node_failed(dp, v->ring[0].device_index, "vhost does not go on");
+	}
 }
 
 static void path_account(struct datapath *dp, struct datapath_account *out)
@@ -196,6 +229,9 @@ static const struct datapath_ops vhost_datapath_ops = {
 	.start_queue = path_start_queue,
 	.stop_queue = path_stop_queue,
 	.position = path_position,
+	.suspend = path_suspend,
+	.is_quiet = path_is_quiet,
+	.resume = path_resume,
 	.account = path_account,
 	.destroy = path_destroy,
 };

@@ -12,8 +12,8 @@
 /* --- what the loop does ---------------------------------------------------------------------- */
 
 /*
- * The kernel found the ring broken.  Once: what it finds with each kick from now on is the same,
- * and where it is about requests a driver can make it happen at will.
+ * The kernel found the ring broken.  Once: what it finds with each kick from now on is the same.
+ * Where that may be about a request only, somebody looks more closely.
  */
 static void on_err(struct event_source *source, uint32_t events)
 {
@@ -23,12 +23,15 @@ static void on_err(struct event_source *source, uint32_t events)
 	(void)events;
 	if (!fd_drain(source->fd))
 		return;
-	event_loop_remove(source);
-	if (v->type->errs_on_requests) {
-		log_info("%s: the kernel finds fault with a request or the ring of queue %u",
-			 v->name, ring->device_index);
+	if (v->type->doubt) {
+		if (!ring->doubted)
+			log_info("%s: the kernel finds fault with a request or the ring of queue "
+				 "%u", v->name, ring->device_index);
+		ring->doubted = true;
+		v->type->doubt(ring);
 		return;
 	}
+	event_loop_remove(source);
 	if (v->fail)
 		v->fail(v->fail_arg, ring->device_index, "vhost finds the ring broken");
 }
@@ -76,6 +79,7 @@ static void unwatch(void *arg)
 
 	event_loop_remove(&ring->err);
 	event_loop_remove(&ring->relay);
+	ring->doubted = false;
 	fd_drain(ring->err_fd);
 	if (fd_drain(ring->relay_fd) && ring->call.isr)
 		forward_call(ring);

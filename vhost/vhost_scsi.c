@@ -2,28 +2,22 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "vhost/vhost_kernel.h"
+#include "vhost/vhost_scsi_target.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
 
-enum {
-	ABI_KNOWN = 1,
-	TPGT = 1,		/* not looked at by the kernel: all groups of the target are used */
-	PATH_SIZE = 512,
-	MAX_TPGS = 256,
-};
+enum { ABI_KNOWN = 1 };
 
 struct vhost_scsi {
 	struct datapath base;
 	struct datapath *rings;		/* vhost's; ring 1 of it is never up */
 	struct datapath *event;
-	char wwpn[VHOST_SCSI_WWPN_SIZE];
+	struct vhost_scsi_target target;
 	char name[40];
 	struct vhost *vhost;		/* owned by 'rings' */
 	struct vhost_scsi_events events;
@@ -37,72 +31,7 @@ static struct vhost_scsi *from_base(const struct datapath *dp)
 	return container_of(dp, struct vhost_scsi, base);
 }
 
-/* --- the target ------------------------------------------------------------------------------ */
-
-static int hint_target(int r, const char *wwpn)
-{
-	error_hint("make a target (as root: targetcli /vhost create %s, then create a LUN below "
-		   "its tpg1), or end the VM that uses it", wwpn);
-	return r;
-}
-
-/* Does the group have an initiator's nexus?  The kernel uses no other. */
-static bool has_nexus(const char *dir, unsigned tpgt)
-{
-	char path[PATH_SIZE], text[8];
-	int fd;
-
-	if (snprintf(path, sizeof(path), "%s/tpgt_%u/nexus", dir, tpgt) >= PATH_SIZE)
-		return false;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	/* Without one the file cannot be read. */
-	ssize_t n = read(fd, text, sizeof(text));
-
-	fd_close(&fd);
-	return n > 1;
-}
-
-/*
- * Better before the guest runs than at DRIVER_OK.  Where configfs cannot be seen (a container),
- * the kernel is the first to say so.
- */
-static int find_target(const char *configfs, const char *wwpn)
-{
-	char dir[PATH_SIZE];
-	struct stat st;
-
-	snprintf(dir, sizeof(dir), "%s/target", configfs);
-	if (stat(dir, &st) < 0)
-		return 0;
-	snprintf(dir, sizeof(dir), "%s/target/vhost/%s", configfs, wwpn);
-	if (stat(dir, &st) < 0 && errno == ENOENT)
-		return hint_target(error_set(ENODEV, "no vhost-scsi target is called '%s'", wwpn),
-				   wwpn);
-	for (unsigned tpgt = 0; tpgt < MAX_TPGS; tpgt++)
-		if (has_nexus(dir, tpgt))
-			return 0;
-	/* It may be that only root can look. */
-	if (access(dir, R_OK | X_OK) < 0)
-		return 0;
-	error_set(ENODEV, "target '%s' has no port group with a nexus", wwpn);
-	error_hint("as root: echo naa.6001405000000001 > %s/tpgt_1/nexus", dir);
-	return -ENODEV;
-}
-
-static int connect_target(struct vhost *v, const char *wwpn)
-{
-	int r = v->node->ops->scsi_set_endpoint(v->node, wwpn, TPGT);
-
-	if (r == 0)
-		return 0;
-	error_set(r, "%s: VHOST_SCSI_SET_ENDPOINT '%s'", v->name, wwpn);
-	/* The kernel has one answer for a target that is not there and for one that is taken. */
-	if (r == -EEXIST || r == -ENODEV || r == -ENOENT)
-		hint_target(r, wwpn);
-	return r;
-}
+/* --- running the node ------------------------------------------------------------------------ */
 
 static int scsi_run(struct vhost *v)
 {
@@ -115,7 +44,7 @@ static int scsi_run(struct vhost *v)
 		r = vhost_scsi_events_up(&s->events, v, VHOST_SCSI_EVENT_QUEUE);
 	if (r < 0)
 		return r;
-	r = connect_target(v, s->wwpn);
+	r = vhost_scsi_target_take(&s->target, v);
 	if (r < 0 && s->has_events) {
 		error_save(&chain);
 		vhost_scsi_events_down(&s->events, v, VHOST_SCSI_EVENT_QUEUE);
@@ -124,11 +53,24 @@ static int scsi_run(struct vhost *v)
 	return r;
 }
 
+static void scsi_begin_halt(struct vhost *v)
+{
+	struct vhost_scsi *s = v->arg;
+
+	vhost_scsi_target_begin_release(&s->target, v);
+}
+
+static bool scsi_is_halted(const struct vhost *v)
+{
+	const struct vhost_scsi *s = v->arg;
+
+	return vhost_scsi_target_is_released(&s->target);
+}
+
 static int scsi_halt(struct vhost *v)
 {
 	struct vhost_scsi *s = v->arg;
-	/* Waits for the requests that are in progress. */
-	int r = v->node->ops->scsi_clear_endpoint(v->node, s->wwpn, TPGT);
+	int r = vhost_scsi_target_release(&s->target, v);
 
 	if (s->has_events)
 		vhost_scsi_events_down(&s->events, v, VHOST_SCSI_EVENT_QUEUE);
@@ -136,13 +78,22 @@ static int scsi_halt(struct vhost *v)
 	return r == -ENODEV ? 0 : r;
 }
 
+static void scsi_doubt(struct vhost_ring *ring)
+{
+	struct vhost_scsi *s = ring->vhost->arg;
+
+	vhost_scsi_target_doubt(&s->target, ring->index);
+}
+
 static const struct vhost_type scsi_type = {
 	.kind = VHOST_KIND_SCSI,
 	.run = scsi_run,
+	.begin_halt = scsi_begin_halt,
+	.is_halted = scsi_is_halted,
 	.halt = scsi_halt,
 	.runs_in_part = true,
 	/* Linux 5.0 to 6.15 even of each target that a scan does not find. */
-	.errs_on_requests = true,
+	.doubt = scsi_doubt,
 };
 
 /* --- the datapath ---------------------------------------------------------------------------- */
@@ -280,6 +231,29 @@ static bool scsi_position(struct datapath *dp, unsigned queue, struct virtqueue_
 	return owner->ops->position && owner->ops->position(owner, queue, out);
 }
 
+static void scsi_suspend(struct datapath *dp)
+{
+	const struct vhost_scsi *s = from_base(dp);
+
+	s->rings->ops->suspend(s->rings);
+	s->event->ops->suspend(s->event);
+}
+
+static bool scsi_is_quiet(struct datapath *dp)
+{
+	const struct vhost_scsi *s = from_base(dp);
+
+	return s->rings->ops->is_quiet(s->rings) && s->event->ops->is_quiet(s->event);
+}
+
+static void scsi_resume(struct datapath *dp)
+{
+	const struct vhost_scsi *s = from_base(dp);
+
+	s->rings->ops->resume(s->rings);
+	s->event->ops->resume(s->event);
+}
+
 static void scsi_destroy(struct datapath *dp)
 {
 	struct vhost_scsi *s = from_base(dp);
@@ -289,6 +263,7 @@ static void scsi_destroy(struct datapath *dp)
 	if (s->event)
 		s->event->ops->destroy(s->event);
 	vhost_scsi_events_fini(&s->events);
+	vhost_scsi_target_fini(&s->target);
 	free(s);
 }
 
@@ -303,6 +278,9 @@ static const struct datapath_ops scsi_ops = {
 	.start_queue = scsi_start_queue,
 	.stop_queue = scsi_stop_queue,
 	.position = scsi_position,
+	.suspend = scsi_suspend,
+	.is_quiet = scsi_is_quiet,
+	.resume = scsi_resume,
 	.account = scsi_account,
 	.destroy = scsi_destroy,
 };
@@ -365,10 +343,10 @@ int vhost_scsi_create(struct datapath **out, const struct vhost_scsi_config *con
 	}
 	s->event = config->event;
 	s->events = (struct vhost_scsi_events)VHOST_SCSI_EVENTS_INIT;
+	s->target = (struct vhost_scsi_target)VHOST_SCSI_TARGET_INIT;
 	s->events.event = config->on_event;
 	s->events.arg = config->on_event_arg;
 	s->n_queues = VHOST_SCSI_FIRST_REQUEST_QUEUE + config->n_request_queues;
-	snprintf(s->wwpn, sizeof(s->wwpn), "%s", config->wwpn);
 	snprintf(s->name, sizeof(s->name), "%s", config->path);
 	s->base.ops = &scsi_ops;
 	s->base.name = s->name;
@@ -376,8 +354,10 @@ int vhost_scsi_create(struct datapath **out, const struct vhost_scsi_config *con
 	if (r == 0)
 		r = open_rings(s, config);
 	if (r == 0 && !config->only_look)
-		r = find_target(config->configfs ? config->configfs : "/sys/kernel/config",
-				s->wwpn);
+		r = vhost_scsi_target_find(config->configfs ? config->configfs :
+				"/sys/kernel/config", config->wwpn);
+	if (r == 0 && !config->only_look)
+		r = vhost_scsi_target_init(&s->target, config->wwpn);
 	if (r < 0) {
 		scsi_destroy(&s->base);
 		return error_add(r, "use SCSI target '%s'", config->wwpn);

@@ -1,4 +1,8 @@
-/* The kernel threads that serve vhost nodes of this process: for reports. */
+/*
+ * The kernel threads that serve vhost nodes of this process: for reports.  Nobody watches them.
+ * Before Linux 6.4 they are the kernel's own, which no signal ends; since then they are threads of
+ * this process and end with it, as any other thread of it does.
+ */
 #ifndef VHOST_VHOST_WORKER_H
 #define VHOST_VHOST_WORKER_H
 

@@ -89,9 +89,11 @@ struct datapath_ops {
 	 */
 	bool (*position)(struct datapath *dp, unsigned queue, struct virtqueue_position *out);
 	/*
-	 * VIRTIO_F_SUSPEND, for a datapath that has it: take no more buffers, let those that are
-	 * in progress be used / is nothing in progress any more? / go on where it was.  A
-	 * suspended datapath touches no ring and sends nothing; it may be stopped.
+	 * Take no more buffers, let those that are in progress be used / is nothing in progress
+	 * any more? / go on where it was; a failure of that is reported by 'fail'.  Between start
+	 * and stop.  A suspended datapath that is quiet touches no ring and no memory, and sends
+	 * nothing; it may be stopped, and a start begins unsuspended.  None of the three waits for
+	 * the host.
 	 */
 	void (*suspend)(struct datapath *dp);
 	bool (*is_quiet)(struct datapath *dp);

@@ -372,7 +372,10 @@ static bool ask_queues(struct local *local, void (*fn)(void *arg))
 static void queue_suspend(void *arg)
 {
 	struct queue_call *call = arg;
+	const struct local *local = call->lq->local;
 
+	if (local->ops->hold)
+		local->ops->hold(local->model, call->lq->index);
 	virtqueue_pause(call->lq->vq, true);
 }
 

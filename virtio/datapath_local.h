@@ -29,6 +29,8 @@
  *   queue_stop   owner loop: finish or cancel everything in flight; after it no chain is out (those
  *            that were never answered are simply dropped) and no guest memory is touched.
  *   queue_close  machine lock held, after the ring stopped: free what queue_open allocated.
+ *   hold     owner loop, machine lock held: the queue is suspended: what was popped and not begun
+ *            goes back to the ring.  Perhaps more than once.  NULL: there is no such thing.
  *   cancel   owner loop: the queue will be stopped: ask the host to give up what it has in
  *            progress.  No pop finds anything after it.  Perhaps more than once, or not at all.
  *   waits    owner loop: would queue_stop have to wait for the host now?  NULL: it never does.
@@ -42,6 +44,7 @@ struct local_ops {
 	void (*flush)(void *model, unsigned index, struct virtqueue *q);	/* may be NULL */
 	void (*queue_stop)(void *model, unsigned index, struct virtqueue *q);	/* may be NULL */
 	void (*queue_close)(void *model, unsigned index);			/* may be NULL */
+	void (*hold)(void *model, unsigned index);				/* may be NULL */
 	void (*cancel)(void *model, unsigned index);				/* may be NULL */
 	bool (*waits)(void *model, unsigned index);				/* may be NULL */
 	void (*stop)(void *model);						/* may be NULL */

@@ -228,9 +228,10 @@ uint8_t virtio_device_read_status(struct virtio_device *dev);
 void virtio_device_reset(struct virtio_device *dev);
 
 /*
- * May the device touch memory (Bus Master Enable)?  While it may not, a start is put off and
- * kicks do not arrive; what is in flight completes, and what comes from the host side is served.
- * Both are made up for when it may again.
+ * May the device touch memory (Bus Master Enable)?  While it may not, a start is put off, kicks do
+ * not arrive, and rings that run stand still, whoever moves their buffers: on return nothing of
+ * them is in flight.  Where the host cannot end that within 100 ms the device needs a reset.  All
+ * is made up for when it may again.
  */
 void virtio_device_allow_dma(struct virtio_device *dev, bool allowed);
 

@@ -1,7 +1,7 @@
 /*
  * The inside of a virtio device, shared by virtio_device.c (what it is), virtio_device_session.c
- * (what a driver's session does to it), virtio_device_queue.c and virtio_device_config.c (its
- * registers).  Nobody else includes it.
+ * (what a driver's session does to it), virtio_device_dma.c (when it may not reach memory),
+ * virtio_device_queue.c and virtio_device_config.c (its registers).  Nobody else includes it.
  */
 #ifndef VIRTIO_VIRTIO_DEVICE_IMPL_H
 #define VIRTIO_VIRTIO_DEVICE_IMPL_H
@@ -45,6 +45,15 @@ bool virtio_device_has_rings(const struct virtio_device *dev);
 void virtio_device_cancel(struct virtio_device *dev, unsigned first, unsigned n);
 bool virtio_device_prepare_stop(struct virtio_device *dev, unsigned first, unsigned n);
 bool virtio_device_can_stop(const struct virtio_device *dev, unsigned first, unsigned n);
+
+/*
+ * Have the rings that run take no more buffers, and what they have out be answered / is that so?
+ * The second also ends queues that were about to stop.
+ */
+void virtio_device_suspend(struct virtio_device *dev);
+bool virtio_device_is_quiet(struct virtio_device *dev);
+/* The rings go on, and queues that were enabled meanwhile begin, unless something else forbids. */
+void virtio_device_go_on(struct virtio_device *dev);
 
 /* What 'part' is started with, and what its back end is told; rings begin afresh. */
 struct datapath_start virtio_device_describe_part(struct virtio_device *dev,

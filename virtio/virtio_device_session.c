@@ -275,37 +275,9 @@ void virtio_device_start_queue(struct virtio_device *dev, unsigned index)
 	}
 }
 
-/* Those that were enabled while the device ran and might not reach memory. */
-static void start_waiting_queues(struct virtio_device *dev)
-{
-	const struct negotiation *n = &dev->negotiation;
-
-	if (negotiation_is_suspended(n) || n->suspending || n->resetting)
-		return;
-	for (unsigned i = 0; i < dev->n_queues && dev->state == VIRTIO_STARTED; i++)
-		if (dev->queue[i].start_waits)
-			virtio_device_start_queue(dev, i);
-}
-
-void virtio_device_allow_dma(struct virtio_device *dev, bool allowed)
-{
-	bool was = dev->dma_allowed;
-
-	dev->dma_allowed = allowed;
-	if (!allowed || was)
-		return;
-	if (dev->negotiation.status & VIRTIO_STATUS_DRIVER_OK || dev->start_waits)
-		virtio_device_start(dev);
-	dev->start_waits = false;
-	for (unsigned i = 0; i < dev->n_queues; i++)
-		if (dev->queue[i].enabled && dev->state == VIRTIO_STARTED)
-			fd_signal(dev->queue[i].kick_fd);
-	start_waiting_queues(dev);
-}
-
 /* --- suspend --------------------------------------------------------------------------------- */
 
-static bool is_quiet(struct virtio_device *dev)
+bool virtio_device_is_quiet(struct virtio_device *dev)
 {
 	/* What is out of a queue that is being reset never comes back: the queue must go first. */
 	for (unsigned i = 0; i < dev->n_queues; i++)
@@ -316,7 +288,7 @@ static bool is_quiet(struct virtio_device *dev)
 	return true;
 }
 
-static void suspend(struct virtio_device *dev)
+void virtio_device_suspend(struct virtio_device *dev)
 {
 	for (unsigned i = 0; i < dev->n_parts && dev->state == VIRTIO_STARTED; i++)
 		dev->part[i].datapath->ops->suspend(dev->part[i].datapath);
@@ -325,10 +297,8 @@ static void suspend(struct virtio_device *dev)
 static void resume(struct virtio_device *dev)
 {
 	negotiation_resumed(&dev->negotiation);
-	for (unsigned i = 0; i < dev->n_parts && dev->state == VIRTIO_STARTED; i++)
-		dev->part[i].datapath->ops->resume(dev->part[i].datapath);
+	virtio_device_go_on(dev);
 	virtio_device_start(dev);
-	start_waiting_queues(dev);
 	virtio_device_release_config(dev, true);
 }
 
@@ -413,7 +383,7 @@ static void act(struct virtio_device *dev, enum negotiation_event event)
 		log_guest(&dev->log, LOG_WARNING, "%s: the driver gave up", dev->name);
 		break;
 	case NEG_SUSPEND:
-		suspend(dev);
+		virtio_device_suspend(dev);
 		break;
 	case NEG_RESUME:
 		resume(dev);
@@ -485,7 +455,7 @@ uint8_t virtio_device_read_status(struct virtio_device *dev)
 	if (dev->negotiation.resetting && can_reset(dev))
 		virtio_device_reset(dev);
 	/* N6: the answer says suspended once that is complete, and not before. */
-	if (dev->negotiation.suspending && is_quiet(dev))
+	if (dev->negotiation.suspending && virtio_device_is_quiet(dev))
 		negotiation_suspended(&dev->negotiation);
 	return negotiation_read_status(&dev->negotiation);
 }

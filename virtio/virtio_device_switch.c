@@ -113,16 +113,11 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-/*
- * Have all that was taken answered: what is dropped by a stop nobody finds again.  A datapath that
- * cannot be suspended answers everything before its stop returns.
- */
+/* Have all that was taken answered: what is dropped by a stop nobody finds again. */
 static int make_quiet(struct datapath *dp)
 {
 	uint64_t deadline = now_ms() + QUIET_PATIENCE_MS;
 
-	if (!dp->ops->suspend)
-		return 0;
 	dp->ops->suspend(dp);
 	while (!dp->ops->is_quiet(dp)) {
 		if (now_ms() >= deadline) {
@@ -225,6 +220,8 @@ int virtio_device_switch(struct virtio_device *dev, unsigned index)
 	}
 	if (dev->state != VIRTIO_STARTED || !may_stop(dev, part))
 		return error_set(EBUSY, "%s: it is about to stop", dev->name);
+	if (!dev->dma_allowed)
+		return error_set(EBUSY, "%s: it may not reach memory", dev->name);
 	r = make_quiet(part->datapath);
 	if (r == 0)
 		r = hand_over(dev, part);

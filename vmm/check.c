@@ -69,4 +69,5 @@ const struct command check_command = {
 	.summary = "tell what would keep a virtual machine from running here",
 	.run = check_main,
 	.help = help_check,
+	.options = COMMAND_LINE_CHECK,
 };

@@ -6,9 +6,18 @@
 #include "vmm/outcome.h"
 
 const struct command *const commands[] = {
-	&run_command,	 &check_command, &explain_command,
+	&run_command,
+	&check_command,
+	&config_command,
+	&export_command,
+	&ps_command,
+	&ctl_command,
+	&explain_command,
 	&timeline_command,
-	&doctor_command, &help_command,	 &version_command,
+	&doctor_command,
+	&completion_command,
+	&help_command,
+	&version_command,
 };
 const unsigned commands_len = ARRAY_SIZE(commands);
 

@@ -5,9 +5,12 @@
 #include <stdio.h>
 
 #include "vmm/base/util.h"
+#include "vmm/command_line.h"
 
 /* Added to a signal's number: the command wants the process to end as that signal would end it. */
 enum { COMMAND_SIGNAL = 256 };
+
+struct completion;
 
 struct command {
 	const char *name;
@@ -18,11 +21,23 @@ struct command {
 	 */
 	int (*run)(int argc, char **argv);
 	void (*help)(FILE *out);
+	enum command_line_of options;	/* it describes a VM and takes those of run; or 0 */
+	/* Offer what the last of its words can become (completion.h); NULL: nothing. */
+	void (*complete)(struct completion *c, unsigned n, char *const *words);
 };
 
+extern const struct command run_command;
+extern const struct command check_command;
+extern const struct command config_command;
+extern const struct command export_command;
+extern const struct command ctl_command;
+extern const struct command ps_command;
+extern const struct command explain_command;
 extern const struct command timeline_command;
-extern const struct command run_command, check_command, explain_command, doctor_command,
-	help_command, version_command;
+extern const struct command doctor_command;
+extern const struct command completion_command;
+extern const struct command help_command;
+extern const struct command version_command;
 
 /* All of them, in the order of the help. */
 extern const struct command *const commands[];

@@ -16,25 +16,48 @@
 #include "vmm/file/vm_file.h"
 #include "vmm/option.h"
 
-enum { ALL = COMMAND_LINE_RUN | COMMAND_LINE_EXPLAIN | COMMAND_LINE_CHECK };
+enum {
+	EVERYWHERE = COMMAND_LINE_RUN | COMMAND_LINE_EXPLAIN | COMMAND_LINE_CONFIG |
+		     COMMAND_LINE_EXPORT | COMMAND_LINE_CHECK,
+	PRINTING = COMMAND_LINE_RUN | COMMAND_LINE_CONFIG,
+};
 
 const struct switch_info command_line_switches[] = {
 	{ "--set SECTION.KEY=VALUE",
 	  "any setting by its name; 'disks.NAME.key' where there can be several",
-	  ALL },
+	  EVERYWHERE },
 	{ "--dump-dtb FILE", "write the guest's device tree to FILE (see dtc); nothing is run",
 	  COMMAND_LINE_RUN },
 	{ "--explain[=text|json]",
 	  "at the end and at each SIGUSR1, tell what became of the feature bits",
 	  COMMAND_LINE_RUN },
-	{ "--json", "for programs: the same facts as JSON", COMMAND_LINE_EXPLAIN },
+	{ "--json", "for programs: the same facts as JSON",
+	  COMMAND_LINE_EXPLAIN | COMMAND_LINE_CONFIG },
+	{ "--print[=yaml|json]", "write the configuration as a VM file; nothing is run", PRINTING },
+	{ "--all", "write every setting, with what it means and what is allowed",
+	  COMMAND_LINE_CONFIG },
+	{ "--schema", "write the JSON Schema of VM files, for editors", COMMAND_LINE_CONFIG },
+	{ "--qemu", "write a command line for qemu-system-x86_64", COMMAND_LINE_EXPORT },
 	{ "-v, --verbose", "say more; twice: everything",
 	  COMMAND_LINE_RUN | COMMAND_LINE_CHECK },
 	{ "-q, --quiet", "do not say who moves what, nor how the guest ended unless it failed",
 	  COMMAND_LINE_RUN | COMMAND_LINE_EXPLAIN },
-	{ "-h, --help", "this text", ALL },
+	{ "-h, --help", "this text", EVERYWHERE },
 };
 const unsigned command_line_switches_len = ARRAY_SIZE(command_line_switches);
+
+const char *switch_name(const struct switch_info *info, char buf[32])
+{
+	const char *name = strstr(info->shown, "--") + 2;
+
+	snprintf(buf, 32, "%.*s", (int)strcspn(name, " =["), name);
+	return buf;
+}
+
+bool switch_is_of(const struct switch_info *info, enum command_line_of command)
+{
+	return (info->commands & (command | COMMAND_LINE_RUN)) != 0;
+}
 
 enum { MAX_NAMES = 128, MAX_SECTIONS = 32 };
 
@@ -67,20 +90,38 @@ static void set(struct reader *rd, const struct option *o, void *object, const c
 
 /* --- Mistyped names -------------------------------------------------------------------------- */
 
+static bool is_switch(const char *name, size_t len, enum command_line_of command)
+{
+	char own[32];
+
+	for (unsigned i = 0; i < command_line_switches_len; i++) {
+		const struct switch_info *info = &command_line_switches[i];
+		if (switch_is_of(info, command) && strlen(switch_name(info, own)) == len &&
+		    !memcmp(own, name, len))
+			return true;
+	}
+	return false;
+}
+
 static void unknown_flag(struct reader *rd, const char *name, size_t len)
 {
-	static const char *const own[] = { "set", "verbose", "quiet", "help", "dump-dtb",
-					  "explain", "json" };
-	bool of_explain = rd->switches->command == COMMAND_LINE_EXPLAIN;
-	unsigned n_own = ARRAY_SIZE(own) - !of_explain;
 	const char *names[MAX_NAMES], *near;
-	char no[32][32];	/* "no-unpack" */
+	char own[32][32], no[32][32];	/* "quiet", "no-unpack" */
 	unsigned n = 0, n_no = 0;
 	char word[64];
 
 	snprintf(word, sizeof(word), "%.*s", (int)len, name);
-	for (unsigned i = 0; i < n_own; i++)
-		names[n++] = own[i];
+	if (is_switch(name, len, rd->switches->command)) {
+		mistakes_add(rd->mistakes, "--%s: takes no value", word);
+		return;
+	}
+	for (unsigned i = 0; i < command_line_switches_len && n < ARRAY_SIZE(own); i++) {
+		const struct switch_info *info = &command_line_switches[i];
+		if (switch_is_of(info, rd->switches->command)) {
+			names[n] = switch_name(info, own[n]);
+			n++;
+		}
+	}
 	for (unsigned i = 0; i < option_table_len && n < MAX_NAMES - 1; i++) {
 		const struct option *o = &option_table[i];
 		if (!o->flag || option_find_flag(o->flag, strlen(o->flag)) != o)
@@ -359,23 +400,45 @@ static void read_flag(struct reader *rd, const struct option *o, const char *inl
 		set(rd, o, rd->config, label, o->flag, value);
 }
 
-/* A switch of the command's own; explain takes those of run, too.  False if there is none. */
+static void read_json(struct run_switches *sw)
+{
+	if (sw->command == COMMAND_LINE_EXPLAIN)
+		sw->explain = EXPLAIN_JSON;
+	else
+		sw->print = CONFIG_JSON;
+}
+
+/* A switch of the command's own.  False if there is none, or it takes no value and has one. */
 static bool read_switch(struct reader *rd, const char *name, size_t len, const char *value)
 {
 	struct run_switches *sw = rd->switches;
 
+	if (!is_switch(name, len, sw->command))
+		return false;
 	if (!strcmp(name, "help"))
 		sw->help = true;
 	else if (!strcmp(name, "verbose"))
 		sw->verbose++;
 	else if (!strcmp(name, "quiet"))
 		sw->quiet = true;
-	else if (!strcmp(name, "json") && sw->command == COMMAND_LINE_EXPLAIN)
-		sw->explain = EXPLAIN_JSON;
-	else if (len != 7 || memcmp(name, "explain", len))
+	else if (!strcmp(name, "json"))
+		read_json(sw);
+	else if (!strcmp(name, "all"))
+		sw->all = true;
+	else if (!strcmp(name, "schema"))
+		sw->print = CONFIG_SCHEMA;
+	else if (!strcmp(name, "qemu"))
+		sw->qemu = true;
+	else if (len == 5 && !memcmp(name, "print", len)) {
+		if (config_form_parse(value, &sw->print) < 0)
+			mistakes_add(rd->mistakes, "--print: '%s' is not one of yaml, json", value);
+	} else if (len == 7 && !memcmp(name, "explain", len)) {
+		if (explain_parse(value, &sw->explain) < 0)
+			mistakes_add(rd->mistakes, "--explain: '%s' is not one of text, json",
+				     value);
+	} else {
 		return false;
-	else if (explain_parse(value, &sw->explain) < 0)
-		mistakes_add(rd->mistakes, "--explain: '%s' is not one of text, json", value);
+	}
 	return true;
 }
 

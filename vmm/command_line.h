@@ -8,10 +8,17 @@
 #include "vmm/base/util.h"
 #include "vmm/config.h"
 #include "vmm/explain.h"
+#include "vmm/file/config_print.h"
 #include "vmm/mistakes.h"
 
 /* The commands that describe a VM. */
-enum command_line_of { COMMAND_LINE_RUN = 1, COMMAND_LINE_EXPLAIN = 2, COMMAND_LINE_CHECK = 4 };
+enum command_line_of {
+	COMMAND_LINE_RUN = 1,
+	COMMAND_LINE_EXPLAIN = 2,
+	COMMAND_LINE_CHECK = 4,
+	COMMAND_LINE_CONFIG = 8,
+	COMMAND_LINE_EXPORT = 16,
+};
 
 /* What is about the command and not about the VM. */
 struct run_switches {
@@ -21,6 +28,9 @@ struct run_switches {
 	unsigned verbose;	/* number of -v */
 	const char *dump_dtb;	/* write the device tree there, run nothing; borrows from argv */
 	enum explain_form explain;	/* OFF unless it was asked for */
+	enum config_form print;		/* write the configuration, run nothing */
+	bool all;			/* --all: with every setting */
+	bool qemu;			/* --qemu */
 };
 
 /* A switch, as --help shows it. */
@@ -31,6 +41,12 @@ struct switch_info {
 };
 extern const struct switch_info command_line_switches[];
 extern const unsigned command_line_switches_len;
+
+/* Its long name without "--", written to 'buf' and returned. */
+const char *switch_name(const struct switch_info *info, char buf[32]);
+
+/* Does 'command' take it?  Who describes a VM takes the switches of run, too. */
+bool switch_is_of(const struct switch_info *info, enum command_line_of command);
 
 /*
  * Read argv[0 .. argc) (without the program's and the command's name) into 'config'

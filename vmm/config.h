@@ -115,6 +115,8 @@ struct iommu_settings {
 
 struct vm_config {
 	/* vm */
+	char *name;		/* NULL: it has none, and no run directory unless 'run_dir' */
+	char *run_dir;		/* NULL: the one of its name */
 	uint64_t memory;	/* bytes */
 	unsigned cpus, cores, threads;
 	bool prefault;

@@ -10,6 +10,7 @@
 #include "vmm/config_mistake.h"
 #include "vmm/config_net.h"
 #include "vmm/config_vsock.h"
+#include "vmm/control/run_dir.h"
 #include "vmm/option.h"
 #include "vmm/outcome.h"
 
@@ -270,6 +271,10 @@ void config_validate(struct vm_config *config, struct mistakes *mistakes)
 	if (config->memory % 4096)
 		config_mistake(config, mistakes, "vm", 0, "memory", "%s is not a multiple of 4K",
 			       text_format_size(size, config->memory));
+	if (config->name && !run_name_is_valid(config->name))
+		config_mistake(config, mistakes, "vm", 0, "name",
+			       "'%.80s': a name has 1 to %d letters, digits, '.', '_', '-', "
+			       "and does not begin with '.' or '-'", config->name, RUN_NAME_MAX);
 	validate_cpus(config, mistakes);
 	for (unsigned i = 0; i < option_sections_len; i++)
 		if (option_sections[i].list)

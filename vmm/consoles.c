@@ -22,11 +22,13 @@ bool consoles_use_stdio(const struct vm_config *config)
 }
 
 static int open_target(struct chardev **out, int *file, const struct target *target,
-		       struct event_loop *main_loop, const struct consoles_filter *filter)
+		       struct event_loop *main_loop, const struct consoles_filter *filter,
+		       const struct consoles_copy *copy)
 {
 	const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY;
 	struct chardev_config config = {
 		.in_fd = FD_NONE, .out_fd = FD_NONE, .main_loop = main_loop,
+		.copy = copy->copy, .copy_arg = copy->arg,
 	};
 
 	switch (target->kind) {
@@ -56,9 +58,9 @@ static int open_target(struct chardev **out, int *file, const struct target *tar
 }
 
 int consoles_open(struct consoles *c, const struct vm_config *config, struct event_loop *main_loop,
-		  const struct consoles_filter *filter)
+		  const struct consoles_filter *filter, const struct consoles_copy *copy)
 {
-	int r = open_target(&c->serial, &c->serial_fd, &config->serial, main_loop, filter);
+	int r = open_target(&c->serial, &c->serial_fd, &config->serial, main_loop, filter, copy);
 
 	if (r < 0)
 		return r;
@@ -66,7 +68,7 @@ int consoles_open(struct consoles *c, const struct vm_config *config, struct eve
 		c->console = c->serial;
 		return 0;
 	}
-	return open_target(&c->console, &c->console_fd, &config->console, main_loop, filter);
+	return open_target(&c->console, &c->console_fd, &config->console, main_loop, filter, copy);
 }
 
 int consoles_pretend(struct consoles *c, const struct vm_config *config,

@@ -24,13 +24,20 @@ struct consoles_filter {
 	void *arg;
 };
 
+/* Gets a copy of what the guest says on them; the form of chardev_config. */
+struct consoles_copy {
+	void (*copy)(void *arg, const uint8_t *buf, size_t len);	/* or NULL */
+	void *arg;
+};
+
 /*
  * Open what the targets name: files are made or emptied.  'c' is CONSOLES_INIT before.
  *
  * Returns 0 or -errno with an error chain (consoles_close is then still to be called).
  */
 MUST_USE int consoles_open(struct consoles *c, const struct vm_config *config,
-			   struct event_loop *main_loop, const struct consoles_filter *filter);
+			   struct event_loop *main_loop, const struct consoles_filter *filter,
+			   const struct consoles_copy *copy);
 
 /* The same for a VM that is only looked at: they lead nowhere, no file is touched. */
 MUST_USE int consoles_pretend(struct consoles *c, const struct vm_config *config,

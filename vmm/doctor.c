@@ -19,6 +19,7 @@
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
 #include "vmm/command.h"
+#include "vmm/completion.h"
 #include "vmm/doctor_guest.h"
 #include "vmm/outcome.h"
 
@@ -297,9 +298,20 @@ static int doctor_main(int argc, char **argv)
 	return conclude(kvm, needed, &speed);
 }
 
+static void complete_doctor(struct completion *c, unsigned n, char *const *words)
+{
+	if (n > 1 && !strcmp(words[n - 2], "--kvm")) {
+		completion_add_files(c, 0);
+		return;
+	}
+	completion_add(c, "--quiet", "only the last line");
+	completion_add(c, "--kvm", "the KVM device");
+}
+
 const struct command doctor_command = {
 	.name = "doctor",
 	.summary = "tell what of this host works, and how to mend the rest",
 	.run = doctor_main,
 	.help = doctor_help,
+	.complete = complete_doctor,
 };

@@ -107,4 +107,5 @@ const struct command explain_command = {
 	.summary = "tell which feature bits the devices offer, and why",
 	.run = explain_main,
 	.help = help_explain,
+	.options = COMMAND_LINE_EXPLAIN,
 };

@@ -4,6 +4,7 @@
 
 #include "vmm/command.h"
 #include "vmm/command_line.h"
+#include "vmm/completion.h"
 #include "vmm/explain.h"
 #include "vmm/option.h"
 #include "vmm/outcome.h"
@@ -130,6 +131,47 @@ void help_explain(FILE *out)
 	print_switches(out, COMMAND_LINE_EXPLAIN);
 }
 
+void help_config(FILE *out)
+{
+	fprintf(out, "Usage: vireo config [--all] [--json] [FILE.yaml]... [OPTION OF RUN]...\n"
+		     "       vireo config --schema\n\n"
+		     "Write a VM as one VM file that 'vireo run' reads: what these files and\n"
+		     "options (see 'vireo run --help') say, wherever it differs from the\n"
+		     "defaults.  The file describes the same VM wherever it lies.  To begin a\n"
+		     "file of your own:\n\n"
+		     "  vireo config --all >web.yaml\n");
+	print_switches(out, COMMAND_LINE_CONFIG);
+}
+
+void help_export(FILE *out)
+{
+	fprintf(out, "Usage: vireo export --qemu [FILE.yaml]... [OPTION OF RUN]...\n\n"
+		     "Write a VM as a command line for qemu-system-x86_64, for hosts without KVM,\n"
+		     "for comparisons and for bug reports.  What has no equivalent there is named\n"
+		     "in comments before the command.\n\n"
+		     "  vireo export --qemu web.yaml >web.sh && sh web.sh\n");
+	print_switches(out, COMMAND_LINE_EXPORT);
+}
+
+void help_completion(FILE *out)
+{
+	fprintf(out, "Usage: vireo completion bash|zsh|fish\n"
+		     "       vireo completion --for WORD...\n\n"
+		     "Write the script that has a shell complete commands, options, their values\n"
+		     "and names of files.  For this session:\n\n"
+		     "  source <(vireo completion bash)\n\n"
+		     "The scripts ask by '--for': the words so far, the last of which is not\n"
+		     "complete.  The answer is one line about what follows (files or more), and a\n"
+		     "line for each word with what it means.\n");
+}
+
+static void complete_help(struct completion *c, unsigned n, char *const *words)
+{
+	(void)words;
+	for (unsigned i = 0; i < commands_len && n == 1; i++)
+		completion_add(c, commands[i]->name, commands[i]->summary);
+}
+
 void help_check(FILE *out)
 {
 	fprintf(out, "Usage: vireo check [FILE.yaml]... [OPTION OF RUN]...\n\n"
@@ -145,22 +187,30 @@ void help_check(FILE *out)
 
 static void help_help(FILE *out)
 {
-	fprintf(out, "Usage: vireo help [COMMAND | --man]\n\n"
-		     "Explain the program or one command; --man writes the manual page (roff).\n");
+	fprintf(out, "Usage: vireo help [COMMAND]\n"
+		     "       vireo help --man commands|options|settings|switches\n\n"
+		     "Explain the program or one command.  --man writes a part of the manual\n"
+		     "pages (in scdoc), from which they are made when Vireo is built.\n");
+}
+
+static int write_man_part(const char *name)
+{
+	if (help_man_part(stdout, name) == 0)
+		return STATUS_OK;
+	fprintf(stderr, "vireo: the manual has no part '%s'; see 'vireo help help'\n", name);
+	return STATUS_FAILED;
 }
 
 static int help_main(int argc, char **argv)
 {
 	const struct command *command;
 
+	if (argc == 2 && !strcmp(argv[0], "--man"))
+		return write_man_part(argv[1]);
 	if (argc > 1)
 		return command_unexpected(&help_command, argv[1]);
 	if (argc == 0) {
 		help_program(stdout);
-		return STATUS_OK;
-	}
-	if (!strcmp(argv[0], "--man")) {
-		help_man_page(stdout);
 		return STATUS_OK;
 	}
 	command = command_find(!strcmp(argv[0], "--help") ? "help" : argv[0]);
@@ -192,6 +242,7 @@ const struct command help_command = {
 	.summary = "explain the program or a command",
 	.run = help_main,
 	.help = help_help,
+	.complete = complete_help,
 };
 
 const struct command version_command = {

@@ -7,16 +7,31 @@
 
 #include <stdio.h>
 
+#include "vmm/base/util.h"
+
 /* "vireo help": the commands. */
 void help_program(FILE *out);
 
 /* "vireo run --help": every option. */
 void help_run(FILE *out);
 
+/* "vireo config --help". */
+void help_config(FILE *out);
+
+/* "vireo export --help". */
+void help_export(FILE *out);
+
+/* "vireo completion --help". */
+void help_completion(FILE *out);
+
 /* "vireo check --help". */
 void help_check(FILE *out);
 
-/* "vireo help --man": the manual page, in roff (man_page.c). */
-void help_man_page(FILE *out);
+/*
+ * "vireo help --man PART": a part of the manual pages, in scdoc(5) (man_page.c): "commands",
+ * "options", "switches", "settings", or "help-NAME", the help of one command.  Returns 0, or
+ * -ENOENT if there is no such part.
+ */
+MUST_USE int help_man_part(FILE *out, const char *name);
 
 #endif

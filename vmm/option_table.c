@@ -137,6 +137,10 @@ const struct option option_table[] = {
 
 	{ "vm", "memory", OPTION_SIZE, VM(memory), "512M", .min = MIB(1), .max = GIB(4096),
 	  .flag = "memory", .value = "SIZE", .help = "memory of the guest" },
+	{ "vm", "name", OPTION_TEXT, VM(name), .flag = "name", .value = "NAME",
+	  .help = "for ps and ctl: gives it a run directory; default: that of the VM file" },
+	{ "vm", "run_dir", OPTION_PATH, VM(run_dir), .flag = "run-dir", .value = "DIR",
+	  .help = "for control socket and logs; default: one of its name" },
 	{ "vm", "cpus", OPTION_NUMBER, VM(cpus), "1", .min = 1, .max = LAYOUT_MAX_VCPUS,
 	  .flag = "cpus", .value = "N", .help = "number of virtual CPUs" },
 	{ "vm", "cores", OPTION_NUMBER, VM(cores), "0", .max = LAYOUT_MAX_VCPUS,

@@ -7,8 +7,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "vmm/base/error.h"
@@ -19,6 +17,8 @@
 #include "vmm/command.h"
 #include "vmm/command_line.h"
 #include "vmm/config.h"
+#include "vmm/control/control.h"
+#include "vmm/control/run_dir.h"
 #include "vmm/dump_dtb.h"
 #include "vmm/escape_key.h"
 #include "vmm/explain.h"
@@ -28,21 +28,24 @@
 #include "vmm/sandbox.h"
 #include "vmm/signals.h"
 #include "vmm/terminal.h"
+#include "vmm/time_limit.h"
 #include "vmm/vm.h"
 
 /* Who ended the run.  The first one counts. */
-enum ending { ENDING_NONE, ENDING_GUEST, ENDING_TIMEOUT, ENDING_SIGNAL, ENDING_ERROR };
+enum ending { ENDING_NONE, ENDING_GUEST, ENDING_TIMEOUT, ENDING_SIGNAL, ENDING_QUIT, ENDING_ERROR };
 
 struct run {
 	struct vm_config config;
 	struct run_switches switches;
 	struct event_loop *loop;
 	struct signals signals;
-	struct event_source timer;
+	struct time_limit limit;
 	struct escape_key escape;
 	struct vm *vm;
 	struct reporter reporter;
 	struct state_report *report;	/* as it was when the time was up */
+	struct control *control;	/* NULL: there is none */
+	bool named_by_file;		/* a control socket would be nice, no more */
 	struct device_account *account;	/* as it was at the end, if somebody wants it */
 	unsigned n_accounts;
 
@@ -75,11 +78,10 @@ static void guest_ended(void *arg)
 		end(run, ENDING_ERROR);
 }
 
-static void time_is_up(struct event_source *source, uint32_t events)
+static void time_is_up(void *arg)
 {
-	struct run *run = container_of(source, struct run, timer);
+	struct run *run = arg;
 
-	(void)events;
 	/* Before anybody waits for the guest. */
 	if (run->ending == ENDING_NONE && !run->switches.quiet)
 		run->report = reporter_take(&run->reporter, run->vm, "time limit");
@@ -192,23 +194,65 @@ static void escape_command(void *arg, char letter)
 	}
 }
 
-/* --- Building -------------------------------------------------------------------------------- */
+/* --- What clients of the control socket want ------------------------------------------------- */
 
-static int arm_timer(struct run *run)
+static void quit(void *arg)
 {
-	uint64_t ms = run->config.timeout_ms;
-	struct itimerspec when = {
-		.it_value.tv_sec = (time_t)(ms / 1000),
-		.it_value.tv_nsec = (long)(ms % 1000) * 1000000,
-	};
-
-	if (ms == 0)
-		return 0;
-	run->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (run->timer.fd < 0 || timerfd_settime(run->timer.fd, 0, &when, NULL) < 0)
-		return error_set(errno, "set the time limit");
-	return event_loop_add(run->loop, &run->timer, EPOLLIN);
+	end(arg, ENDING_QUIT);
 }
+
+static void reset(void *arg)
+{
+	struct run *run = arg;
+
+	log_info("reset through the control socket");
+	if (run->ending == ENDING_NONE && vm_reset(run->vm) < 0)
+		end(run, ENDING_ERROR);
+}
+
+static void held(void *arg, bool held)
+{
+	struct run *run = arg;
+
+	time_limit_hold(&run->limit, held);
+}
+
+/* A VM from a file that says nothing else is called as the file: "web.yaml" is web. */
+static void give_name(struct run *run)
+{
+	struct vm_config *config = &run->config;
+	const char *file = config->origins.n_files ? config->origins.file[0]->name : NULL;
+	const char *base;
+	char *name;
+
+	if (!HAVE_JANSSON || config->name || config->run_dir || !file)
+		return;
+	base = strrchr(file, '/');
+	name = strdup(base ? base + 1 : file);
+	if (name && strrchr(name, '.') > name)
+		*strrchr(name, '.') = '\0';
+	run->named_by_file = name && run_name_is_valid(name);
+	if (run->named_by_file)
+		config->name = name;
+	else
+		free(name);
+}
+
+static int make_control(struct run *run)
+{
+	int r;
+
+	if (!control_is_wanted(&run->config))
+		return 0;
+	r = control_create(&run->control, &run->config, run->loop);
+	if (r == 0 || r == -EBUSY || !run->named_by_file)
+		return r;
+	log_warning("there is no control socket: %s: %s", error_text(), error_name(-r));
+	error_clear();
+	return 0;
+}
+
+/* --- Building -------------------------------------------------------------------------------- */
 
 static int prepare(struct run *run)
 {
@@ -222,7 +266,10 @@ static int prepare(struct run *run)
 	if (r == 0)
 		r = signals_init(&run->signals, run->loop, signal_received, run);
 	if (r == 0)
-		r = arm_timer(run);
+		r = time_limit_start(&run->limit, run->loop, run->config.timeout_ms, time_is_up,
+				     run);
+	if (r == 0)
+		r = make_control(run);
 	if (r < 0)
 		return r;
 	r = reporter_open(&run->reporter, &run->config);
@@ -230,6 +277,8 @@ static int prepare(struct run *run)
 		run->blame = BLAME_FILE;
 		return r;
 	}
+	if (run->control)
+		host.copy = control_console_copy(run->control);
 	host.main_loop = run->loop;
 	if (terminal_is_there()) {
 		run->escape = (struct escape_key){ .command = escape_command, .arg = run };
@@ -241,16 +290,22 @@ static int prepare(struct run *run)
 static int start(struct run *run)
 {
 	bool interactive = terminal_is_there() && consoles_use_stdio(&run->config);
+	const struct control_host control_host = {
+		.quit = quit, .reset = reset, .held = held, .arg = run,
+	};
 	int r;
 
 	if (interactive && !run->switches.quiet)
 		fprintf(stderr, "vireo: Ctrl-A x ends the guest, Ctrl-A h lists the other keys\n");
 	r = interactive ? terminal_make_raw() : 0;
+	if (r == 0 && run->control)
+		r = control_serve(run->control, run->vm, &control_host);
 	if (r < 0)
 		return r;
 	event_note(EVENT_PHASE, NULL, 0, "sandbox");
-	r = sandbox_enter(run->config.seccomp, vm_sandbox_needs(run->vm) |
-						  reporter_sandbox_needs(&run->reporter));
+	r = sandbox_enter(run->config.seccomp,
+			  vm_sandbox_needs(run->vm) | reporter_sandbox_needs(&run->reporter) |
+				  (run->control ? SANDBOX_CONTROL : 0));
 	if (r < 0)
 		run->blame = BLAME_HOST;
 	event_note(EVENT_PHASE, NULL, 0, "guest");
@@ -298,6 +353,10 @@ static int say_ending(struct run *run)
 		fprintf(stderr, "vireo: ended by SIG%s; the guest was stopped\n",
 			sigabbrev_np(run->signal));
 		return COMMAND_SIGNAL + run->signal;
+	case ENDING_QUIT:
+		/* As by 'kill': the guest did not get to its end. */
+		fprintf(stderr, "vireo: ended through the control socket; the guest was stopped\n");
+		return COMMAND_SIGNAL + SIGTERM;
 	case ENDING_ERROR:
 	case ENDING_NONE:
 		break;
@@ -341,6 +400,7 @@ static void take_account(struct run *run)
 static int run_guest(struct run *run)
 {
 	int r = prepare(run), status;
+	bool had_vm;
 
 	if (r == 0)
 		r = start(run);
@@ -356,13 +416,19 @@ static int run_guest(struct run *run)
 		take_account(run);
 		vm_stop(run->vm);
 	}
+	/* Who follows the console has its last words, too. */
+	if (run->control)
+		control_stop(run->control);
+	had_vm = run->vm;
 	terminal_restore();
 	status = conclude(run);
 	reporter_end(&run->reporter);
 	vm_destroy(run->vm);
 	reporter_close(&run->reporter);
-	event_loop_remove(&run->timer);
-	fd_close(&run->timer.fd);
+	/* After a failure somebody may want to read what the guest said last. */
+	control_destroy(run->control,
+			had_vm && status > STATUS_GUEST_MAX && status < COMMAND_SIGNAL);
+	time_limit_stop(&run->limit);
 	signals_fini(&run->signals);
 	event_loop_destroy(run->loop);
 	return status;
@@ -378,7 +444,7 @@ static int read_command_line(struct run *run, int argc, char **argv)
 		return 0;
 	bool whole = mistakes.n == 0;
 	config_validate(&run->config, &mistakes);
-	if (whole)
+	if (whole && !run->switches.print)
 		config_need_kernel(&run->config, &mistakes);
 	if (run->switches.dump_dtb && run->config.mmio_discovery != MMIO_DISCOVERY_DTB)
 		mistakes_add(&mistakes, "--dump-dtb: this guest gets no device tree; give "
@@ -402,8 +468,8 @@ static int run_main(int argc, char **argv)
 	struct run run = {
 		.switches = { .command = COMMAND_LINE_RUN },
 		.signals = SIGNALS_INIT,
-		.timer = { .fd = FD_NONE, .fn = time_is_up },
 		.reporter = REPORTER_INIT,
+		.limit = TIME_LIMIT_INIT,
 	};
 	int status;
 
@@ -417,12 +483,15 @@ static int run_main(int argc, char **argv)
 		if (run.switches.help) {
 			run_command.help(stdout);
 			status = STATUS_OK;
+		} else if (run.switches.print) {
+			status = config_print(&run.config, run.switches.print, false);
 		} else if (run.switches.dump_dtb) {
 			status = dump_tree(&run);
 		} else {
 			log_set_level(run.switches.verbose > 1 ? LOG_DEBUG :
 				      run.switches.verbose == 1 ? LOG_INFO :
 				      run.switches.quiet ? LOG_WARNING : LOG_NOTICE);
+			give_name(&run);
 			status = run_guest(&run);
 		}
 	}
@@ -435,4 +504,5 @@ const struct command run_command = {
 	.summary = "boot a kernel in a virtual machine",
 	.run = run_main,
 	.help = help_run,
+	.options = COMMAND_LINE_RUN,
 };

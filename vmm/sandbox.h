@@ -20,6 +20,7 @@ enum sandbox_need {
 	SANDBOX_TAP = 2,
 	SANDBOX_VHOST = 4,
 	SANDBOX_VSOCK_USER = 8,		/* Unix sockets of the host */
+	SANDBOX_CONTROL = 16,		/* the control socket and its run directory */
 	SANDBOX_DUMP = 32,		/* a core file when the guest ends badly */
 };
 

@@ -93,7 +93,8 @@ const struct sandbox_rule sandbox_rules[] = {
 	/* vsock in process: Unix sockets of the host, one for each connection of the guest's. */
 	{ CALL(socket), WHEN(ARG(0, AF_UNIX)), .need = SANDBOX_VSOCK_USER },
 	{ CALL(connect), .need = SANDBOX_VSOCK_USER },	/* to the programs that listen */
-	{ CALL(accept4), .need = SANDBOX_VSOCK_USER },	/* clients of the device's own socket */
+	{ CALL(accept4),
+	  .need = SANDBOX_VSOCK_USER | SANDBOX_CONTROL },	/* clients of our own sockets */
 	{ CALL(sendmsg), .need = SANDBOX_VSOCK_USER },	/* data of the guest's */
 	{ CALL(recvmsg), .need = SANDBOX_VSOCK_USER },	/* messages for the guest */
 	{ CALL(sendto), .need = SANDBOX_VSOCK_USER },	/* the answer to a client */
@@ -104,7 +105,13 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(newfstatat), .need = SANDBOX_VSOCK_USER },	/* at the end: is the file ours? */
 	{ CALL(unlink), .need = SANDBOX_VSOCK_USER },	/* then it goes */
 
-	{ CALL(ftruncate), .need = SANDBOX_DUMP },	/* a core file gets its size */
+	/* The control socket: clients as above, and the run directory. */
+	{ CALL(getsockopt), WHEN(ARG(1, SOL_SOCKET), ARG(2, SO_PEERCRED)),
+	  .need = SANDBOX_CONTROL },			/* whose is it? */
+	{ CALL(ftruncate), .need = SANDBOX_CONTROL | SANDBOX_DUMP },	/* full logs, a core file */
+	{ CALL(newfstatat), WHEN(ARG(3, AT_EMPTY_PATH)),
+	  .need = SANDBOX_CONTROL },			/* how much memory does the guest have? */
+	{ CALL(unlinkat), .need = SANDBOX_CONTROL },	/* at the end what is in it goes */
 
 	/* Threads: vCPUs, disk workers. */
 	{ CALL(clone), WHEN(ARG(0, THREAD_FLAGS)) },	/* clone3 is answered ENOSYS */

@@ -259,7 +259,8 @@ static int open_consoles(struct vm *vm)
 {
 	if (vm->only_look)
 		return consoles_pretend(&vm->consoles, vm->config, vm->host.main_loop);
-	return consoles_open(&vm->consoles, vm->config, vm->host.main_loop, &vm->host.filter);
+	return consoles_open(&vm->consoles, vm->config, vm->host.main_loop, &vm->host.filter,
+			     &vm->host.copy);
 }
 
 static int describe_and_load(struct vm *vm)

@@ -19,6 +19,7 @@ struct vm;
 struct vm_host {
 	struct event_loop *main_loop;
 	struct consoles_filter filter;
+	struct consoles_copy copy;	/* of what the guest says on any console; or none */
 	void (*ended)(void *arg);	/* on the main loop: vm_outcome() has something to say */
 	void *arg;
 };
@@ -79,8 +80,8 @@ void vm_stop(struct vm *vm);
 void vm_describe_cpus(struct vm *vm, char *buf, size_t size);
 
 /*
- * The account of each virtio device, as it is now.  Returns 0 and an array (to be freed) of '*n',
- * or -ENOMEM with an error chain.
+ * The account of each virtio device, as it is now.  Returns 0 and an array (to be freed) of '*n';
+ * or with an error chain -ENOMEM, or -EAGAIN: a CPU of the guest kept the machine busy for 100 ms.
  */
 MUST_USE int vm_accounts(struct vm *vm, struct device_account **out, unsigned *n);
 

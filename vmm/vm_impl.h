@@ -36,6 +36,7 @@ struct vm {
 	struct virtio_transport **transport;
 	unsigned n_transports;
 	struct virtio_device *console;	/* owned by its transport */
+	bool held;			/* vm_pause: somebody outside wants it to stand */
 	struct vm_iommu *iommu;		/* NULL: no device is behind one */
 };
 

@@ -10,6 +10,7 @@
 #include "virtio/device_account.h"
 #include "vmm/base/error.h"
 #include "vmm/guest_cmdline.h"
+#include "vmm/vm_control.h"
 
 unsigned vm_sandbox_needs(const struct vm *vm)
 {
@@ -101,8 +102,11 @@ int vm_accounts(struct vm *vm, struct device_account **out, unsigned *n)
 	*out = calloc(vm->n_models + 1, sizeof(**out));
 	if (!*out)
 		return error_set(ENOMEM, "take the account of the devices");
-	if (vm->machine)
-		machine_lock(vm->machine);
+	if (vm->machine && !machine_lock_within(vm->machine, VM_CONTROL_MS)) {
+		free(*out);
+		*out = NULL;
+		return error_set(EAGAIN, "a CPU of the guest keeps the machine busy");
+	}
 	for (unsigned i = 0; i < vm->n_models; i++) {
 		struct virtio_device *dev = vm->only_look ? vm->model[i] : vm->transport[i]->device;
 		device_account_take(&(*out)[(*n)++], dev, vm_device_kind(vm->config, i));

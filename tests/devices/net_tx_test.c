@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "devices/net_impl.h"
 #include "tests/support/net_rig.h"
 
 enum { TX = 1 };
@@ -233,6 +234,36 @@ Test(net_tx, a_full_peer_holds_the_queue_and_nothing_is_lost)
 	fake_peer_set_room(net.peer, true);
 	net_rig_start_without(&net, 2, -1);
 	cr_assert_eq(net_rig_send(&net, TX, &none, frame, 100), 0);
+}
+
+/* The driver goes on when it hears of those that have gone: long frames do not wait for others. */
+Test(net_tx, few_long_frames_go_together)
+{
+	enum { N = 8, LEN = 30000, STRIDE = 32768 };
+	struct net_header h;
+
+	net_rig_start_without(&net, 2, -1);
+	uint64_t gpa = device_rig_alloc(&net.rig, N * STRIDE);
+	fake_peer_set_room(net.peer, false);
+	for (unsigned i = 0; i < N; i++) {
+		uint8_t *p = device_rig_at(&net.rig, gpa + i * STRIDE, 12 + LEN);
+
+		net_header_store(&none, p, 12);
+		net_rig_fill(p + 12, LEN, (uint8_t)i);
+		device_rig_add(&net.rig, TX, &(struct fake_buf){ gpa + i * STRIDE, 12 + LEN, false },
+			       1);
+	}
+	cr_assert(device_rig_is_quiet(&net.rig, TX));
+	fake_peer_set_room(net.peer, true);
+	for (unsigned i = 0; i < N; i++) {
+		cr_assert_eq(device_rig_wait(&net.rig, TX, NULL), 0);
+		cr_assert_eq(fake_peer_take(net.peer, 0, &h, got, sizeof(got)), LEN);
+		net_rig_fill(frame, LEN, (uint8_t)i);
+		cr_assert_arr_eq(frame, got, LEN);
+	}
+	fake_driver_reset(&net.rig.driver);
+	cr_assert_geq(net.peer->largest_batch, 2 * LEN);
+	cr_assert_lt(net.peer->largest_batch, NET_TX_BYTES_PER_BATCH + LEN + NET_HEADER_MAX);
 }
 
 /* Each length of the header, over every register interface.  covers: NET-TX-20 NET-LEGACY-03 */

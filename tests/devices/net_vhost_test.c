@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "devices/net_impl.h"
 #include "tests/support/fake_vhost.h"
@@ -307,6 +308,63 @@ Test(net_vhost, without_a_link_nothing_moves)
 	net_rig_set_link(&net, true);
 	net_rig_start_without(&net, 3, -1);
 	cr_assert_eq(fake.ring[0][RX].backend, 1000);
+}
+
+static void set_master(bool on)
+{
+	fake_driver_pci_write(&net.rig.driver, 4, 2, on ? 7 : 3);
+}
+
+/*
+ * Bus Master Enable off: kernel and control queue stand still, whatever the cable does meanwhile.
+ * covers: PCI-BUS-02
+ */
+Test(net_vhost, without_bus_mastering_nothing_moves)
+{
+	create((struct net_rig_options){ 0 });
+	net_rig_start_without(&net, 3, -1);
+	set_master(false);
+	cr_assert_eq(fake.ring[0][RX].backend, FD_NONE);
+	cr_assert_eq(fake.ring[0][TX].backend, FD_NONE);
+	net_rig_set_link(&net, false);
+	net_rig_set_link(&net, true);
+	cr_assert_eq(fake.ring[0][RX].backend, FD_NONE);
+	set_master(true);
+	cr_assert_eq(fake.ring[0][RX].backend, 1000);
+	cr_assert_eq(fake.ring[0][TX].backend, 1000);
+	offer_frame();
+	cr_assert_eq(kernel_sends(), 1);
+	device_rig_wait(&net.rig, TX, NULL);
+}
+
+/* A command that the main loop has not come to waits in the ring again; it is carried out once. */
+Test(net_vhost, without_bus_mastering_a_command_waits)
+{
+	create((struct net_rig_options){ 0 });
+	net_rig_start_without(&net, 3, -1);
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t at = device_rig_alloc(&net.rig, 64);
+		uint8_t *p = device_rig_at(&net.rig, at, 64);
+		struct fake_buf buf[] = { { at, 3, false }, { at + 48, 1, true } };
+
+		p[0] = 0;
+		p[1] = 0;
+		p[2] = i == 0;
+		device_rig_add(&net.rig, CTRL, buf, 2);
+		/* The I/O loop has taken it, and nobody has pumped the main loop since. */
+		usleep(20000);
+		set_master(false);
+		unsigned filters = net.peer->n_filters;
+
+		cr_assert(device_rig_is_quiet(&net.rig, CTRL));
+		cr_assert_eq(net.peer->n_filters, filters);
+		cr_assert_eq(p[48], 0xcc);
+		cr_assert_eq(fake_driver_status(&net.rig.driver), 0xf);
+		set_master(true);
+		cr_assert_eq(device_rig_wait(&net.rig, CTRL, NULL), 1);
+		cr_assert_eq(p[48], OK);
+		cr_assert_eq(net.peer->n_filters, filters + 1);
+	}
 }
 
 /* What the kernel moves is its own, but for what arrived before the cable was pulled. */

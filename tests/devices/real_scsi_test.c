@@ -143,6 +143,31 @@ static void transfer(struct command *c, bool writes, uint32_t sector)
 	issue_patiently(c);
 }
 
+/* The kernel says no more than "error" of a ring and of a request: of a ring the driver is told.  N10 */
+Test(real_scsi, n10_a_broken_ring_needs_a_reset)
+{
+	struct fake_driver *d = &rig.driver;
+
+	plug(FAKE_PCI);
+	for (unsigned round = 0; round < 2; round++) {
+		device_rig_start_all(&rig, QUEUES);
+		struct command c = { .target = 1 };
+		inquire(&c);
+		cr_assert_eq(c.response, RESPONSE_OK);
+		fake_ring_offer(&rig.ring[REQUEST], 0xffff);
+		fake_ring_publish(&rig.ring[REQUEST]);
+		fake_driver_kick(d, REQUEST);
+		for (unsigned i = 0; i < 5000; i++) {
+			fake_machine_pump(rig.machine);
+			if (fake_driver_status(d) & VIRTIO_STATUS_NEEDS_RESET)
+				break;
+			usleep(1000);
+		}
+		cr_assert(fake_driver_status(d) & VIRTIO_STATUS_NEEDS_RESET);
+		fake_driver_reset(d);
+	}
+}
+
 /* SCSI-REQ-01, -02, -16, -18 */
 Test(real_scsi, a_disk_answers)
 {

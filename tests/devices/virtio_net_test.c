@@ -445,3 +445,32 @@ Test(virtio_net, a_suspended_device_holds_frames_back)
 	cr_assert_arr_eq(device_rig_at(&net.rig, gpa + 12, 64), frame, 64);
 	cr_assert_eq(net_rig_send(&net, 1, &none, frame, sizeof(frame)), 0);
 }
+
+/*
+ * A frame that arrives while Bus Master Enable is off comes when it is on again.
+ * covers: PCI-BUS-02
+ */
+Test(virtio_net, without_bus_mastering_frames_wait)
+{
+	enum { COMMAND = 4, MASTER_OFF = 3, MASTER_ON = 7 };
+	const struct net_header none = { 0 };
+	struct fake_driver *d = &net.rig.driver;
+	struct features f = { { UINT64_MAX, UINT64_MAX } };
+	uint8_t frame[64];
+
+	net_rig_fill(frame, sizeof(frame), 3);
+	features_remove(&f, VIRTIO_F_EVENT_IDX);
+	features_remove(&f, VIRTIO_F_RING_PACKED);
+	features_remove(&f, VIRTIO_F_IN_ORDER);
+	create((struct net_rig_options){ .transport = FAKE_PCI });
+	net_rig_start(&net, f, 2);
+	uint64_t gpa = net_rig_offer(&net, 0, 2048);
+	fake_driver_pci_write(d, COMMAND, 2, MASTER_OFF);
+	fake_peer_give(net.peer, 0, &none, frame, sizeof(frame));
+	cr_assert(device_rig_is_quiet(&net.rig, 0));
+	for (unsigned i = 0; i < 2048; i++)
+		cr_assert_eq(*(uint8_t *)device_rig_at(&net.rig, gpa + i, 1), 0xcc);
+	fake_driver_pci_write(d, COMMAND, 2, MASTER_ON);
+	cr_assert_eq(device_rig_wait(&net.rig, 0, NULL), 12 + 64);
+	cr_assert_arr_eq(device_rig_at(&net.rig, gpa + 12, 64), frame, 64);
+}

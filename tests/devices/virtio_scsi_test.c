@@ -4,10 +4,12 @@
  */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "devices/virtio_models.h"
@@ -87,6 +89,13 @@ static void setup(void)
 	device_rig_create(&rig);
 	fake_vhost_init(&fake, fake_vhost_scsi_features());
 	make_target(4);
+}
+
+static void *let_go_later(void *arg)
+{
+	usleep(50000);
+	atomic_store(&fake.commands_hang, false);
+	return arg;
 }
 
 static void teardown(void)
@@ -225,6 +234,210 @@ Test(virtio_scsi, an_error_of_a_request_is_not_one_of_the_device)
 		cr_assert_not(fake_vhost_saw(&fake, "SCSI_CLEAR_ENDPOINT"));
 		fake_driver_reset(&rig.driver);
 	}
+}
+
+/*
+ * The kernel complains of a request, and takes it: however often, and whatever is in the ring by then,
+ * that is no error of the device.
+ */
+Test(virtio_scsi, complaints_of_a_ring_that_moves_are_of_requests)
+{
+	plug(FAKE_PCI, 1);
+	device_rig_start_all(&rig, QUEUES);
+	for (unsigned i = 0; i < 20; i++) {
+		uint64_t at = device_rig_alloc(&rig, 64);
+
+		device_rig_add(&rig, REQUEST, &(struct fake_buf){ at, 64, true }, 1);
+		fake.ring[0][REQUEST].base = i;
+		fd_signal(fake.ring[0][REQUEST].err);
+		usleep(10000);
+		fake_machine_pump(rig.machine);
+	}
+	cr_assert_not(fake_driver_status(&rig.driver) & VIRTIO_STATUS_NEEDS_RESET);
+}
+
+/*
+ * It complains, takes nothing, and complains again when it is kicked: the ring is broken, and the driver
+ * is told.  N10
+ */
+Test(virtio_scsi, n10_complaints_of_a_ring_that_stands_still_are_of_the_ring)
+{
+	struct fake_vhost_ring *ring = &fake.ring[0][REQUEST];
+	struct fake_driver *d = &rig.driver;
+	unsigned n_kicks = 0;
+
+	plug(FAKE_PCI, 1);
+	for (unsigned round = 0; round < 2; round++) {
+		device_rig_start_all(&rig, QUEUES);
+		fake_ring_offer(&rig.ring[REQUEST], 0xffff);
+		fake_ring_publish(&rig.ring[REQUEST]);
+		fake_driver_kick(d, REQUEST);
+		/* The test is the kernel: nothing is taken, each kick is answered by a complaint. */
+		for (unsigned i = 0; i < 2000; i++) {
+			fake_machine_pump(rig.machine);
+			if (fake_driver_status(d) & VIRTIO_STATUS_NEEDS_RESET)
+				break;
+			if (fd_drain(ring->kick)) {
+				n_kicks++;
+				fd_signal(ring->err);
+			}
+			usleep(1000);
+		}
+		cr_assert(fake_driver_status(d) & VIRTIO_STATUS_NEEDS_RESET);
+		cr_assert_gt(n_kicks, 2);
+		fake_driver_set_status(d, 0);
+		cr_assert_eq(fake_driver_status(d), 0);
+	}
+}
+
+/* --- a disk that hangs ----------------------------------------------------------------------- */
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void commands_return(void)
+{
+	atomic_store(&fake.commands_hang, false);
+	for (unsigned i = 0; i < 5000 && fake_driver_status(&rig.driver) != 0; i++)
+		usleep(1000);
+	cr_assert_eq(fake_driver_status(&rig.driver), 0);
+}
+
+/*
+ * The kernel waits for all commands before it lets go of a target: the driver's reset does not, and
+ * says so, and nothing else is asked of the node.  N6
+ * covers: CORE-RESET-03
+ */
+Test(virtio_scsi, n6_a_reset_does_not_wait_for_commands_that_hang)
+{
+	plug(FAKE_PCI, 1);
+	for (unsigned i = 0; i < 2; i++) {
+		device_rig_start_all(&rig, QUEUES);
+		fake_vhost_clear(&fake);
+		atomic_store(&fake.commands_hang, true);
+		uint64_t from = now_ms();
+
+		fake_driver_set_status(&rig.driver, 0);
+		cr_assert_lt(now_ms() - from, 1000);
+		cr_assert_neq(fake_driver_status(&rig.driver), 0);
+		cr_assert_neq(fake_driver_status(&rig.driver), 0);
+		fake_vhost_expect(&fake, "SCSI_CLEAR_ENDPOINT " WWPN " 1\n");
+		commands_return();
+		fake_vhost_expect(&fake, "SET_VRING_KICK 1: none\n"
+					 "SET_VRING_CALL 1: none\n"
+					 "GET_VRING_BASE 0\n"
+					 "SET_VRING_KICK 0: none\n"
+					 "SET_VRING_CALL 0: none\n"
+					 "SET_VRING_ERR 0: none\n"
+					 "GET_VRING_BASE 2\n"
+					 "SET_VRING_KICK 2: none\n"
+					 "SET_VRING_CALL 2: none\n"
+					 "SET_VRING_ERR 2: none\n");
+	}
+	device_rig_start_all(&rig, QUEUES);
+	cr_assert(fake_vhost_saw(&fake, "SCSI_SET_ENDPOINT"));
+}
+
+/* Bus Master Enable off is no reset, but as short.  covers: PCI-BUS-02 */
+Test(virtio_scsi, bus_mastering_ends_while_commands_hang)
+{
+	enum { COMMAND = 4, MASTER_OFF = 3, MASTER_ON = 7 };
+	struct fake_driver *d = &rig.driver;
+
+	plug(FAKE_PCI, 1);
+	device_rig_start_all(&rig, QUEUES);
+	fake_driver_pci_write(d, COMMAND, 2, MASTER_OFF);
+	fake_driver_pci_write(d, COMMAND, 2, MASTER_ON);
+	cr_assert_not(fake_driver_status(d) & VIRTIO_STATUS_NEEDS_RESET, "nothing hung");
+	atomic_store(&fake.commands_hang, true);
+	uint64_t from = now_ms();
+
+	fake_driver_pci_write(d, COMMAND, 2, MASTER_OFF);
+	cr_assert_lt(now_ms() - from, 1000);
+	cr_assert(fake_driver_status(d) & VIRTIO_STATUS_NEEDS_RESET);
+	fake_driver_pci_write(d, COMMAND, 2, MASTER_ON);
+	fake_driver_set_status(d, 0);
+	cr_assert_neq(fake_driver_status(d), 0);
+	commands_return();
+	device_rig_start_all(&rig, QUEUES);
+}
+
+/* A queue that ends takes the others out for that long; they go on without it. */
+Test(virtio_scsi, a_queue_ends_while_commands_hang)
+{
+	enum { SELECT = 0x30, READY = 0x44 };
+	struct fake_driver *d = &rig.driver;
+
+	plug(FAKE_MMIO, 2);
+	device_rig_start_all(&rig, QUEUES + 1);
+	fake_vhost_clear(&fake);
+	atomic_store(&fake.commands_hang, true);
+	uint64_t from = now_ms();
+
+	fake_driver_write(d, SELECT, 4, REQUEST + 1);
+	fake_driver_write(d, READY, 4, 0);
+	cr_assert_lt(now_ms() - from, 1000);
+	cr_assert_eq(fake_driver_read(d, READY, 4), 1);
+	cr_assert_not(fake_vhost_saw(&fake, "SCSI_SET_ENDPOINT"));
+	atomic_store(&fake.commands_hang, false);
+	for (unsigned i = 0; i < 5000 && fake_driver_read(d, READY, 4) != 0; i++)
+		usleep(1000);
+	cr_assert_eq(fake_driver_read(d, READY, 4), 0);
+	cr_assert(fake_vhost_saw(&fake, "SCSI_SET_ENDPOINT"));
+	cr_assert_eq(fake.ring[0][REQUEST + 1].kick, FD_NONE);
+	cr_assert_neq(fake.ring[0][REQUEST].kick, FD_NONE);
+	cr_assert_not(fake_driver_status(d) & VIRTIO_STATUS_NEEDS_RESET);
+}
+
+/* Legacy drivers add queues as they like: those that run must be let go for it. */
+Test(virtio_scsi, a_queue_comes_while_commands_hang)
+{
+	struct fake_driver *d = &rig.driver;
+	uint64_t at;
+
+	plug(FAKE_PCI_LEGACY, 2);
+	device_rig_start_all(&rig, QUEUES);
+	atomic_store(&fake.commands_hang, true);
+	at = device_rig_alloc(&rig, fake_driver_ring_bytes(RIG_QUEUE_SIZE));
+	fake_driver_init_ring(d, &rig.ring[QUEUES], fake_driver_queue_max(d, QUEUES), at);
+	uint64_t from = now_ms();
+
+	fake_driver_set_queue(d, QUEUES, &rig.ring[QUEUES]);
+	fake_driver_enable_queue(d, QUEUES);
+	cr_assert_lt(now_ms() - from, 1000);
+	cr_assert(fake_driver_status(d) & VIRTIO_STATUS_NEEDS_RESET);
+	atomic_store(&fake.commands_hang, false);
+	fake_driver_set_status(d, 0);
+	device_rig_start_all(&rig, QUEUES);
+	/* Without hangs it just joins. */
+	at = device_rig_alloc(&rig, fake_driver_ring_bytes(RIG_QUEUE_SIZE));
+	fake_driver_init_ring(d, &rig.ring[QUEUES], fake_driver_queue_max(d, QUEUES), at);
+	fake_driver_set_queue(d, QUEUES, &rig.ring[QUEUES]);
+	fake_driver_enable_queue(d, QUEUES);
+	cr_assert_not(fake_driver_status(d) & VIRTIO_STATUS_NEEDS_RESET);
+	cr_assert_neq(fake.ring[0][QUEUES].kick, FD_NONE);
+}
+
+/* A VM that ends does wait: memory must not go from under commands. */
+Test(virtio_scsi, the_end_waits_for_commands_that_hang)
+{
+	pthread_t thread;
+
+	plug(FAKE_PCI, 1);
+	device_rig_start_all(&rig, QUEUES);
+	atomic_store(&fake.commands_hang, true);
+	fake_driver_set_status(&rig.driver, 0);
+	cr_assert_eq(pthread_create(&thread, NULL, let_go_later, NULL), 0);
+	device_rig_destroy(&rig);
+	rig.transport = NULL;
+	rig.io = NULL;
+	pthread_join(thread, NULL);
+	cr_assert_not(fake.commands_hang);
 }
 
 /* --- sizes ----------------------------------------------------------------------------------- */

@@ -32,6 +32,7 @@ append=			# more for the kernel's command line
 quiet="quiet $hurry"	# the rest of it
 disk=,ephemeral		# options of the root disk
 image=			# and its file; empty: the one that build-root made
+limit=90		# seconds that the guest may take
 enter=()		# command before Vireo: 'ip netns exec NAME'
 
 # Give the test a root disk of its own, which keeps what is written.
@@ -89,6 +90,35 @@ take_programs() {
 	done
 }
 
+# take_compiled NAME: what 'tests/guest/run' has made of NAME.c
+take_compiled() {
+	# shellcheck source=images/cache.sh
+	. "$images/cache.sh"
+	mkdir -p overlay/sbin
+	cp "$cache/$1-$(cksum <"$here/$1.c" | tr ' ' -)" "overlay/sbin/$1"
+}
+
+# kexec_script [PRELUDE]: a script for a guest that starts a second kernel: what is on standard input runs in
+# both, with $kernel set to 1 and 2, the modules loaded, and 'next_kernel' to go there.  After the overlay is
+# complete.
+kexec_script() {
+	take_compiled kexec
+	{
+		printf '. /load\n%s\n' "${1-}"
+		cat <<-'END'
+			kernel=1
+			! grep -qw second /proc/cmdline || kernel=2
+			next_kernel() { kexec /vmlinuz /initrd "$(cat /proc/cmdline) second" || exit 21; }
+		END
+		cat
+	} >script
+	# The second's initrd is what the first has but for what it would start.
+	pack <script
+	cp initrd overlay/initrd
+	cp "${kernel_dir[$kind]}/vmlinuz" overlay/vmlinuz
+	cat script
+}
+
 # Or in pieces, for a test that looks at Vireo while it runs: 'launch' as 'boot', but in the background and
 # with the guest's console input at 'say'; 'await' a line of its output; 'land' when it ends by itself.
 launch() {
@@ -135,8 +165,8 @@ run() {
 	status=0
 	ran=("${enter[@]}" "$vireo" run --kernel "${kernel_dir[$kind]}/$file"
 		--disk "path=${image:-${root_dir[$kind]}/root.img}$disk"
-		--serial file=serial --timeout 90s --append "$quiet $append" "$@")
-	timeout 120 "${ran[@]}" 2>err || status=$?
+		--serial file=serial --timeout "${limit}s" --append "$quiet $append" "$@")
+	timeout $((limit + 30)) "${ran[@]}" 2>err || status=$?
 }
 
 show() {

@@ -248,6 +248,51 @@ test_vhost_net_tap_is_deleted() {
 	expect_status 0
 }
 
+# What Vireo holds: its descriptors, its threads, and the kernel's threads that serve it.
+held() {
+	local pid
+	pid=$(pgrep -P "$(pgrep -P "$launched" -x timeout)")
+	echo "$(find /proc/"$pid"/fd -mindepth 1 | wc -l) descriptors," \
+		"$(find /proc/"$pid"/task -mindepth 1 -maxdepth 1 | wc -l) threads," \
+		"$(pgrep -c "^vhost-$pid\$") workers"
+}
+
+# The guest's kernel starts another one while frames come from both ends.  It switches bus mastering off
+# and shuts nothing down: the next driver finds the device as the last one left it.
+test_vhost_net_kexec() {
+	local before limit=180
+	make_taps 1
+	take_modules virtio_net
+	take_programs iperf3
+	serve_iperf
+	launch --memory 256M --net tap,ifname=t0,vhost=require < <(kexec_script "$talk" <<-'END'
+		up 0
+		[ $kernel = 1 ] || talk 0
+		ping -q -c 2 -W 5 10.7.0.1 || exit 16
+		echo "kernel $kernel talks"
+		if [ $kernel = 1 ]; then
+			read -r go
+			ping -q -i 0.01 -s 1400 10.7.0.1 >/dev/null &
+			sleep 1
+			next_kernel
+		fi
+		read -r go
+		dmesg
+	END
+	)
+	await '^kernel 1 talks'
+	before=$(held)
+	in_ns busybox ping -q -i 0.01 -s 1400 10.7.0.2 >/dev/null &
+	say go
+	await '^kernel 2 talks'
+	[ "$(held)" = "$before" ] || { show; fail "$(held), before: $before"; }
+	say go
+	land
+	expect_status 0
+	expect_not "$COMPLAINTS"
+	expect_not 'WARNING|warning|reset' err
+}
+
 test_vhost_net_missing_node_is_126() {
 	make_taps 1
 	boot --net tap,ifname=t0,name=n,vhost=require --set nets.n.vhost_path=/dev/vhost-none <<<'true'
@@ -302,20 +347,12 @@ test_vhost_offload_documentation() {
 
 # --- vsock ---------------------------------------------------------------------------------------
 
-# What 'tests/guest/run' has compiled.
-take_seqpacket() {
-	# shellcheck source=images/cache.sh
-	. "$images/cache.sh"
-	mkdir -p overlay/sbin
-	cp "$cache/seqpacket-$(cksum <"$here/seqpacket.c" | tr ' ' -)" overlay/sbin/seqpacket
-}
-
 # The CID that Vireo's log or the guest tells.
 kernel_vsock_talks() { # VIREO OPTION...
 	need_node /dev/vhost-vsock
 	take_modules vmw_vsock_virtio_transport
 	take_programs socat
-	take_seqpacket
+	take_compiled seqpacket
 	trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 	timeout 100 socat -u VSOCK-LISTEN:7001 CREATE:from-guest 2>listen.log &
 	timeout 100 overlay/sbin/seqpacket listen 7002 >messages &
@@ -348,6 +385,49 @@ kernel_vsock_talks() { # VIREO OPTION...
 guest_cid() { echo "${cid:-3}"; }
 test_vhost_vsock_talks() { cid=1234 kernel_vsock_talks --vsock cid=1234,vhost=require; }
 test_vhost_vsock_talks_mmio() { cid=77 kernel_vsock_talks --vsock cid=77,vhost=require --transport mmio; }
+
+# A connection is open when the guest's kernel starts another one: the host's end hears of it, and the next
+# kernel has sockets again.
+test_vhost_vsock_kexec() {
+	local before limit=180
+	need_node /dev/vhost-vsock
+	take_modules vmw_vsock_virtio_transport
+	take_programs socat
+	trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+	timeout 100 socat -u VSOCK-LISTEN:7011,fork OPEN:heard,creat,append 2>listen.log &
+	launch --memory 256M --vsock cid=45,vhost=require < <(kexec_script <<-'END'
+		for i in $(seq 50); do [ -e /dev/vsock ] && break; sleep 0.1; done
+		seq 30000 | socat -u - VSOCK-CONNECT:2:7011 || exit 11
+		socat -u VSOCK-LISTEN:7012 CREATE:/from-host 2>/dev/null &
+		sleep 1
+		echo "kernel $kernel talks"
+		if [ $kernel = 1 ]; then
+			read -r go
+			next_kernel
+		fi
+		wait
+		sha256sum </from-host
+		read -r go
+		dmesg
+	END
+	)
+	await '^kernel 1 talks'
+	before=$(held)
+	{ seq 1000; sleep 60; } | timeout 60 socat - VSOCK-CONNECT:45:7012 >/dev/null 2>&1 &
+	local open=$!
+	sleep 1
+	say go
+	await '^kernel 2 talks'
+	wait $open || true
+	[ "$(held)" = "$before" ] || { show; fail "$(held), before: $before"; }
+	seq 40000 | timeout 30 socat -u - VSOCK-CONNECT:45:7012 || fail 'the host cannot connect'
+	await "^$(seq 40000 | sha256sum | cut -d ' ' -f 1)"
+	say go
+	land
+	expect_status 0
+	expect_not "$COMPLAINTS"
+	{ seq 30000; seq 30000; } | cmp - heard || fail 'the streams from the guest are damaged'
+}
 
 # Two guests at once, each with a CID of its own.
 test_vhost_vsock_auto_twice() {

@@ -1,3 +1,4 @@
+#include <cpuid.h>
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,33 @@ static void shape(struct cpuid *c, struct topology *t, uint32_t apic_id)
 	cr_assert_eq(topology_init(t, 12, 2, 3), 0);
 	cpuid_set_machine(c, t, true);
 	cpuid_set_apic_id(c, t, apic_id);
+}
+
+Test(cpuid, names_that_kvm_leaves_out_are_the_processors)
+{
+	struct cpuid *c = calloc(1, sizeof(*c));
+	unsigned all = 0;
+
+	for (uint32_t leaf = 0x80000001; leaf <= 0x80000006; leaf++)
+		add(c, leaf, -1, 0, 0, 0, 0);
+	c->entry[2].ecx = 5;
+	cpuid_add_names(c);
+	for (uint32_t i = 0; i < c->n_entries; i++) {
+		const struct kvm_cpuid_entry2 *e = &c->entry[i];
+		unsigned eax, ebx, ecx, edx;
+
+		__cpuid(e->function, eax, ebx, ecx, edx);
+		if (i == 2)
+			/* KVM has an opinion. */
+			cr_assert(e->eax == 0 && e->ebx == 0 && e->ecx == 5 && e->edx == 0);
+		else if (i >= 1 && i <= 4)
+			cr_assert(e->eax == eax && e->ebx == ebx && e->ecx == ecx && e->edx == edx);
+		else
+			cr_assert(e->eax == 0 && e->ebx == 0 && e->ecx == 0 && e->edx == 0);
+		all |= i == 1 ? e->eax : 0;
+	}
+	cr_assert_neq(all, 0);
+	free(c);
 }
 
 Test(cpuid, leaf_1_has_apic_id_count_htt_and_hypervisor)

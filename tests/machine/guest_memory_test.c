@@ -117,6 +117,24 @@ Test(guest_memory, regions_have_guard_pages_on_both_sides)
 	guest_memory_destroy(&mem);
 }
 
+/* Else KVM would not map a huge page to the guest, nor the host to us. */
+Test(guest_memory, host_addresses_suit_huge_pages)
+{
+	static const struct memory_extent extent[] = {
+		{ 0, MIB(1) }, { GIB(4) - MIB(1), MIB(5) }, { GIB(5) + KIB(12), MIB(3) },
+	};
+	struct guest_memory mem;
+
+	/* More than once, as where the host puts things may suit by chance. */
+	for (unsigned round = 0; round < 4; round++) {
+		cr_assert_eq(guest_memory_create(&mem, extent, ARRAY_SIZE(extent)), 0);
+		for (unsigned i = 0; i < mem.n_regions; i++)
+			cr_assert_eq((uintptr_t)mem.region[i].host % MIB(2),
+				     mem.region[i].base % MIB(2), "region %u", i);
+		guest_memory_destroy(&mem);
+	}
+}
+
 Test(guest_memory, cleared_memory_reads_zero)
 {
 	struct guest_memory mem;

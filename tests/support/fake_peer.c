@@ -195,7 +195,13 @@ static ssize_t peer_receive(struct net_peer *base, unsigned pair, const struct i
 static int peer_send_many(struct net_peer *base, unsigned pair, const struct net_peer_frame *frame,
 			  unsigned n)
 {
-	to_fake(base)->n_batches++;
+	struct fake_peer *peer = to_fake(base);
+	size_t bytes = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		bytes += iov_len(frame[i].iov, frame[i].n);
+	peer->n_batches++;
+	peer->largest_batch = max_u64(peer->largest_batch, bytes);
 	for (unsigned i = 0; i < n; i++) {
 		int r = peer_send(base, pair, frame[i].iov, frame[i].n);
 

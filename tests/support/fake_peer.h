@@ -43,6 +43,7 @@ struct fake_peer {
 	unsigned n_prog, n_filters;
 	/* I/O loop: how often frames were moved together; receive_many says 0 now and then. */
 	unsigned n_batches;
+	size_t largest_batch;		/* of those that were sent, in bytes */
 	bool has_holes;
 	struct event_loop *loop[FAKE_PEER_PAIRS];
 	struct net_peer_start start;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
@@ -31,6 +32,9 @@ static int PRINTF_LIKE(2, 3) note(struct vhost_node *node, const char *fmt, ...)
 	char text[80];
 	va_list ap;
 
+	pthread_mutex_lock(&fake->lock);
+	/* It would wait in the kernel. */
+	cr_assert_not(fake->is_clearing, "%s", fmt);
 	cr_assert_lt(fake->n_lines, FAKE_VHOST_LINES);
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
@@ -42,10 +46,21 @@ static int PRINTF_LIKE(2, 3) note(struct vhost_node *node, const char *fmt, ...)
 		snprintf(line, 96, "%u: %s", from_node(node)->index, text);
 	else
 		snprintf(line, 96, "%s", text);
-	if (++fake->n_requests != fake->fail_at)
+	bool fails = ++fake->n_requests == fake->fail_at;
+
+	if (fails)
+		strncat(line, " fails", 95 - strlen(line));
+	pthread_mutex_unlock(&fake->lock);
+	if (!fails)
 		return 0;
-	strncat(line, " fails", 95 - strlen(line));
 	return fake->fail_with ? fake->fail_with : -EIO;
+}
+
+static void set_clearing(struct fake_vhost *fake, bool clearing)
+{
+	pthread_mutex_lock(&fake->lock);
+	fake->is_clearing = clearing;
+	pthread_mutex_unlock(&fake->lock);
 }
 
 static struct fake_vhost_ring *ring_of(struct vhost_node *node, unsigned ring)
@@ -240,7 +255,14 @@ static int fake_scsi_set_endpoint(struct vhost_node *node, const char *wwpn, uin
 
 static int fake_scsi_clear_endpoint(struct vhost_node *node, const char *wwpn, uint16_t tpgt)
 {
-	return note(node, "SCSI_CLEAR_ENDPOINT %s %u", wwpn, tpgt);
+	struct fake_vhost *fake = from_node(node)->fake;
+	int r = note(node, "SCSI_CLEAR_ENDPOINT %s %u", wwpn, tpgt);
+
+	set_clearing(fake, true);
+	while (atomic_load(&fake->commands_hang))
+		usleep(200);
+	set_clearing(fake, false);
+	return r;
 }
 
 static int fake_scsi_set_events_missed(struct vhost_node *node, uint32_t missed)
@@ -340,6 +362,7 @@ void fake_vhost_init(struct fake_vhost *fake, struct features features)
 		.backend_features = 0x6,
 		.scsi_abi = 1,
 		.miss_fd = FD_NONE,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
 	};
 	for (unsigned i = 0; i < FAKE_VHOST_NODES; i++)
 		for (unsigned k = 0; k < FAKE_VHOST_RINGS; k++)

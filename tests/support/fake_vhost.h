@@ -6,6 +6,9 @@
 #ifndef TESTS_FAKE_VHOST_H
 #define TESTS_FAKE_VHOST_H
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "vhost/vhost_ops.h"
 
 enum { FAKE_VHOST_RINGS = 4, FAKE_VHOST_LINES = 256, FAKE_VHOST_NODES = 8 };
@@ -29,12 +32,15 @@ struct fake_vhost {
 	int open_fails;			/* -errno; 0: opens */
 	bool cannot_poll;		/* -ENOTTY */
 	int scsi_abi;			/* 1 */
+	atomic_bool commands_hang;	/* SCSI_CLEAR_ENDPOINT does not return before it is false */
 	struct vhost_memory_table memory;	/* as it was set last */
 
 	int miss_fd;			/* of its nodes; FD_NONE */
 	struct vhost_iotlb_message miss;	/* what read_iotlb gives next; size 0: nothing */
 	unsigned miss_again;		/* so many times more */
 
+	pthread_mutex_t lock;		/* of what was asked: not all is asked by one thread */
+	bool is_clearing;		/* nothing else may be asked */
 	unsigned n_requests;
 	char line[FAKE_VHOST_LINES][96];
 	unsigned n_lines;

@@ -1,5 +1,8 @@
 #include "tests/support/loop_pump.h"
 
+#include <time.h>
+#include <unistd.h>
+
 struct stopper {
 	struct event_post post;
 	struct event_loop *loop;
@@ -19,4 +22,20 @@ void loop_pump(struct event_loop *loop)
 		event_loop_post(loop, &stopper.post);
 		event_loop_run(loop);
 	}
+}
+
+void loop_pump_for(struct event_loop *loop, unsigned ms)
+{
+	struct timespec now, end;
+
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_nsec += (long)(ms % 1000) * 1000000;
+	end.tv_sec += ms / 1000 + end.tv_nsec / 1000000000;
+	end.tv_nsec %= 1000000000;
+	do {
+		loop_pump(loop);
+		usleep(500);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (now.tv_sec < end.tv_sec ||
+		 (now.tv_sec == end.tv_sec && now.tv_nsec < end.tv_nsec));
 }

@@ -11,4 +11,7 @@
  */
 void loop_pump(struct event_loop *loop);
 
+/* The same again and again, for 'ms' milliseconds. */
+void loop_pump_for(struct event_loop *loop, unsigned ms);
+
 #endif

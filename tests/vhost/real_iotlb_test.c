@@ -9,17 +9,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_ether.h>
-#include <linux/if_packet.h>
-#include <linux/if_tun.h>
-#include <net/if.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/support/cable.h"
 #include "tests/support/loop_pump.h"
 #include "tests/support/real_vhost.h"
 #include "tests/support/vhost_rig.h"
@@ -72,29 +68,6 @@ static void unmap(uint64_t at, uint64_t len)
 
 /* --- the other end of the cable -------------------------------------------------------------- */
 
-static void make_tap(void)
-{
-	struct ifreq ifr = {
-		.ifr_name = "vhost0", .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR,
-	};
-	struct sockaddr_ll link = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
-	int size = NET_HEADER, s;
-
-	cr_assert_eq(unshare(CLONE_NEWNET), 0, "%s", strerror(errno));
-	tap = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	cr_assert_geq(tap, 0, "%s", strerror(errno));
-	cr_assert_eq(ioctl(tap, TUNSETIFF, &ifr), 0, "%s", strerror(errno));
-	cr_assert_eq(ioctl(tap, TUNSETVNETHDRSZ, &size), 0);
-	s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	ifr.ifr_flags = IFF_UP;
-	cr_assert_eq(ioctl(s, SIOCSIFFLAGS, &ifr), 0, "%s", strerror(errno));
-	close(s);
-	wire = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, htons(ETH_P_ALL));
-	cr_assert_geq(wire, 0);
-	link.sll_ifindex = (int)if_nametoindex("vhost0");
-	cr_assert_eq(bind(wire, (struct sockaddr *)&link, sizeof(link)), 0);
-}
-
 static int tap_fd(void *arg, unsigned pair)
 {
 	(void)arg;
@@ -125,7 +98,7 @@ static void need_net(void)
 	struct datapath *dp;
 
 	real_vhost_need("/dev/vhost-net");
-	make_tap();
+	cable_create(&tap, &wire, SOCK_NONBLOCK);
 	vhost_rig_init(&rig, FEATURES_EMPTY, 2);
 	cr_assert_eq(iommu_create(&iommu, &config), 0);
 	iommu_set_memory(iommu, &rig.machine->m.memory);

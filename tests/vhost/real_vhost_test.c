@@ -2,25 +2,21 @@
  * Our vhost datapaths over the vhost of a real kernel: the test is the driver.  Where
  * /dev/vhost-* is missing these are skipped; tests/check vhost runs them in the test bed.
  */
-#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_ether.h>
-#include <linux/if_packet.h>
-#include <linux/if_tun.h>
 #include <linux/vm_sockets.h>
-#include <net/if.h>
 #include <poll.h>
-#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/support/cable.h"
 #include "tests/support/loop_pump.h"
 #include "tests/support/real_vhost.h"
 #include "tests/support/vhost_rig.h"
@@ -162,6 +158,31 @@ static void expect_same(const struct held *a, const struct held *b)
 	cr_assert_eq(a->pinned_kb, b->pinned_kb);
 }
 
+/* --- workers --------------------------------------------------------------------------------- */
+
+/*
+ * Signal each of the kernel's threads that move our buffers.  They are the kernel's own before Linux
+ * 6.4, and no signal ends or stops those; later ones are threads of this process, which has what
+ * is sent to them.
+ */
+static void signal_workers(int sig)
+{
+	struct datapath_account a = { 0 };
+	char path[64];
+
+	rig.dp->ops->account(rig.dp, &a);
+	cr_assert_gt(a.n_workers, 0);
+	for (unsigned i = 0; i < a.n_workers; i++) {
+		snprintf(path, sizeof(path), "/proc/self/task/%d", a.worker[i]);
+		if (access(path, F_OK) == 0)
+			cr_skip_test("this kernel's workers are threads of the process");
+		cr_assert_eq(kill(a.worker[i], sig), 0, "%s", strerror(errno));
+	}
+	usleep(100000);
+	for (unsigned i = 0; i < a.n_workers; i++)
+		cr_assert_eq(kill(a.worker[i], 0), 0, "a worker has gone");
+}
+
 /* --- vsock ----------------------------------------------------------------------------------- */
 
 static uint64_t cid;
@@ -298,6 +319,22 @@ Test(real_vhost_vsock, moves_data_both_ways)
 	give_rx(8);
 	vsock_talk(SOCK_STREAM);
 	cr_assert_eq(rig.n_fails, 0);
+}
+
+Test(real_vhost_vsock, a_worker_that_is_killed_goes_on)
+{
+	static const int sig[] = { SIGKILL, SIGTERM, SIGSTOP };
+
+	use_vsock();
+	vhost_rig_start(&rig);
+	give_rx(8);
+	vsock_talk(SOCK_STREAM);
+	for (unsigned i = 0; i < ARRAY_SIZE(sig); i++) {
+		signal_workers(sig[i]);
+		vsock_talk(SOCK_STREAM);
+	}
+	cr_assert_eq(rig.n_fails, 0);
+	vhost_rig_stop(&rig);
 }
 
 Test(real_vhost_vsock, seqpacket_where_the_kernel_has_it)
@@ -458,28 +495,6 @@ static int tap = FD_NONE, wire = FD_NONE;
 
 enum { NET_HEADER = 12, FRAME = 100, TEST_ETHERTYPE = 0x88b5 };
 
-/* A tap in a network of the test's own, and a socket at its other end. */
-static void make_tap(void)
-{
-	struct ifreq ifr = { .ifr_name = "vhost0", .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
-	struct sockaddr_ll link = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
-	int size = NET_HEADER, s;
-
-	cr_assert_eq(unshare(CLONE_NEWNET), 0, "%s", strerror(errno));
-	tap = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	cr_assert_geq(tap, 0, "%s", strerror(errno));
-	cr_assert_eq(ioctl(tap, TUNSETIFF, &ifr), 0, "%s", strerror(errno));
-	cr_assert_eq(ioctl(tap, TUNSETVNETHDRSZ, &size), 0);
-	s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	ifr.ifr_flags = IFF_UP;
-	cr_assert_eq(ioctl(s, SIOCSIFFLAGS, &ifr), 0, "%s", strerror(errno));
-	close(s);
-	wire = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL));
-	cr_assert_geq(wire, 0);
-	link.sll_ifindex = (int)if_nametoindex("vhost0");
-	cr_assert_eq(bind(wire, (struct sockaddr *)&link, sizeof(link)), 0);
-}
-
 static int tap_fd(void *arg, unsigned pair)
 {
 	(void)arg;
@@ -492,7 +507,7 @@ static void need_net(void)
 	struct datapath *dp;
 
 	real_vhost_need("/dev/vhost-net");
-	make_tap();
+	cable_create(&tap, &wire, 0);
 	vhost_rig_init(&rig, FEATURES_EMPTY, 2);
 	cr_assert_eq(vhost_net_create(&dp, &(struct vhost_net_config){
 		.path = "/dev/vhost-net",
@@ -575,6 +590,49 @@ Test(real_vhost_net, moves_frames_both_ways)
 	for (unsigned i = 0; i < 50; i++) {
 		net_send(2 * i);
 		net_receive(2 * i + 1);
+	}
+	cr_assert_eq(rig.n_fails, 0);
+}
+
+Test(real_vhost_net, a_worker_that_is_killed_goes_on)
+{
+	static const int sig[] = { SIGKILL, SIGTERM, SIGSTOP };
+
+	vhost_rig_start(&rig);
+	give_rx(8);
+	for (unsigned i = 0; i < ARRAY_SIZE(sig); i++) {
+		net_send(2 * i);
+		signal_workers(sig[i]);
+		net_send(2 * i + 1);
+		net_receive(2 * i + 1);
+	}
+	cr_assert_eq(rig.n_fails, 0);
+	vhost_rig_stop(&rig);
+}
+
+/* A driver that gives no more to do while it is not to: nothing is lost, and nothing moves. */
+Test(real_vhost_net, a_suspended_node_moves_nothing)
+{
+	uint8_t frame[FRAME];
+	uint32_t id, len;
+
+	vhost_rig_start(&rig);
+	give_rx(8);
+	net_send(1);
+	net_receive(2);
+	for (unsigned i = 0; i < 5; i++) {
+		rig.dp->ops->suspend(rig.dp);
+		cr_assert(rig.dp->ops->is_quiet(rig.dp));
+		fill_frame(frame, i);
+		cr_assert_eq(write(wire, frame, FRAME), FRAME);
+		fd_signal(rig.kick[RX]);
+		cr_assert_not(wait_used(RX, &id, &len, 50));
+		rig.dp->ops->resume(rig.dp);
+		do {
+			cr_assert(wait_used(RX, &id, &len, WAIT_MS));
+			give_rx(1);
+		} while (len != NET_HEADER + FRAME);
+		net_send(i);
 	}
 	cr_assert_eq(rig.n_fails, 0);
 }

@@ -388,6 +388,68 @@ OVER_MODERN(device_switch, a_lost_position_needs_a_reset)
 	echo_rig_round_trip(rig, 0);
 }
 
+/* --- Bus Master Enable ----------------------------------------------------------------------- */
+
+enum { COMMAND = 4, MASTER_OFF = 3, MASTER_ON = 7 };
+
+/*
+ * The kernel lets go of the rings, which stay as they are, and goes on where it stood.
+ * covers: PCI-BUS-02
+ */
+OVER(device_switch, without_bus_mastering_the_kernel_stands_still, FAKE_PCI, FAKE_PCI)
+{
+	use_vhost(rig);
+	change(rig);
+	echo_rig_start(rig);
+	echo_rig_ask(rig, 0);
+	cr_assert_eq(kernel_serves(rig, 0), 1);
+	echo_rig_expect_answer(rig, 0);
+	fake_vhost_clear(&fake);
+	fd_drain(fake.ring[0][0].kick);
+	fake_driver_pci_write(&rig->driver, COMMAND, 2, MASTER_OFF);
+	fake_vhost_expect(&fake, "NET_SET_BACKEND 0: none\n"
+				 "NET_SET_BACKEND 1: none\n"
+				 "NET_SET_BACKEND 2: none\n");
+	echo_rig_ask(rig, 0);
+	fake_driver_kick(&rig->driver, 0);
+	cr_assert_not(fd_drain(fake.ring[0][0].kick));
+	cr_assert_eq(virtio_device_switch(rig->dev, 0), -EBUSY, "nor does anybody else");
+	error_clear();
+	fake_vhost_clear(&fake);
+	fake_driver_pci_write(&rig->driver, COMMAND, 2, MASTER_ON);
+	fake_vhost_expect(&fake, "NET_SET_BACKEND 0: fd\n"
+				 "NET_SET_BACKEND 1: fd\n"
+				 "NET_SET_BACKEND 2: fd\n");
+	cr_assert(fd_drain(fake.ring[0][0].kick), "it is told to look");
+	cr_assert_eq(kernel_serves(rig, 0), 1);
+	echo_rig_expect_answer(rig, 0);
+	/* A reset forgets it. */
+	fake_driver_pci_write(&rig->driver, COMMAND, 2, MASTER_OFF);
+	fake_driver_set_status(&rig->driver, 0);
+	fake_driver_pci_write(&rig->driver, COMMAND, 2, MASTER_ON);
+	echo_rig_start(rig);
+	echo_rig_ask(rig, 1);
+	cr_assert_eq(kernel_serves(rig, 1), 1);
+	echo_rig_expect_answer(rig, 1);
+}
+
+/* It does not take the rings again: this process does. */
+OVER(device_switch, a_kernel_that_does_not_go_on_is_replaced, FAKE_PCI, FAKE_PCI)
+{
+	use_vhost(rig);
+	change(rig);
+	echo_rig_start(rig);
+	fake_driver_pci_write(&rig->driver, COMMAND, 2, MASTER_OFF);
+	fake_vhost_clear(&fake);
+	fake.fail_at = 2;
+	fake_driver_pci_write(&rig->driver, COMMAND, 2, MASTER_ON);
+	fake.fail_at = 0;
+	echo_rig_pump(rig);
+	cr_assert_str_eq(who(rig), "in process");
+	for (unsigned i = 0; i < ECHO_QUEUES; i++)
+		echo_rig_round_trip(rig, i);
+}
+
 /* --- without a driver ------------------------------------------------------------------------ */
 
 /* N13: what is offered follows who moves the buffers, from reset to reset. */

@@ -31,7 +31,8 @@ expect "help is there" 0 '^Usage: vireo COMMAND' "$vireo" --help
 expect "help of run has its options" 0 '^  --memory SIZE' "$vireo" run --help
 expect "help of doctor" 0 '^Usage: vireo doctor' "$vireo" help doctor
 expect "the version is a number" 0 '^vireo [0-9]+\.[0-9]+' "$vireo" version
-expect "the manual page is roff" 0 '^\.TH VIREO 1' "$vireo" help --man
+expect "the manual's parts are scdoc" 0 '^\*vireo run ' "$vireo" help --man commands
+expect "another part is refused" 125 "no part 'x'" "$vireo" help --man x
 expect "help that cannot be written is a failure" 125 'No space left' sh -c "$vireo help >/dev/full"
 expect "an unknown option is corrected" 125 "unknown option '--memroy'; did you mean '--memory'\?" \
 	"$vireo" run --memroy 1G

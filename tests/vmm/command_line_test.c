@@ -82,6 +82,7 @@ Test(command_line, an_unknown_flag_is_corrected)
 	expect_mistake(READ("--hlep"), "unknown option '--hlep'; did you mean '--help'?");
 	expect_mistake(READ("--qwertyuiop"),
 		       "unknown option '--qwertyuiop'; 'vireo run --help' lists them");
+	expect_mistake(READ("--quiet=1"), "--quiet: takes no value");
 	expect_mistake(READ("-x"), "unknown option '-x'; 'vireo run --help' lists them");
 }
 

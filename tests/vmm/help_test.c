@@ -1,12 +1,14 @@
 /* What is written from the table has to hold all of it. */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "vmm/command.h"
+#include "vmm/command_line.h"
 #include "vmm/help.h"
-#include "vmm/option_table.h"
+#include "vmm/option.h"
 
 static char *text_of(void (*print)(FILE *out))
 {
@@ -68,28 +70,68 @@ Test(help, no_line_is_wider_than_a_screen)
 	free(text);
 }
 
-Test(help, the_manual_page_has_every_flag_and_status)
+static void put_part_options(FILE *out)
 {
-	char *text = text_of(help_man_page), word[64];
+	cr_assert_eq(help_man_part(out, "options"), 0);
+}
+
+static void put_part_commands(FILE *out)
+{
+	cr_assert_eq(help_man_part(out, "commands"), 0);
+}
+
+static void put_part_switches(FILE *out)
+{
+	cr_assert_eq(help_man_part(out, "switches"), 0);
+}
+
+/* 'text' as scdoc has it. */
+static const char *escaped(const char *text, char buf[256])
+{
+	size_t n = 0;
+
+	for (const char *p = text; *p && n < 254; p++) {
+		if (strchr("_*~+`\\", *p) || (p == text && *p == '-'))
+			buf[n++] = '\\';
+		buf[n++] = *p;
+	}
+	buf[n] = '\0';
+	return buf;
+}
+
+Test(help, the_manual_page_has_every_option)
+{
+	char *options = text_of(put_part_options);
+	char buf[256], word[300];
 
 	for (unsigned i = 0; i < option_table_len; i++) {
-		const char *flag = option_table[i].flag;
-		if (!flag)
-			continue;
-		size_t n = 0;
-		for (const char *p = flag; *p; p++) {
-			if (*p == '-')
-				word[n++] = '\\';
-			word[n++] = *p;
-		}
-		word[n] = '\0';
-		cr_expect_not_null(strstr(text, word), "--%s", flag);
+		const struct option *o = &option_table[i];
+		snprintf(word, sizeof(word), "\n\t%s", escaped(o->help, buf));
+		cr_expect_not_null(strstr(options, word), "%s.%s", o->section, o->key);
+		snprintf(word, sizeof(word), "--%s", o->flag ? escaped(o->flag, buf) : "set");
+		if (o->flag && o->type == OPTION_BOOL && !option_flag_is_list(o->flag))
+			snprintf(word, sizeof(word), "--[no-]%s", o->flag);
+		cr_expect_not_null(strstr(options, word), "%s", word);
 	}
-	for (int status = 120; status <= 127; status++) {
-		snprintf(word, sizeof(word), ".B %d\n", status);
-		cr_expect_not_null(strstr(text, word), "%d", status);
-	}
-	free(text);
+	free(options);
+}
+
+Test(help, the_manual_page_has_every_command_and_switch)
+{
+	char *commands_part = text_of(put_part_commands), *switches = text_of(put_part_switches);
+	char buf[256];
+
+	for (unsigned i = 0; i < commands_len; i++)
+		cr_expect_not_null(strstr(commands_part, escaped(commands[i]->summary, buf)));
+	for (unsigned i = 0; i < command_line_switches_len; i++)
+		cr_expect_not_null(strstr(switches, escaped(command_line_switches[i].help, buf)));
+	free(commands_part);
+	free(switches);
+}
+
+Test(help, the_manual_has_no_other_part)
+{
+	cr_expect_eq(help_man_part(stdout, "nothing"), -ENOENT);
 }
 
 Test(help, every_command_explains_itself)

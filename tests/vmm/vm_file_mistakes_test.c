@@ -45,6 +45,22 @@ static void expect_each(const struct wrong *wrong, size_t n)
 #define SECTIONS "include, boot, vm, disks, nets, console, serial, rng, balloon, vsock, scsis, "      \
 		 "iommu, credentials"
 
+Test(vm_file_mistakes, of_the_version)
+{
+	static const struct wrong wrong[] = {
+		{ "schema_version: 2\n",
+		  "web.yaml:1:17: schema_version: '2' is not 1, the only form of VM files that this "
+		  "Vireo knows" },
+		{ "schema_version: new\n",
+		  "web.yaml:1:17: schema_version: 'new' is not 1, the only form of VM files that "
+		  "this Vireo knows" },
+		{ "schema_version: { a: b }\n",
+		  "web.yaml:1:17: schema_version: one value belongs here, not a map" },
+	};
+
+	expect_each(wrong, ARRAY_SIZE(wrong));
+}
+
 Test(vm_file_mistakes, of_words)
 {
 	static const struct wrong wrong[] = {

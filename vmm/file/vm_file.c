@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "vmm/base/error.h"
+#include "vmm/base/text.h"
+#include "vmm/file/config_json.h"
 #include "vmm/file/file_text.h"
 #include "vmm/file/vm_file_impl.h"
 #include "vmm/file/yaml_tree.h"
@@ -122,11 +124,26 @@ static void read_includes(struct vm_file *f, const struct yaml_node *root)
 
 /* --- One file -------------------------------------------------------------------------------- */
 
+/* What config_write_json() writes, so that a later form of files can be told from this one. */
+static void check_version(struct vm_file *f, const struct yaml_node *node)
+{
+	char *value = vm_file_value(f, node, node->key);
+	uint64_t version;
+
+	if (value && (text_parse_u64(value, &version) < 0 || version != CONFIG_SCHEMA_VERSION))
+		vm_file_mistake(f, node, node->key, "'%s' is not %d, the only form of VM files "
+				"that this Vireo knows", value, CONFIG_SCHEMA_VERSION);
+	free(value);
+}
+
 static void read_sections(struct vm_file *f, const struct yaml_node *root)
 {
-	for (const struct yaml_node *node = root->first; node; node = node->next)
-		if (strcmp(node->key, "include"))
+	for (const struct yaml_node *node = root->first; node; node = node->next) {
+		if (!strcmp(node->key, "schema_version"))
+			check_version(f, node);
+		else if (strcmp(node->key, "include"))
 			vm_file_section(f, node);
+	}
 }
 
 static void read_tree(struct vm_file *f, struct file_text *text)

@@ -10,7 +10,7 @@
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
 
-enum { PAGE = 4096 };
+enum { PAGE = 4096, HUGE_PAGE = 2 << 20 };
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -65,27 +65,49 @@ static int create_memfd(int *out, uint64_t size)
 	return 0;
 }
 
-static int map_region(struct memory_region *region, int fd)
+/*
+ * Address space for 'size' bytes and their guard pages, where the host address of the first byte
+ * is as far into a huge page as 'base' is: else KVM maps each page of 4 KiB by itself (it gives up
+ * huge pages for the whole slot), and so does the host.
+ */
+static uint8_t *reserve(uint64_t size, gpa_t base)
 {
-	size_t span = region->size + 2 * PAGE;
-	uint8_t *reserved = mmap(NULL, span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-				 -1, 0);
+	size_t span = size + 2 * PAGE, whole = span + HUGE_PAGE;
+	uint8_t *reserved = mmap(NULL, whole, PROT_NONE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (reserved == MAP_FAILED)
-		return error_set(errno, "reserve %zu bytes of address space", span);
+		return NULL;
+	size_t skip = (base - (uintptr_t)reserved - PAGE) % HUGE_PAGE;
+
+	if (skip > 0)
+		munmap(reserved, skip);
+	munmap(reserved + skip + span, whole - span - skip);
+	return reserved + skip;
+}
+
+static int map_region(struct memory_region *region, int fd)
+{
+	uint8_t *reserved = reserve(region->size, region->base);
+
+	if (!reserved)
+		return error_set(errno, "reserve %llu bytes of address space",
+				 (unsigned long long)region->size);
 	region->host = mmap(reserved + PAGE, region->size, PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, (off_t)region->fd_offset);
 	if (region->host == MAP_FAILED) {
 		int err = errno;
-		munmap(reserved, span);
+		munmap(reserved, region->size + 2 * PAGE);
 		return error_set(err, "map %llu bytes of guest memory",
 				 (unsigned long long)region->size);
 	}
 	/*
-	 * The guest's memory is the guest's: a core dump of Vireo shall not hold it.  Advice
-	 * only.
+	 * The guest's memory is the guest's: a core dump of Vireo shall not hold it.  And it is
+	 * worth huge pages, where the host has them for who asks (shmem_enabled is 'advise').
+	 * Advice only.
 	 */
 	madvise(region->host, region->size, MADV_DONTDUMP);
+	madvise(region->host, region->size, MADV_HUGEPAGE);
 	return 0;
 }
 

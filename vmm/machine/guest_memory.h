@@ -38,7 +38,8 @@ struct memory_extent {
 
 /*
  * Create one memfd that holds 'n' extents (sorted, disjoint, page aligned) and map it, untouched
- * (MAP_NORESERVE), with an inaccessible guard page on both sides of each region.
+ * (MAP_NORESERVE), with an inaccessible guard page on both sides of each region.  Host and guest
+ * address of a byte are the same modulo 2 MiB, as huge pages need it.
  *
  * Returns 0; -EINVAL for a bad layout, -ENOMEM and others from the system, with an error chain.
  */

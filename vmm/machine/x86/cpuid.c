@@ -1,5 +1,6 @@
 #include "vmm/machine/x86/cpuid.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -18,6 +19,8 @@ enum {
 	LEAF_TOPOLOGY_V2 = 0x1f,
 };
 #define LEAF_AMD_FEATURES 0x80000001u
+#define LEAF_BRAND_FIRST 0x80000002u	/* to 0x80000004: the processor's name */
+#define LEAF_AMD_L1 0x80000005u		/* caches and TLBs of level 1 */
 #define LEAF_ADDRESS_SIZES 0x80000008u
 #define LEAF_AMD_CACHE 0x8000001du
 #define LEAF_AMD_TOPOLOGY 0x8000001eu
@@ -62,7 +65,20 @@ int cpuid_load_host(struct cpuid *cpuid, int kvm_fd)
 	cpuid->n_entries = CPUID_MAX_ENTRIES;
 	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) < 0)
 		return error_set(errno, "ask KVM for its CPUID (KVM_GET_SUPPORTED_CPUID)");
+	cpuid_add_names(cpuid);
 	return 0;
+}
+
+void cpuid_add_names(struct cpuid *cpuid)
+{
+	for (uint32_t i = 0; i < cpuid->n_entries; i++) {
+		struct kvm_cpuid_entry2 *e = &cpuid->entry[i];
+
+		if (e->function < LEAF_BRAND_FIRST || e->function > LEAF_AMD_L1 ||
+		    e->eax | e->ebx | e->ecx | e->edx)
+			continue;
+		__cpuid(e->function, e->eax, e->ebx, e->ecx, e->edx);
+	}
 }
 
 struct kvm_cpuid_entry2 *cpuid_find(struct cpuid *cpuid, uint32_t leaf, uint32_t subleaf)

@@ -23,6 +23,12 @@ struct cpuid {
 /* Ask KVM what it supports.  Returns 0 or -errno with an error chain. */
 MUST_USE int cpuid_load_host(struct cpuid *cpuid, int kvm_fd);
 
+/*
+ * Fill those leaves with the processor's own that KVM lists without contents: its name, and AMD's
+ * caches of level 1.  cpuid_load_host() did it.
+ */
+void cpuid_add_names(struct cpuid *cpuid);
+
 /* The entry of 'leaf' and 'subleaf', or NULL.  'subleaf' does not matter to leaves without them. */
 struct kvm_cpuid_entry2 *cpuid_find(struct cpuid *cpuid, uint32_t leaf, uint32_t subleaf);
 

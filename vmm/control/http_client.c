@@ -1,0 +1,189 @@
+#include "vmm/control/http_client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+
+#include "vmm/base/error.h"
+#include "vmm/base/fd.h"
+
+int http_client_connect(int dir, const char *name)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int at = openat(dir, name, O_PATH | O_CLOEXEC), fd, r;
+
+	if (at < 0)
+		return error_set(errno, "open the control socket '%s'", name);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	r = fd < 0 ? -errno : 0;
+	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d", at);
+	if (r == 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		r = -errno;
+	fd_close(&at);
+	if (r == 0)
+		return fd;
+	if (fd >= 0)
+		fd_close(&fd);
+	return error_set(r, "connect to the control socket '%s'", name);
+}
+
+static int send_request(int fd, enum http_method method, const char *target, const char *body)
+{
+	char head[1024];
+	size_t body_len = body ? strlen(body) : 0;
+	int len = snprintf(head, sizeof(head),
+			   "%s %s HTTP/1.1\r\nHost: vireo\r\nConnection: close\r\n"
+			   "Content-Length: %zu\r\n\r\n", http_method_name(method), target,
+			   body_len);
+	int r;
+
+	if (len >= (int)sizeof(head))
+		return error_set(ENAMETOOLONG, "ask for '%.40s...'", target);
+	r = fd_write_all(fd, head, (size_t)len);
+	if (r == 0 && body_len)
+		r = fd_write_all(fd, body, body_len);
+	return r < 0 ? error_set(r, "send the request") : 0;
+}
+
+/* --- The answer ------------------------------------------------------------------------------ */
+
+struct receiver {
+	FILE *in, *follow;
+	struct http_answer *answer;
+	size_t room;
+	bool chunked, has_length;
+	size_t length;
+};
+
+static int cut_short(const struct receiver *rc)
+{
+	if (ferror(rc->in) && (errno == EAGAIN || errno == EWOULDBLOCK))
+		return error_set(ETIMEDOUT, "no answer came in time");
+	return error_set(EPROTO, "the answer ends in the middle");
+}
+
+/* A line without its end. */
+static int read_line(struct receiver *rc, char *line, size_t size)
+{
+	if (!fgets(line, (int)size, rc->in))
+		return cut_short(rc);
+	size_t len = strcspn(line, "\r\n");
+	if (!line[len])
+		return error_set(EPROTO, "the answer is no HTTP: a line is too long");
+	line[len] = '\0';
+	return 0;
+}
+
+static int read_head(struct receiver *rc)
+{
+	char line[1024];
+	int r = read_line(rc, line, sizeof(line));
+
+	if (r < 0)
+		return r;
+	if (sscanf(line, "HTTP/1.1 %u", &rc->answer->status) != 1)
+		return error_set(EPROTO, "the answer is no HTTP");
+	while ((r = read_line(rc, line, sizeof(line))) == 0 && *line) {
+		if (!strncasecmp(line, "Content-Length: ", 16)) {
+			rc->length = strtoul(line + 16, NULL, 10);
+			rc->has_length = true;
+		} else if (!strcasecmp(line, "Transfer-Encoding: chunked")) {
+			rc->chunked = true;
+		}
+	}
+	return r;
+}
+
+static int keep(struct receiver *rc, const char *buf, size_t len)
+{
+	struct http_answer *a = rc->answer;
+
+	if (rc->follow && a->status == 200) {
+		if (fwrite(buf, 1, len, rc->follow) != len || fflush(rc->follow) != 0)
+			return error_set(EPIPE, "write the answer");
+		return 0;
+	}
+	if (len > HTTP_CLIENT_BODY_MAX - a->len)
+		return error_set(EFBIG, "the answer is too long");
+	if (a->len + len + 1 > rc->room) {
+		size_t room = 2 * (a->len + len + 1);
+		char *grown = realloc(a->body, room);
+		if (!grown)
+			return error_set(ENOMEM, "read the answer");
+		a->body = grown;
+		rc->room = room;
+	}
+	memcpy(a->body + a->len, buf, len);
+	a->len += len;
+	a->body[a->len] = '\0';
+	return 0;
+}
+
+static int read_piece(struct receiver *rc, size_t len)
+{
+	char buf[4096];
+	int r = 0;
+
+	while (r == 0 && len > 0) {
+		size_t want = min_u64(len, sizeof(buf)), n = fread(buf, 1, want, rc->in);
+		if (n < want)
+			return cut_short(rc);
+		r = keep(rc, buf, n);
+		len -= n;
+	}
+	return r;
+}
+
+static int read_chunks(struct receiver *rc)
+{
+	char line[64], *end;
+	size_t len;
+	int r;
+
+	do {
+		r = read_line(rc, line, sizeof(line));
+		if (r < 0)
+			return r;
+		len = strtoul(line, &end, 16);
+		if (end == line || *end)
+			return error_set(EPROTO, "the answer is no HTTP: a chunk has no length");
+		r = read_piece(rc, len);
+		if (r == 0)
+			r = read_line(rc, line, sizeof(line));
+	} while (r == 0 && len > 0);
+	return r;
+}
+
+int http_client_ask(int fd, enum http_method method, const char *target, const char *body,
+		    unsigned wait_s, FILE *follow, struct http_answer *answer)
+{
+	struct receiver rc = { .follow = follow, .answer = answer };
+	struct timeval wait = { .tv_sec = wait_s };
+	int r;
+
+	memset(answer, 0, sizeof(*answer));
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+	r = send_request(fd, method, target, body);
+	rc.in = r < 0 ? NULL : fdopen(fd, "r");
+	if (!rc.in) {
+		fd_close(&fd);
+		return r < 0 ? r : error_set(ENOMEM, "read the answer");
+	}
+	r = read_head(&rc);
+	if (r == 0)
+		r = keep(&rc, "", 0);
+	if (r == 0)
+		r = rc.chunked ? read_chunks(&rc) : read_piece(&rc, rc.length);
+	fclose(rc.in);
+	if (r < 0) {
+		free(answer->body);
+		answer->body = NULL;
+	}
+	return r;
+}
