@@ -210,6 +210,13 @@ static void reset(void *arg)
 		end(run, ENDING_ERROR);
 }
 
+static struct json_t *report(void *arg)
+{
+	struct run *run = arg;
+
+	return reporter_json(&run->reporter, run->vm, "control socket");
+}
+
 static void held(void *arg, bool held)
 {
 	struct run *run = arg;
@@ -291,7 +298,7 @@ static int start(struct run *run)
 {
 	bool interactive = terminal_is_there() && consoles_use_stdio(&run->config);
 	const struct control_host control_host = {
-		.quit = quit, .reset = reset, .held = held, .arg = run,
+		.quit = quit, .reset = reset, .held = held, .report = report, .arg = run,
 	};
 	int r;
 

@@ -96,6 +96,8 @@ printf '#!/bin/sh\nexec "%s" ctl web "$@"\n' "$vireo" >ctl
 chmod +x ctl
 PATH=$dir:$PATH
 # How long the guest has run, in nanoseconds: a console that is fast is full soon
+expect "report: a CPU that runs, with its registers" 0 '"rip": "0x100[0-9a-f]{3}"' \
+	"$vireo" ctl "$NAME" report
 ran() { ctl threads | sed -n 's/^vcpu0 .* //p'; }
 
 # --- A VM with a name and without ------------------------------------------------------------------
