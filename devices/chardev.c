@@ -51,6 +51,16 @@ size_t chardev_write(struct chardev *c, const void *buf, size_t len)
 	return chardev_output_write(&c->out, buf, len);
 }
 
+size_t chardev_tail(struct chardev *c, void *buf, size_t size)
+{
+	return chardev_output_tail(&c->out, buf, size);
+}
+
+void chardev_forget_moments(struct chardev *c)
+{
+	chardev_output_forget_moments(&c->out);
+}
+
 void chardev_notify_room(struct chardev *c, struct event_loop *loop, struct event_post *post)
 {
 	chardev_output_notify_room(&c->out, loop, post);

@@ -78,6 +78,13 @@ void chardev_detach(struct chardev *chardev, struct chardev_reader *reader);
 /* The reader can take input again.  Any thread. */
 void chardev_reader_ready(struct chardev *chardev);
 
+/*
+ * The last 'size' bytes that were written, or as many as are kept (console_tail.h); returns how
+ * many.  The second has the moments that are noted of a boot noted again.  Any thread.
+ */
+size_t chardev_tail(struct chardev *chardev, void *buf, size_t size);
+void chardev_forget_moments(struct chardev *chardev);
+
 /* Wait until everything written has left, at most 'timeout_ms'.  Main thread, loop not running. */
 void chardev_drain(struct chardev *chardev, unsigned timeout_ms);
 

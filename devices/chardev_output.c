@@ -113,10 +113,26 @@ size_t chardev_output_write(struct chardev_output *out, const uint8_t *buf, size
 			fd_signal(out->wake_fd);
 		done += enqueue(out, buf + done, len - done);
 	}
+	console_tail_add(&out->tail, buf, done);
 	if (out->copy)
 		out->copy(out->copy_arg, buf, done);
 	pthread_mutex_unlock(&out->lock);
 	return done;
+}
+
+size_t chardev_output_tail(struct chardev_output *out, void *buf, size_t size)
+{
+	pthread_mutex_lock(&out->lock);
+	size_t n = console_tail_read(&out->tail, buf, size);
+	pthread_mutex_unlock(&out->lock);
+	return n;
+}
+
+void chardev_output_forget_moments(struct chardev_output *out)
+{
+	pthread_mutex_lock(&out->lock);
+	console_tail_reset(&out->tail);
+	pthread_mutex_unlock(&out->lock);
 }
 
 void chardev_output_notify_room(struct chardev_output *out, struct event_loop *loop,

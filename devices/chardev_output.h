@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "devices/console_tail.h"
 #include "devices/host_fd.h"
 #include "vmm/base/event_loop.h"
 #include "vmm/base/util.h"
@@ -23,6 +24,7 @@ struct chardev_output {
 	void *copy_arg;
 
 	pthread_mutex_t lock;		/* what follows */
+	struct console_tail tail;
 	bool dead;			/* nobody reads it any more: discard */
 	uint8_t ring[CHARDEV_OUTPUT_SIZE];
 	size_t head, len;
@@ -48,6 +50,10 @@ void chardev_output_notify_room(struct chardev_output *out, struct event_loop *l
 				struct event_post *post);
 void chardev_output_cancel_room(struct chardev_output *out, struct event_post *post);
 void chardev_output_drain(struct chardev_output *out, unsigned timeout_ms);
+
+/* As chardev_tail and chardev_forget_moments. */
+size_t chardev_output_tail(struct chardev_output *out, void *buf, size_t size);
+void chardev_output_forget_moments(struct chardev_output *out);
 
 /* Flush, and watch the descriptor while something is left.  Main loop. */
 void chardev_output_follow(struct chardev_output *out);

@@ -104,6 +104,11 @@ struct datapath_ops {
 	 * lock held, also while it runs.
 	 */
 	void (*stats)(struct datapath *dp, unsigned queue, struct queue_stats *sum);
+	/*
+	 * Optional: where the ring of 'queue' is.  Returns false if it does not run.  Machine lock
+	 * held.
+	 */
+	bool (*look)(struct datapath *dp, unsigned queue, struct virtqueue_look *out);
 	/* Optional: fill in 'out', which is zeroed. */
 	void (*account)(struct datapath *dp, struct datapath_account *out);
 	void (*destroy)(struct datapath *dp);

@@ -454,6 +454,29 @@ static bool local_can_stop(struct datapath *dp, unsigned queue)
 	return ask_queue(to_local(dp), queue, queue_can_stop);
 }
 
+struct look_call {
+	const struct virtqueue *vq;
+	struct virtqueue_look *out;
+};
+
+static void queue_look(void *arg)
+{
+	struct look_call *call = arg;
+
+	virtqueue_take_look(call->vq, call->out);
+}
+
+static bool local_look(struct datapath *dp, unsigned queue, struct virtqueue_look *out)
+{
+	struct local *local = to_local(dp);
+
+	if (queue >= local->n_queues || !local->queue[queue].vq)
+		return false;
+	struct look_call call = { .vq = local->queue[queue].vq, .out = out };
+	event_loop_call(local->queue[queue].loop, queue_look, &call);
+	return true;
+}
+
 static void local_destroy(struct datapath *dp)
 {
 	local_stop(dp);
@@ -473,6 +496,7 @@ static const struct datapath_ops local_datapath_ops = {
 	.suspend = local_suspend,
 	.is_quiet = local_is_quiet,
 	.resume = local_resume,
+	.look = local_look,
 	.destroy = local_destroy,
 };
 

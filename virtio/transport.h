@@ -49,6 +49,8 @@ struct virtio_transport_ops {
 	struct virtio_place (*place)(const struct virtio_transport *t);
 	/* Where queue 'index' signals used buffers.  Asked at start. */
 	struct virtqueue_call (*queue_call)(struct virtio_transport *t, unsigned index);
+	/* Optional: is an interrupt of queue 'index' due that the driver has masked? */
+	bool (*queue_masked)(const struct virtio_transport *t, unsigned index);
 	/* Send the configuration change interrupt. */
 	void (*config_changed)(struct virtio_transport *t);
 	/* The device, or one of its queues, began or ceased to run: see which doorbells are wanted

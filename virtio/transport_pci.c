@@ -63,6 +63,13 @@ static struct virtqueue_call pci_queue_call(struct virtio_transport *base, unsig
 	return (struct virtqueue_call){ .fd = base->device->queue[index].call_fd };
 }
 
+static bool pci_queue_masked(const struct virtio_transport *base, unsigned index)
+{
+	const struct virtio_pci *t = container_of(base, const struct virtio_pci, base);
+
+	return msix_is_pending(&t->queue[index].source);
+}
+
 static void pci_config_reading(struct pci_device *pci, unsigned offset, unsigned size)
 {
 	virtio_pci_window_reading(virtio_pci_from(pci), offset, size);
@@ -167,6 +174,7 @@ static struct virtio_place pci_place(const struct virtio_transport *base)
 static const struct virtio_transport_ops pci_transport_ops = {
 	.place = pci_place,
 	.queue_call = pci_queue_call,
+	.queue_masked = pci_queue_masked,
 	.config_changed = pci_config_changed,
 	.update_doorbells = pci_update_doorbells,
 	.queue_reset = pci_queue_reset,

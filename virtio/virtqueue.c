@@ -176,6 +176,28 @@ void virtqueue_set_hold(struct virtqueue *q, struct virtqueue_hold *hold)
 	q->hold = hold;
 }
 
+void virtqueue_take_look(const struct virtqueue *q, struct virtqueue_look *out)
+{
+	*out = (struct virtqueue_look){
+		.packed = q->packed_layout,
+		.event_idx = q->event_idx,
+		.paused = q->face.paused,
+		.armed = q->armed,
+		.in_flight = q->in_flight,
+		.fault = q->face.fault,
+		.stats = q->face.stats,
+	};
+	if (q->packed_layout) {
+		out->avail_next = out->avail_seen = q->packed.avail_slot;
+		out->used_next = out->used_published = q->packed.used_slot;
+	} else {
+		out->avail_next = q->split.avail_next;
+		out->avail_seen = q->split.avail_seen;
+		out->used_next = q->split.used_next;
+		out->used_published = q->split.used_published;
+	}
+}
+
 unsigned virtqueue_in_flight(const struct virtqueue *q)
 {
 	return queue_stats_in_flight(&q->face.stats);

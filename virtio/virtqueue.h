@@ -206,6 +206,24 @@ static inline bool virtqueue_has_work(const struct virtqueue *q)
 	return virtqueue_is_live(q) && virtqueue_face(q)->ops->has_work(q);
 }
 
+/* Where a ring is, for reports: what the device side knows of it. */
+struct virtqueue_look {
+	bool packed, event_idx, paused;
+	bool armed;			/* the driver was told to kick */
+	uint16_t in_flight;		/* chains popped and not yet pushed */
+	/*
+	 * Split: free-running indexes.  Packed: slots; 'seen' and 'published' are the same as the
+	 * ones before them.
+	 */
+	uint16_t avail_next;		/* to pop */
+	uint16_t avail_seen;		/* the driver's, as last looked at */
+	uint16_t used_next;		/* to push */
+	uint16_t used_published;	/* as the driver sees it */
+	enum vq_fault fault;
+	struct virtqueue_stats stats;
+};
+void virtqueue_take_look(const struct virtqueue *q, struct virtqueue_look *out);
+
 /* How many chains are popped and not yet pushed. */
 unsigned virtqueue_in_flight(const struct virtqueue *q);
 

@@ -14,6 +14,7 @@ const struct command *const commands[] = {
 	&ctl_command,
 	&top_command,
 	&explain_command,
+	&timeline_command,
 	&doctor_command,
 	&completion_command,
 	&help_command,

@@ -34,6 +34,7 @@ extern const struct command ctl_command;
 extern const struct command ps_command;
 extern const struct command top_command;
 extern const struct command explain_command;
+extern const struct command timeline_command;
 extern const struct command doctor_command;
 extern const struct command completion_command;
 extern const struct command help_command;

@@ -13,7 +13,7 @@
 
 enum mmio_discovery { MMIO_DISCOVERY_ACPI, MMIO_DISCOVERY_CMDLINE, MMIO_DISCOVERY_DTB };
 enum mistake_policy { MISTAKE_FAIL, MISTAKE_REPORT };
-enum guest_policy { POLICY_EXIT, POLICY_FAIL, POLICY_RESTART };
+enum guest_policy { POLICY_EXIT, POLICY_FAIL, POLICY_RESTART, POLICY_DUMP };
 enum seccomp_mode { SECCOMP_OFF, SECCOMP_LOG, SECCOMP_ON };
 enum net_backend { NET_USER, NET_TAP };
 enum net_duplex { NET_DUPLEX_UNKNOWN, NET_DUPLEX_HALF, NET_DUPLEX_FULL };
@@ -148,12 +148,16 @@ struct vm_config {
 	enum guest_policy on_poweroff, on_reboot, on_halt, on_panic, on_crash;
 	enum seccomp_mode seccomp;
 	bool strict_driver;
+	bool timing;
+	char *trace;		/* NULL: no trace */
+	char *dump;		/* where POLICY_DUMP writes to; or NULL */
 	enum mistake_policy on_driver_mistake;
 	/* boot */
 	char *kernel, *initrd;
 	char *cmdline;		/* NULL: the default one */
 	char *append;
 	bool unpack;
+	char *symbols;		/* a System.map or vmlinux; NULL: none */
 	struct text_list credentials;	/* "NAME=VALUE", each name once */
 	struct smbios_settings smbios;
 	/* consoles, rng */

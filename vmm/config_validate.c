@@ -267,6 +267,18 @@ static void validate_iommu(const struct vm_config *config, struct mistakes *mist
 			       "behind an IOMMU");
 }
 
+/* In the sandbox no file can be made: it must be known where to. */
+static void validate_dump(const struct vm_config *config, struct mistakes *mistakes)
+{
+	const char *key = config->on_panic == POLICY_DUMP ? "on_panic" :
+			  config->on_crash == POLICY_DUMP ? "on_crash" : NULL;
+
+	if (key && !config->dump)
+		config_mistake(config, mistakes, "vm", 0, key,
+			       "'dump' needs a file to write to: give 'vm.dump' or "
+			       "'--dump-to FILE'");
+}
+
 void config_need_kernel(const struct vm_config *config, struct mistakes *mistakes)
 {
 	if (config->kernel)
@@ -304,6 +316,7 @@ void config_validate(struct vm_config *config, struct mistakes *mistakes)
 	validate_descriptors(config, mistakes);
 	validate_balloon(config, mistakes);
 	validate_iommu(config, mistakes);
+	validate_dump(config, mistakes);
 	config_validate_vsock(config, mistakes);
 	identity_validate(config, mistakes);
 	config_validate_numa(config, mistakes);

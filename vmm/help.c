@@ -110,8 +110,8 @@ void help_run(FILE *out)
 		print_section(out, &option_sections[i]);
 	print_switches(out, COMMAND_LINE_RUN);
 	fprintf(out, "\nOn a terminal Ctrl-A x ends the guest and Ctrl-A h lists the other keys.\n"
-		     "SIGUSR1 explains the feature bits; SIGUSR2, for debugging, has kernel and\n"
-		     "process take turns at moving the buffers of each device that has both.\n"
+		     "SIGUSR1 reports the state of everything; SIGUSR2, for debugging, has kernel\n"
+		     "and process take turns at moving the buffers of each device that has both.\n"
 		     "Exit status: 0 the guest powered off, 1-119 its own status, 120 panic,\n"
 		     "121 crash, 122 reset, 123 driver mistakes, 124 time limit, 125 error,\n"
 		     "126 host, 127 no such file.\n");

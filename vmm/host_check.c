@@ -18,6 +18,7 @@
 #include "vmm/guest_cmdline.h"
 #include "vmm/machine/boot.h"
 #include "vmm/machine/machine_probe.h"
+#include "vmm/report/symbols.h"
 #include "vmm/vm.h"
 
 enum { REASON_SIZE = 480 };
@@ -134,6 +135,22 @@ static void check_kernel(struct check *c)
 		found(c, "boot", 0, "initrd", BLAME_FILE);
 	}
 	free(cmdline);
+}
+
+/* What reports read, and where they go. */
+static void check_reports(struct check *c)
+{
+	const struct vm_config *config = c->config;
+	bool dumps = config->on_panic == POLICY_DUMP || config->on_crash == POLICY_DUMP;
+	struct symbols *symbols = NULL;
+
+	if (config->symbols && symbols_open(&symbols, config->symbols) < 0)
+		found(c, "boot", 0, "symbols", BLAME_FILE);
+	symbols_close(symbols);
+	if (config->trace && check_writable(config->trace) < 0)
+		found(c, "vm", 0, "trace", BLAME_FILE);
+	if (dumps && config->dump && check_writable(config->dump) < 0)
+		found(c, "vm", 0, "dump", BLAME_FILE);
 }
 
 /* --- Devices --------------------------------------------------------------------------------- */
@@ -322,6 +339,7 @@ void host_check(const struct vm_config *config, struct mistakes *mistakes,
 	check_target(&c, "console", &config->console);
 	check_target(&c, "serial", &config->serial);
 	check_kernel(&c);
+	check_reports(&c);
 	check_devices(&c);
 	check_machine(&c);
 	check_affinity(&c);

@@ -8,6 +8,7 @@
 #include "vmm/command.h"
 #include "vmm/help.h"
 #include "vmm/outcome.h"
+#include "vmm/report/timeline.h"
 #include "vmm/signals.h"
 
 /* "--help" and friends are what people try first. */
@@ -46,6 +47,7 @@ static int close_output(int status)
 
 int main(int argc, char **argv)
 {
+	timeline_begin();
 	/*
 	 * One heap for all threads. They allocate little while the guest runs; and to find out
 	 * how many heaps it may have, glibc would open a file, which the sandbox does not allow.

@@ -48,6 +48,10 @@ static const struct option_choice endings[] = {
 static const struct option_choice endings_and_failure[] = {
 	{ "exit", POLICY_EXIT }, { "fail", POLICY_FAIL }, { "restart", POLICY_RESTART }, { 0 }
 };
+static const struct option_choice endings_and_dump[] = {
+	{ "exit", POLICY_EXIT }, { "fail", POLICY_FAIL }, { "restart", POLICY_RESTART },
+	{ "dump", POLICY_DUMP }, { 0 }
+};
 static const struct option_choice mistake_policies[] = {
 	{ "fail", MISTAKE_FAIL }, { "report", MISTAKE_REPORT }, { 0 }
 };
@@ -139,6 +143,8 @@ const struct option option_table[] = {
 	  .help = "added at the end of the kernel command line" },
 	{ "boot", "unpack", OPTION_BOOL, VM(unpack), "yes", .flag = "unpack",
 	  .help = "unpack a compressed kernel on the host, which is faster" },
+	{ "boot", "symbols", OPTION_PATH, VM(symbols), .flag = "symbols", .value = "FILE",
+	  .help = "its System.map or vmlinux: names for addresses in state reports" },
 
 	{ "vm", "memory", OPTION_SIZE, VM(memory), "512M", .min = MIB(1), .max = GIB(4096),
 	  .flag = "memory", .value = "SIZE", .help = "memory of the guest" },
@@ -183,15 +189,21 @@ const struct option option_table[] = {
 	  .flag = "on-reboot", .help = "when the guest resets itself; fail: status 122" },
 	{ "vm", "on_halt", OPTION_CHOICE, VM(on_halt), "exit", .choice = endings_and_failure,
 	  .flag = "on-halt", .help = "when all CPUs halt for good; fail: status 121" },
-	{ "vm", "on_panic", OPTION_CHOICE, VM(on_panic), "fail", .choice = endings_and_failure,
-	  .flag = "on-panic", .help = "when the guest's kernel panics; fail: status 120" },
-	{ "vm", "on_crash", OPTION_CHOICE, VM(on_crash), "fail", .choice = endings_and_failure,
-	  .flag = "on-crash", .help = "on a triple fault; fail: status 121" },
+	{ "vm", "on_panic", OPTION_CHOICE, VM(on_panic), "fail", .choice = endings_and_dump,
+	  .flag = "on-panic", .help = "when the guest's kernel panics; fail, dump: status 120" },
+	{ "vm", "on_crash", OPTION_CHOICE, VM(on_crash), "fail", .choice = endings_and_dump,
+	  .flag = "on-crash", .help = "on a triple fault; fail, dump: status 121" },
+	{ "vm", "dump", OPTION_PATH, VM(dump), .flag = "dump-to", .value = "FILE",
+	  .help = "where 'dump' writes memory and CPUs to: an ELF core for gdb and crash" },
 	{ "vm", "strict_driver", OPTION_BOOL, VM(strict_driver), "no", .flag = "strict-driver",
 	  .help = "look at all that drivers do, and report their mistakes" },
 	{ "vm", "on_driver_mistake", OPTION_CHOICE, VM(on_driver_mistake), "fail",
 	  .choice = mistake_policies, .flag = "on-driver-mistake",
 	  .help = "when a strictly judged driver made mistakes; fail: 0 becomes 123" },
+	{ "vm", "timing", OPTION_BOOL, VM(timing), "no", .flag = "timing",
+	  .help = "print at the end what the start took, phase by phase" },
+	{ "vm", "trace", OPTION_PATH, VM(trace), .flag = "trace", .value = "FILE",
+	  .help = "write the same as JSON for Perfetto and for 'vireo timeline'" },
 	{ "vm", "seccomp", OPTION_CHOICE, VM(seccomp), SECCOMP_DEFAULT, .choice = seccomp_modes,
 	  .flag = "seccomp", .help = "sandbox: forbid (on) or only log unexpected system calls" },
 	{ "vm", "io_threads", OPTION_NUMBER, VM(io_threads), "1", .min = 1, .max = 64,

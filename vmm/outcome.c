@@ -8,7 +8,8 @@ static struct outcome by_policy(enum guest_policy policy, int failure_status, co
 {
 	struct outcome o = { .restart = policy == POLICY_RESTART };
 
-	if (policy == POLICY_FAIL) {
+	if (policy == POLICY_FAIL || policy == POLICY_DUMP) {
+		o.dump = policy == POLICY_DUMP;
 		o.status = failure_status;
 		o.failure = true;
 	}
@@ -17,9 +18,10 @@ static struct outcome by_policy(enum guest_policy policy, int failure_status, co
 }
 
 /* KVM gave up: nothing that a policy could turn into success or that a reset is sure to mend. */
-static struct outcome crash(const char *detail)
+static struct outcome crash(const struct vm_config *config, const char *detail)
 {
-	struct outcome o = { .status = STATUS_CRASH, .failure = true };
+	struct outcome o = { .status = STATUS_CRASH, .failure = true,
+			     .dump = config->on_crash == POLICY_DUMP };
 
 	snprintf(o.text, sizeof(o.text), "guest crashed%s%.160s", *detail ? ": " : "", detail);
 	return o;
@@ -53,7 +55,7 @@ struct outcome outcome_judge(const struct vm_config *config, enum machine_outcom
 	case MACHINE_TRIPLE_FAULT:
 		return by_policy(config->on_crash, STATUS_CRASH, "guest crashed: triple fault");
 	case MACHINE_CRASH:
-		return crash(detail);
+		return crash(config, detail);
 	case MACHINE_EXIT:
 		return guest_status(status);
 	case MACHINE_STOPPED:

@@ -25,6 +25,7 @@ enum {
 struct outcome {
 	bool restart;		/* reset the machine and go on; the rest is meaningless then */
 	int status;
+	bool dump;		/* memory and CPUs are to be kept first */
 	bool failure;		/* to be said even if the user wants quiet */
 	char text[200];		/* "guest powered off" */
 };

@@ -25,6 +25,7 @@
 #include "vmm/help.h"
 #include "vmm/notify.h"
 #include "vmm/outcome.h"
+#include "vmm/report/reporter.h"
 #include "vmm/sandbox.h"
 #include "vmm/signals.h"
 #include "vmm/terminal.h"
@@ -43,6 +44,8 @@ struct run {
 	struct escape_key escape;
 	struct notify notify;
 	struct vm *vm;
+	struct reporter reporter;
+	struct state_report *report;	/* as it was when the time was up */
 	struct control *control;	/* NULL: there is none */
 	bool named_by_file;		/* a control socket would be nice, no more */
 	struct device_account *account;	/* as it was at the end, if somebody wants it */
@@ -79,7 +82,12 @@ static void guest_ended(void *arg)
 
 static void time_is_up(void *arg)
 {
-	end(arg, ENDING_TIMEOUT);
+	struct run *run = arg;
+
+	/* Before anybody waits for the guest. */
+	if (run->ending == ENDING_NONE && !run->switches.quiet)
+		run->report = reporter_take(&run->reporter, run->vm, "time limit");
+	end(run, ENDING_TIMEOUT);
 }
 
 static void stopped_by_signal(struct run *run, int sig)
@@ -117,13 +125,15 @@ static void write_account(const struct run *run, const struct device_account *de
 	free(text);
 }
 
-/* Somebody asks while the guest runs. */
-static void explain_now(struct run *run)
+/* Somebody asks while the guest runs: what is everything at, and what became of the features? */
+static void report_now(struct run *run)
 {
+	struct state_report *report = reporter_take(&run->reporter, run->vm, "SIGUSR1");
 	struct device_account *device;
 	unsigned n;
 
 	terminal_restore();
+	reporter_write(&run->reporter, report);
 	if (vm_accounts(run->vm, &device, &n) == 0) {
 		write_account(run, device, n);
 		free(device);
@@ -147,7 +157,7 @@ static void signal_received(void *arg, int sig)
 		take_terminal_again(run);
 		break;
 	case SIGUSR1:
-		explain_now(run);
+		report_now(run);
 		break;
 	case SIGUSR2:
 		vm_switch_datapaths(run->vm);
@@ -200,6 +210,13 @@ static void reset(void *arg)
 	log_info("reset through the control socket");
 	if (run->ending == ENDING_NONE && vm_reset(run->vm) < 0)
 		end(run, ENDING_ERROR);
+}
+
+static struct json_t *report(void *arg)
+{
+	struct run *run = arg;
+
+	return reporter_json(&run->reporter, run->vm, "control socket");
 }
 
 static void held(void *arg, bool held)
@@ -264,6 +281,11 @@ static int prepare(struct run *run)
 		r = make_control(run);
 	if (r < 0)
 		return r;
+	r = reporter_open(&run->reporter, &run->config);
+	if (r < 0) {
+		run->blame = BLAME_FILE;
+		return r;
+	}
 	if (run->control)
 		host.copy = control_console_copy(run->control);
 	notify_find(&run->notify);
@@ -279,7 +301,7 @@ static int start(struct run *run)
 {
 	bool interactive = terminal_is_there() && consoles_use_stdio(&run->config);
 	const struct control_host control_host = {
-		.quit = quit, .reset = reset, .held = held, .arg = run,
+		.quit = quit, .reset = reset, .held = held, .report = report, .arg = run,
 	};
 	int r;
 
@@ -290,10 +312,13 @@ static int start(struct run *run)
 		r = control_serve(run->control, run->vm, &control_host);
 	if (r < 0)
 		return r;
+	event_note(EVENT_PHASE, NULL, 0, "sandbox");
 	r = sandbox_enter(run->config.seccomp,
-			  vm_sandbox_needs(run->vm) | (run->control ? SANDBOX_CONTROL : 0));
+			  vm_sandbox_needs(run->vm) | reporter_sandbox_needs(&run->reporter) |
+				  (run->control ? SANDBOX_CONTROL : 0));
 	if (r < 0)
 		run->blame = BLAME_HOST;
+	event_note(EVENT_PHASE, NULL, 0, "guest");
 	if (r == 0)
 		r = vm_start(run->vm);
 	if (r == 0)
@@ -310,6 +335,7 @@ static int say_time_is_up(struct run *run)
 	vm_describe_cpus(run->vm, cpus, sizeof(cpus));
 	fprintf(stderr, "vireo: time limit of %g s passed; the guest was stopped here:\n%s\n",
 		(double)run->config.timeout_ms / 1000, cpus);
+	reporter_write(&run->reporter, run->report);
 	return STATUS_TIMEOUT;
 }
 
@@ -421,6 +447,9 @@ static int run_guest(struct run *run)
 	notify_say(&run->notify, "STOPPING=1", "ending");
 	if (run->vm) {
 		vm_halt(run->vm);
+		reporter_complete(&run->reporter, &run->report, run->vm);
+		if (run->ending == ENDING_GUEST && run->outcome.dump)
+			reporter_dump(&run->reporter, run->vm);
 		take_account(run);
 		vm_stop(run->vm);
 	}
@@ -431,7 +460,9 @@ static int run_guest(struct run *run)
 	terminal_restore();
 	status = conclude(run);
 	tell_status(run, status);
+	reporter_end(&run->reporter);
 	vm_destroy(run->vm);
+	reporter_close(&run->reporter);
 	/* After a failure somebody may want to read what the guest said last. */
 	control_destroy(run->control,
 			had_vm && status > STATUS_GUEST_MAX && status < COMMAND_SIGNAL);
@@ -476,11 +507,13 @@ static int run_main(int argc, char **argv)
 	struct run run = {
 		.switches = { .command = COMMAND_LINE_RUN },
 		.signals = SIGNALS_INIT,
+		.reporter = REPORTER_INIT,
 		.limit = TIME_LIMIT_INIT,
 		.notify = NOTIFY_INIT,
 	};
 	int status;
 
+	event_note(EVENT_PHASE, NULL, 0, "configuration");
 	if (config_init(&run.config) < 0) {
 		error_print(stderr);
 		return STATUS_FAILED;

@@ -108,7 +108,7 @@ const struct sandbox_rule sandbox_rules[] = {
 	/* The control socket: clients as above, and the run directory. */
 	{ CALL(getsockopt), WHEN(ARG(1, SOL_SOCKET), ARG(2, SO_PEERCRED)),
 	  .need = SANDBOX_CONTROL },			/* whose is it? */
-	{ CALL(ftruncate), .need = SANDBOX_CONTROL },	/* logs that are full */
+	{ CALL(ftruncate), .need = SANDBOX_CONTROL | SANDBOX_DUMP },	/* full logs, a core file */
 	{ CALL(newfstatat), WHEN(ARG(3, AT_EMPTY_PATH)),
 	  .need = SANDBOX_CONTROL },			/* how much memory does the guest have? */
 	{ CALL(unlinkat), .need = SANDBOX_CONTROL },	/* at the end what is in it goes */

@@ -304,6 +304,7 @@ int vm_load(struct vm *vm)
 struct step {
 	int (*make)(struct vm *vm);
 	enum outcome_blame blame;
+	const char *phase;		/* of the boot timeline that begins with it; or NULL */
 };
 
 static int open_consoles(struct vm *vm)
@@ -330,6 +331,8 @@ static int create(struct vm **out, struct vm *vm, const struct step *step, size_
 	vm->consoles = (struct consoles)CONSOLES_INIT;
 	raise_descriptor_limit();
 	for (size_t i = 0; r == 0 && i < n_steps; i++) {
+		if (step[i].phase)
+			event_note(EVENT_PHASE, NULL, 0, "%s", step[i].phase);
 		r = step[i].make(vm);
 		if (r < 0)
 			*blame = vm->blames_host ? BLAME_HOST : step[i].blame;
@@ -346,14 +349,14 @@ int vm_create(struct vm **out, const struct vm_config *config, const struct vm_h
 	      enum outcome_blame *blame)
 {
 	static const struct step steps[] = {
-		{ open_consoles, BLAME_FILE },
-		{ open_kernel, BLAME_FILE },
-		{ start_io_threads, BLAME_VIREO },
-		{ vm_create_models, BLAME_FILE },
-		{ create_machine, BLAME_HOST },
-		{ create_platform, BLAME_VIREO },
-		{ create_transports, BLAME_VIREO },
-		{ describe_and_load, BLAME_VIREO },
+		{ open_consoles, BLAME_FILE, "files" },
+		{ open_kernel, BLAME_FILE, NULL },
+		{ start_io_threads, BLAME_VIREO, "devices" },
+		{ vm_create_models, BLAME_FILE, NULL },
+		{ create_machine, BLAME_HOST, "KVM" },
+		{ create_platform, BLAME_VIREO, "buses" },
+		{ create_transports, BLAME_VIREO, NULL },
+		{ describe_and_load, BLAME_VIREO, "kernel" },
 	};
 	struct vm *vm = calloc(1, sizeof(*vm));
 
@@ -370,10 +373,10 @@ int vm_look(struct vm **out, const struct vm_config *config, struct event_loop *
 	    enum outcome_blame *blame)
 {
 	static const struct step steps[] = {
-		{ open_consoles, BLAME_VIREO },
-		{ start_io_threads, BLAME_VIREO },
-		{ vm_create_models, BLAME_FILE },
-		{ settle_features, BLAME_VIREO },
+		{ open_consoles, BLAME_VIREO, NULL },
+		{ start_io_threads, BLAME_VIREO, NULL },
+		{ vm_create_models, BLAME_FILE, NULL },
+		{ settle_features, BLAME_VIREO, NULL },
 	};
 	struct vm *vm = calloc(1, sizeof(*vm));
 
@@ -391,10 +394,10 @@ int vm_examine(const struct vm_config *config, struct event_loop *main_loop, vm_
 	       void *arg)
 {
 	static const struct step steps[] = {
-		{ check_places, BLAME_VIREO },
-		{ open_consoles, BLAME_VIREO },
-		{ start_io_threads, BLAME_VIREO },
-		{ vm_create_models, BLAME_VIREO },
+		{ check_places, BLAME_VIREO, NULL },
+		{ open_consoles, BLAME_VIREO, NULL },
+		{ start_io_threads, BLAME_VIREO, NULL },
+		{ vm_create_models, BLAME_VIREO, NULL },
 	};
 	struct vm *vm = calloc(1, sizeof(*vm));
 	enum outcome_blame blame;

@@ -1,6 +1,7 @@
 /*
  * The inside of a VM, shared by vm.c (how it is made and taken down), vm_devices.c (its models),
- * vm_iommu.c and vm_life.c (what happens to it in between).  Nobody else includes it.
+ * vm_iommu.c, vm_life.c (what happens to it in between) and the reports (vmm/report), which look at
+ * it.  Nobody else includes it.
  */
 #ifndef VMM_VM_IMPL_H
 #define VMM_VM_IMPL_H

@@ -68,6 +68,10 @@ int vm_reset(struct vm *vm)
 		platform_device_reset(vm->platform[i]);
 	pci_root_reset(&vm->machine->pci);
 	machine_unlock(vm->machine);
+	if (vm->consoles.serial)
+		chardev_forget_moments(vm->consoles.serial);
+	if (vm->consoles.console && vm->consoles.console != vm->consoles.serial)
+		chardev_forget_moments(vm->consoles.console);
 	r = guest_memory_clear(&vm->machine->memory);
 	if (r == 0)
 		r = machine_reset(vm->machine);

@@ -7,6 +7,7 @@
 #include "tests/support/tiny_machine.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
+#include "vmm/machine/cpu_look.h"
 #include "vmm/machine/layout.h"
 
 /* mov dx, PORT_EXIT; out dx, eax; jmp .  The same bytes in 32-bit and 64-bit mode. */
@@ -550,5 +551,35 @@ Test(machine, doorbell_is_signalled_without_an_exit, .timeout = 40)
 	cr_assert(fd_drain(bell.fd));
 	doorbell_detach(&t.machine->doorbells, &bell);
 	fd_close(&bell.fd);
+	tiny_machine_fini(&t);
+}
+
+Test(machine, who_looks_sees_registers_and_the_guest_goes_on, .timeout = 40)
+{
+	struct tiny_machine t;
+	struct cpu_look look;
+	struct irq_look irqs;
+	uint32_t before;
+
+	tiny_machine_init(&t, 2);
+	tiny_machine_load(&t, BOOT_MODE_PROTECTED32, count_forever, sizeof(count_forever));
+	cr_assert_eq(machine_start(t.machine), 0);
+	cr_assert_eq(tiny_machine_wait(&t, 200), MACHINE_RUNNING);
+	cr_assert_eq(machine_catch(t.machine, 2000), 0);
+	machine_look_at_cpu(t.machine, 0, &look);
+	cr_expect_eq(look.doing, CPU_RUNNING);
+	cr_expect_eq(look.bits, 32);
+	cr_expect_geq(look.rip, TINY_CODE);
+	cr_expect_lt(look.rip, TINY_CODE + sizeof(count_forever));
+	cr_expect(look.cr0 & 1);
+	machine_look_at_cpu(t.machine, 1, &look);
+	cr_expect_eq(look.doing, CPU_NOT_STARTED);
+	machine_look_at_irqs(t.machine, &irqs);
+	cr_expect(irqs.valid);
+	cr_expect_eq(irqs.pin_masked, 0xffffff);
+	machine_let_go(t.machine);
+	before = tiny_machine_word(&t, TINY_DATA);
+	cr_assert_eq(tiny_machine_wait(&t, 200), MACHINE_RUNNING);
+	cr_expect_neq(tiny_machine_word(&t, TINY_DATA), before);
 	tiny_machine_fini(&t);
 }

@@ -51,10 +51,13 @@ Test(msix_source, a_masked_vector_is_pending_and_unmasking_sends_once)
 	msix_rig_signal(&rig, 0);
 	fake_machine_pump(rig.fake);
 	cr_expect(msix_rig_is_pending(&rig, 1));
+	cr_expect(msix_is_pending(&rig.source[0]));
+	cr_expect_not(msix_is_pending(&rig.source[1]), "it has no vector");
 	cr_expect_eq(messages(0xfee00000, 7), 0u);
 	msix_rig_mask(&rig, 1, false);
 	cr_expect_eq(messages(0xfee00000, 7), 1u);
 	cr_expect_not(msix_rig_is_pending(&rig, 1));
+	cr_expect_not(msix_is_pending(&rig.source[0]));
 	msix_rig_mask(&rig, 1, true);
 	msix_rig_mask(&rig, 1, false);
 	cr_expect_eq(messages(0xfee00000, 7), 0u);

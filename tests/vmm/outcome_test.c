@@ -47,6 +47,23 @@ Test(outcome, zero_is_never_an_accident)
 			cr_expect_neq(status_of((enum machine_outcome)end, 0), 0, "%d", end);
 }
 
+Test(outcome, dump_is_a_failure_that_keeps_memory)
+{
+	struct vm_config dumps = config;
+	struct outcome o;
+
+	dumps.on_panic = dumps.on_crash = POLICY_DUMP;
+	o = outcome_judge(&dumps, MACHINE_PANIC, 0, "");
+	cr_expect(o.dump && o.failure && !o.restart);
+	cr_expect_eq(o.status, 120);
+	o = outcome_judge(&dumps, MACHINE_TRIPLE_FAULT, 0, "");
+	cr_expect(o.dump && o.status == 121);
+	o = outcome_judge(&dumps, MACHINE_CRASH, 0, "");
+	cr_expect(o.dump && o.status == 121);
+	cr_expect_not(outcome_judge(&dumps, MACHINE_POWEROFF, 0, "").dump);
+	cr_expect_not(outcome_judge(&config, MACHINE_PANIC, 0, "").dump);
+}
+
 Test(outcome, failures_are_always_said)
 {
 	cr_expect(outcome_judge(&config, MACHINE_PANIC, 0, "").failure);

@@ -73,10 +73,10 @@ Test(vm_file_mistakes, of_words)
 		  SECTIONS },
 		{ "boot:\n  kernl: x\n",
 		  "web.yaml:2:3: boot.kernl: unknown key; did you mean 'kernel'; allowed: kernel, "
-		  "initrd, cmdline, append, unpack" },
+		  "initrd, cmdline, append, unpack, symbols" },
 		{ "boot: { readonly: yes }\n",
 		  "web.yaml:1:9: boot.readonly: unknown key; did you mean 'disks.NAME.readonly'; "
-		  "allowed: kernel, initrd, cmdline, append, unpack" },
+		  "allowed: kernel, initrd, cmdline, append, unpack, symbols" },
 		{ "scsis: { a: { wwpn: naa.5001405012345678, lun: 1 } }\n",
 		  "web.yaml:1:43: scsis.a.lun: unknown key; allowed: wwpn, queues, vhost_path, "
 		  "transport, features, iommu" },

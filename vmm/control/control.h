@@ -12,6 +12,7 @@
 #include "vmm/config.h"
 #include "vmm/consoles.h"
 
+struct json_t;
 struct control;
 struct vm;
 
@@ -20,6 +21,8 @@ struct control_host {
 	void (*quit)(void *arg);	/* end the VM, soon */
 	void (*reset)(void *arg);	/* reset the machine, now */
 	void (*held)(void *arg, bool held);	/* the VM was paused / goes on */
+	/* A state report: an owned object of Jansson, or NULL with an error chain. */
+	struct json_t *(*report)(void *arg);
 	void *arg;
 };
 

@@ -105,6 +105,7 @@ void control_put_balloon(struct control_call *call);
 void control_get_vcpus(struct control_call *call);	/* control_counters.c */
 void control_get_memory(struct control_call *call);	/* control_reports.c */
 void control_get_threads(struct control_call *call);
+void control_get_report(struct control_call *call);
 void control_get_console(struct control_call *call);
 void control_get_events(struct control_call *call);
 void control_get_metrics(struct control_call *call);

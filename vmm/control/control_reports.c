@@ -68,6 +68,19 @@ void control_get_threads(struct control_call *call)
 	control_reply_json(call, 200, json_pack("{s:o}", "threads", array));
 }
 
+void control_get_report(struct control_call *call)
+{
+	const struct control_host *host = &call->control->host;
+	json_t *report = host->report ? host->report(host->arg) : NULL;
+
+	if (report)
+		control_reply_json(call, 200, report);
+	else if (host->report)
+		control_reply_error(call, -error_errno());
+	else
+		control_reply_problem(call, 503, "nobody makes reports here");
+}
+
 /* --- Console and events ---------------------------------------------------------------------- */
 
 /* A number of the query, below 2^53 as all of JSON's.  False: the call is answered. */

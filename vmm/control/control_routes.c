@@ -31,6 +31,7 @@ const struct control_route control_routes[] = {
 	{ HTTP_GET, "/v1/vcpus", control_get_vcpus },
 	{ HTTP_GET, "/v1/memory", control_get_memory },
 	{ HTTP_GET, "/v1/threads", control_get_threads },
+	{ HTTP_GET, "/v1/report", control_get_report },
 	{ HTTP_GET, "/v1/console", control_get_console },
 	{ HTTP_GET, "/v1/events", control_get_events },
 	{ HTTP_GET, "/v1/openapi", control_get_openapi },

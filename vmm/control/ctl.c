@@ -93,6 +93,8 @@ static const struct ctl_command ctl_commands[] = {
 	  .show = SHOW_PEOPLE },
 	{ "threads", "", "Vireo's threads and their CPU time", HTTP_GET, "/v1/threads",
 	  .show = SHOW_PEOPLE },
+	{ "report", "", "what everything is at, for a guest that hangs; JSON", HTTP_GET,
+	  "/v1/report", .show = SHOW_JSON },
 	{ "console", "[-f] [LINES]", "what the guest said last; -f: go on", HTTP_GET,
 	  "/v1/console", .show = SHOW_RAW, .may_follow = true, .may_tail = true },
 	{ "events", "[-f]", "what happened, a line of JSON each; -f: go on", HTTP_GET, "/v1/events",

@@ -18,6 +18,7 @@ enum gate_reason {
 	GATE_LOOK = 1 << 2,	/* 'look' shall run once while nobody is in the guest */
 	GATE_QUIT = 1 << 3,	/* gate_dismiss */
 	GATE_HELD = 1 << 4,	/* machine_hold */
+	GATE_REPORT = 1 << 5,	/* machine_catch */
 };
 
 struct gate {

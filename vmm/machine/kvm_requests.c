@@ -10,6 +10,8 @@ const unsigned long kvm_requests_running[] = {
 	KVM_NMI, KVM_KVMCLOCK_CTRL,
 	/* Has a vCPU halted for good?  Where is it? */
 	KVM_GET_MP_STATE, KVM_GET_REGS, KVM_GET_SREGS, KVM_GET_VCPU_EVENTS,
+	/* Somebody wants a report: which interrupts wait? */
+	KVM_GET_LAPIC, KVM_GET_IRQCHIP,
 	/* A system reset puts the vCPUs back to power-on state ... */
 	KVM_SET_REGS, KVM_SET_SREGS, KVM_SET_XSAVE, KVM_SET_XCRS, KVM_SET_MSRS, KVM_SET_DEBUGREGS,
 	KVM_SET_LAPIC, KVM_SET_VCPU_EVENTS, KVM_SET_MP_STATE, KVM_SET_NESTED_STATE,

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "vmm/base/error.h"
+#include "vmm/base/event_log.h"
 #include "vmm/base/fd.h"
 #include "vmm/machine/gate.h"
 #include "vmm/machine/halt_watch.h"
@@ -226,8 +227,11 @@ static int build(struct machine *m, const struct machine_config *config, struct 
 		r = cpuid_load_host(cpuid, m->kvm_fd);
 	if (r == 0)
 		r = kvm_create_vm(m->kvm_fd, &m->vm_fd);
-	if (r == 0)
-		r = create_memory(m, config, cpuid_phys_bits(cpuid));
+	if (r < 0)
+		return r;
+	event_note(EVENT_PHASE, NULL, 0, "memory");
+	r = create_memory(m, config, cpuid_phys_bits(cpuid));
+	event_note(EVENT_PHASE, NULL, 0, "interrupts and CPUs");
 	if (r == 0)
 		r = create_interrupts(m);
 	if (r < 0)
@@ -365,6 +369,26 @@ void machine_release(struct machine *m)
 	gate_open(&m->run->gate, GATE_HELD);
 }
 
+unsigned machine_catch(struct machine *m, unsigned ms)
+{
+	unsigned inside = 0;
+
+	gate_close(&m->run->gate, GATE_REPORT);
+	for (unsigned waited = 0; waited < ms; waited += PAUSE_RETRY_MS) {
+		kick_all(m);
+		if (gate_wait_assembled(&m->run->gate, PAUSE_RETRY_MS))
+			return 0;
+	}
+	for (unsigned i = 0; i < m->n_vcpus; i++)
+		inside += m->vcpu[i]->has_thread && !atomic_load(&m->vcpu[i]->at_gate);
+	return inside;
+}
+
+void machine_let_go(struct machine *m)
+{
+	gate_open(&m->run->gate, GATE_REPORT);
+}
+
 int machine_send_nmi(struct machine *m, unsigned ms)
 {
 	bool was_held = gate_reasons(&m->run->gate) & GATE_HELD;
@@ -392,6 +416,7 @@ int machine_reset(struct machine *m)
 		return error_add(r, "reset the machine");
 	m->status = 0;
 	m->detail[0] = '\0';
+	atomic_store(&m->has_exited, false);
 	atomic_store(&m->outcome, MACHINE_RUNNING);
 	/* The pause keeps it closed. */
 	gate_open(&m->run->gate, GATE_OUTCOME | GATE_LOOK);

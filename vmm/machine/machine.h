@@ -75,6 +75,7 @@ struct machine {
 	struct event_loop *main_loop;	/* keeps */
 
 	atomic_bool has_exited;		/* a vCPU left the guest for the first time */
+
 	/* Set by machine_report; read by the main thread after on_outcome ran. */
 	_Atomic(enum machine_outcome) outcome;
 	uint32_t status;		/* of MACHINE_EXIT */
@@ -136,6 +137,14 @@ void machine_resume(struct machine *m);
 bool machine_hold(struct machine *m, unsigned ms);
 bool machine_is_held(struct machine *m);
 void machine_release(struct machine *m);
+
+/*
+ * The same for somebody who only looks, for moments: machine_catch waits 'ms' at most for the vCPUs
+ * and returns how many are still in the guest; the registers of the others can be read
+ * (machine_cpu_state) until machine_let_go.  Main thread, lock not held.
+ */
+unsigned machine_catch(struct machine *m, unsigned ms);
+void machine_let_go(struct machine *m);
 
 /*
  * A non-maskable interrupt for the boot processor, as from a button.  Returns 0 or, with an error

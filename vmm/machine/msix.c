@@ -27,6 +27,14 @@ static uint16_t control(const struct msix *msix)
 	return load_le16(msix->config.dev->config + msix->capability + CONTROL);
 }
 
+bool msix_is_pending(const struct msix_source *source)
+{
+	const struct msix *msix = source->msix;
+
+	return msix && source->vector < msix->config.n_vectors &&
+	       msix->vector[source->vector].pending;
+}
+
 bool msix_enabled(const struct msix *msix)
 {
 	return msix->capability && (control(msix) & CONTROL_ENABLE);

@@ -78,6 +78,9 @@ MUST_USE int msix_set_vector(struct msix_source *source, uint16_t vector);
  */
 void msix_reset_source(struct msix_source *source);
 
+/* Has 'source' fired while its vector was masked, so that a message is due?  Nothing is taken. */
+bool msix_is_pending(const struct msix_source *source);
+
 /*
  * Guest access to the table and PBA part of the BAR; 'offset' is from the BAR's start, 'size' 1
  * to 8.  Bytes that belong to neither read 0; what is written to them or to the PBA vanishes.

@@ -162,7 +162,10 @@ static void *vcpu_thread(void *arg)
 		set_immediate_exit(vcpu, false);
 		if (gate_reasons(vcpu->gate)) {
 			finish_exit(vcpu);
-			if (!gate_pass(vcpu->gate))
+			atomic_store(&vcpu->at_gate, true);
+			bool goes_on = gate_pass(vcpu->gate);
+			atomic_store(&vcpu->at_gate, false);
+			if (!goes_on)
 				break;
 		} else if (enter_guest(vcpu)) {
 			vcpu_handle_exit(vcpu);

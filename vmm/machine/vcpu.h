@@ -35,6 +35,11 @@ struct vcpu {
 	 * those in the middle of an instruction.  vCPU's thread.
 	 */
 	bool exit_pending;
+	/*
+	 * It waits at the gate or has just passed it, and its registers can be asked for; whoever
+	 * closed the gate before it looked knows that it stays.  Any thread.
+	 */
+	atomic_bool at_gate;
 	struct cpu_power_on power_on;
 	struct vcpu_stats stats;
 };

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "vmm/base/event_log.h"
 #include "vmm/base/le.h"
 #include "vmm/machine/vcpu.h"
 
