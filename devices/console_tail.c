@@ -54,6 +54,7 @@ void console_tail_add(struct console_tail *tail, const uint8_t *buf, size_t len)
 
 void console_tail_reset(struct console_tail *tail)
 {
+	tail->has_init = tail->is_ready = false;
 	tail->line_len = 0;
 }
 

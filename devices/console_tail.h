@@ -1,6 +1,6 @@
 /*
  * The last of what a console said, kept for reports, and the moments in it that matter for the boot
- * timeline: its first byte (EVENT_CONSOLE), and lines that say how far the guest is (EVENT_GUEST):
+ * timeline: lines that say how far the guest is (EVENT_GUEST):
  *
  *   init   "Run /init as init process", which Linux prints
  *   ready  "vireo: ready" at the beginning of a line, by whoever in the guest knows
@@ -19,6 +19,7 @@ struct console_tail {
 	uint8_t ring[CONSOLE_TAIL_KEPT];
 	char line[CONSOLE_TAIL_LINE];	/* the line that has begun, cut off */
 	unsigned line_len;
+	bool has_init, is_ready;
 };
 
 /* Add output.  'tail' comes zeroed; the caller's lock. */

@@ -69,7 +69,7 @@ static int check_kind(struct disk *disk, const char *path, const struct stat *st
  * A killed VM keeps its lock until the kernel has taken its io_uring down, a moment after its
  * end.
  */
-enum { LOCK_TRIES = 20, LOCK_WAIT_NS = 25000000 };
+enum { LOCK_TRIES = 60, LOCK_WAIT_NS = 25000000 };
 
 /* Locks of the open file description: they end with our descriptor, and work between threads. */
 static int lock_file(struct disk *disk, const char *path)

@@ -183,9 +183,10 @@ void virtqueue_take_look(const struct virtqueue *q, struct virtqueue_look *out)
 		.event_idx = q->event_idx,
 		.paused = q->face.paused,
 		.armed = q->armed,
-		.in_flight = q->in_flight,
+		.in_flight = (uint16_t)queue_stats_in_flight(&q->face.stats),
 		.fault = q->face.fault,
-		.stats = q->face.stats,
+		.kicks = queue_stats_get(&q->face.stats.kicks),
+		.calls = queue_stats_get(&q->face.stats.calls),
 	};
 	if (q->packed_layout) {
 		out->avail_next = out->avail_seen = q->packed.avail_slot;

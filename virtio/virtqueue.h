@@ -220,7 +220,7 @@ struct virtqueue_look {
 	uint16_t used_next;		/* to push */
 	uint16_t used_published;	/* as the driver sees it */
 	enum vq_fault fault;
-	struct virtqueue_stats stats;
+	uint64_t kicks, calls;		/* queue_stats.h */
 };
 void virtqueue_take_look(const struct virtqueue *q, struct virtqueue_look *out);
 

@@ -185,6 +185,8 @@ static const struct device_settings *config_endpoint(const struct vm_config *con
 	if (index < config->n_disks)
 		return &config->disk[index].device;
 	index -= config->n_disks;
+	if (config->cloud_init.given && index-- == 0)
+		return &config->cloud_init.device;
 	if (index < config->n_nets)
 		return &config->net[index].device;
 	index -= config->n_nets;

@@ -121,6 +121,13 @@ struct smbios_settings {
 	struct text_list oem_strings;
 };
 
+/* A file's name, or a content with a newline in it (OPTION_CONTENT); NULL: not given. */
+struct cloud_init_settings {
+	bool given;
+	char *user_data, *meta_data, *network_config;
+	struct device_settings device;	/* of the disk 'cidata' */
+};
+
 struct numa_settings {
 	char *name;		/* never NULL after config_validate */
 	uint64_t memory;
@@ -160,6 +167,7 @@ struct vm_config {
 	char *symbols;		/* a System.map or vmlinux; NULL: none */
 	struct text_list credentials;	/* "NAME=VALUE", each name once */
 	struct smbios_settings smbios;
+	struct cloud_init_settings cloud_init;
 	/* consoles, rng */
 	struct target console, serial;
 	enum presence rng;

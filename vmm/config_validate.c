@@ -206,10 +206,10 @@ static void validate_balloon(const struct vm_config *config, struct mistakes *mi
 static void iommu_mistake(const struct vm_config *config, struct mistakes *mistakes,
 			  const char *sentence)
 {
-	static const char *const single[] = { "console", "rng", "balloon", "vsock" };
+	static const char *const single[] = { "console", "rng", "balloon", "vsock", "cloud_init" };
 	const struct device_settings *device[] = {
 		&config->console_device, &config->rng_device, &config->balloon_device,
-		&config->vsock.device,
+		&config->vsock.device, &config->cloud_init.device,
 	};
 	const char *section = "iommu";
 	unsigned item = 0;

@@ -24,6 +24,10 @@ const char *identity_name(const struct vm_config *config, char name[IDENTITY_NAM
 	const char *slash = strrchr(file, '/');
 	char *dot;
 
+	if (config->name) {
+		snprintf(name, IDENTITY_NAME_SIZE, "%s", config->name);
+		return name;
+	}
 	snprintf(name, IDENTITY_NAME_SIZE, "%s", slash ? slash + 1 : file);
 	dot = strrchr(name, '.');
 	if (dot && dot != name)

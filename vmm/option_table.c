@@ -112,6 +112,8 @@ const struct option_section option_sections[] = {
 	{ "numa", .title = "NUMA nodes of the guest (all CPUs and all memory, or none)",
 	  .list = LIST("node", numa, numa_settings) },
 	{ "smbios", .title = "Who the machine is (/sys/class/dmi in the guest)" },
+	{ "cloud_init", .title = "A disk for cloud-init (none unless a setting is given)",
+	  .given = VM(cloud_init.given) },
 	{ "credentials", .title = "Credentials for the guest (the option may be repeated)",
 	  .pairs = VM(credentials) },
 };
@@ -357,6 +359,16 @@ const struct option option_table[] = {
 	  .help = "family of products" },
 	{ "smbios", "oem_strings", OPTION_TEXTS, VM(smbios.oem_strings), .flag = "smbios",
 	  .value = "TEXT", .help = "a text for whoever in the guest looks for it" },
+
+	{ "cloud_init", "user_data", OPTION_CONTENT, VM(cloud_init.user_data),
+	  .flag = "cloud-init", .value = "FILE",
+	  .help = "what to do: a file, or (with a line's end in it) the text itself" },
+	{ "cloud_init", "meta_data", OPTION_CONTENT, VM(cloud_init.meta_data),
+	  .flag = "cloud-init", .value = "FILE",
+	  .help = "who it is; default: an instance-id and the VM's name" },
+	{ "cloud_init", "network_config", OPTION_CONTENT, VM(cloud_init.network_config),
+	  .flag = "cloud-init", .value = "FILE", .help = "its network; default: as it finds it" },
+	DEVICE_ROWS("cloud_init", VM(cloud_init.device), "cloud-init", VIRTIO_ID_BLOCK),
 
 	{ "credentials", "credential", OPTION_TEXTS, VM(credentials), .flag = "credential",
 	  .value = "NAME=VALUE", .help = "a systemd credential for the guest" },

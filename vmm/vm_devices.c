@@ -7,13 +7,14 @@
 #include "devices/virtio_models.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
+#include "vmm/cloud_init.h"
 #include "vmm/config_vsock.h"
 #include "vmm/sandbox.h"
 #include "vmm/terminal.h"
 #include "vmm/vm_impl.h"
 
 /* Of which there is one at most. */
-enum { SINGLE_DEVICES = 5 };
+enum { SINGLE_DEVICES = 6 };
 
 static int add_disk_model(struct vm *vm, const struct disk_settings *disk, unsigned number)
 {
@@ -42,6 +43,24 @@ static int add_disk_model(struct vm *vm, const struct disk_settings *disk, unsig
 
 	if (r == 0)
 		vm->n_models++;
+	return r;
+}
+
+/* A disk that nobody else can reach: the image is only known by its descriptor. */
+static int add_seed_model(struct vm *vm)
+{
+	char path[32];
+	struct disk_settings disk = {
+		.name = (char[]){ "cidata" }, .path = path, .readonly = true,
+		.engine = BLK_ENGINE_AUTO, .queues = 1,
+	};
+	int fd, r = cloud_init_image(&fd, vm->config);
+
+	if (r < 0)
+		return error_add(r, "make the disk for cloud-init");
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	r = add_disk_model(vm, &disk, vm->config->n_disks);
+	fd_close(&fd);
 	return r;
 }
 
@@ -251,7 +270,7 @@ static int add_single(struct vm *vm, unsigned index)
 {
 	static int (*const add[])(struct vm *vm) = {
 		add_console_model, add_rng_model, add_balloon_model, add_vsock_model,
-		vm_create_iommu,
+		vm_create_iommu, add_seed_model,
 	};
 
 	return add[index](vm);
@@ -302,6 +321,7 @@ int vm_create_models(struct vm *vm)
 	const struct vm_config *c = vm->config;
 	const struct part parts[] = {
 		{ "disks", c->n_disks, add_disk, 0 },
+		{ "cloud_init", c->cloud_init.given, add_single, 5 },
 		{ "nets", c->n_nets, add_net, 0 },
 		{ "console", c->console.kind != TARGET_OFF, add_single, 0 },
 		{ "rng", c->rng == PRESENCE_ON, add_single, 1 },

@@ -55,7 +55,8 @@ Test(option_table, every_row_has_a_default_or_may_be_absent)
 {
 	FOR_EACH_ROW (o)
 		cr_expect(o->initial || o->type == OPTION_TEXT || o->type == OPTION_PATH ||
-				  o->type == OPTION_FEATURES || o->type == OPTION_TEXTS ||
+				  o->type == OPTION_CONTENT || o->type == OPTION_FEATURES ||
+				  o->type == OPTION_TEXTS ||
 				  (o->type == OPTION_NUMBER && o->min > 0),
 			  "%s.%s", o->section, o->key);
 }

@@ -40,8 +40,21 @@ static void put_disk(struct qemu_export *x, const struct disk_settings *disk, un
 	qemu_end(&x->line);
 }
 
+/* QEMU makes no such disk; the line names a file that the user has to make. */
+static void put_seed(struct qemu_export *x)
+{
+	char name[] = "cidata", path[] = "cidata.img";
+	struct disk_settings seed = { .name = name, .path = path, .readonly = true, .queues = 1 };
+
+	qemu_remark(&x->line, "cloud_init: QEMU makes no disk of it: write one to cidata.img, as with "
+			      "'cloud-localds cidata.img USER_DATA META_DATA'");
+	put_disk(x, &seed, x->config->n_disks);
+}
+
 void qemu_disks(struct qemu_export *x)
 {
 	for (unsigned i = 0; i < x->config->n_disks; i++)
 		put_disk(x, &x->config->disk[i], i);
+	if (x->config->cloud_init.given)
+		put_seed(x);
 }

@@ -130,8 +130,8 @@ static json_t *one_queue(const struct queue_look *q)
 			(int)q->ring.avail_seen, "used", (int)q->ring.used_next, "published",
 			(int)q->ring.used_published, "in_flight", (int)q->ring.in_flight,
 			"asks_for_kicks", (int)q->ring.armed, "paused", (int)q->ring.paused,
-			"kicks", (json_int_t)q->ring.stats.kicks, "calls",
-			(json_int_t)q->ring.stats.calls));
+			"kicks", (json_int_t)q->ring.kicks, "calls",
+			(json_int_t)q->ring.calls));
 	if (q->runs && q->ring.fault != VQ_FAULT_NONE)
 		json_object_set_new(o, "broken", json_string(vq_fault_text(q->ring.fault)));
 	if (q->has_memory)

@@ -145,7 +145,7 @@ static void write_ring(FILE *out, const struct queue_look *q)
 			q->ring.used_next, q->ring.used_published, q->ring.in_flight,
 			q->ring.armed ? "asks for kicks" : "does not ask for kicks",
 			q->ring.paused ? ", paused" : "", q->ring.packed ? ", packed" : "",
-			HEX(q->ring.stats.kicks), HEX(q->ring.stats.calls));
+			HEX(q->ring.kicks), HEX(q->ring.calls));
 	if (q->runs && q->ring.fault != VQ_FAULT_NONE)
 		fprintf(out, "      broken: %s\n", vq_fault_text(q->ring.fault));
 	if (q->has_memory)
