@@ -46,8 +46,8 @@ static void put_seed(struct qemu_export *x)
 	char name[] = "cidata", path[] = "cidata.img";
 	struct disk_settings seed = { .name = name, .path = path, .readonly = true, .queues = 1 };
 
-	qemu_remark(&x->line, "cloud_init: QEMU makes no disk of it: write one to cidata.img, as with "
-			      "'cloud-localds cidata.img USER_DATA META_DATA'");
+	qemu_remark(&x->line, "cloud_init: QEMU makes no disk of it: write one to cidata.img, as "
+			      "with 'cloud-localds cidata.img USER_DATA META_DATA'");
 	put_disk(x, &seed, x->config->n_disks);
 }
 

@@ -132,7 +132,7 @@ static int map_region(struct memory_region *region, int fd, const struct memory_
 		return error_set(err, "map %llu bytes of guest memory",
 				 (unsigned long long)region->size);
 	}
-	/* The guest's memory is the guest's: a core dump of Vireo shall not hold it.  Advice only. */
+	/* It is the guest's: a core dump of Vireo shall not hold it.  Advice only. */
 	madvise(region->host, region->size, MADV_DONTDUMP);
 	return 0;
 }
