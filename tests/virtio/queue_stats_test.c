@@ -141,16 +141,18 @@ OVER_ALL(queue_stats, outlive_a_reset_of_the_device)
 	echo_rig_start(rig);
 	for (unsigned i = 0; i < 5; i++)
 		echo_rig_round_trip(rig, 1);
-	cr_expect_eq(stats_of(rig, 0).requests, 0);
-	cr_expect_eq(stats_of(rig, 1).requests, 5);
-	cr_expect_geq(stats_of(rig, 1).kicks, 5u);
+	struct queue_stats now = stats_of(rig, 0);
+
+	cr_expect_eq(now.requests, 0);
+	now = stats_of(rig, 1);
+	cr_expect_eq(now.requests, 5);
+	cr_expect_geq(now.kicks, 5u);
 	/* One is out when the driver resets. */
 	rig->echo->hold = true;
 	echo_rig_ask(rig, 1);
 	fake_driver_kick(&rig->driver, 1);
 	echo_rig_pump(rig);
-	struct queue_stats now = stats_of(rig, 1);
-
+	now = stats_of(rig, 1);
 	cr_expect_eq(queue_stats_in_flight(&now), 1);
 	rig->echo->hold = false;
 	echo_rig_start(rig);
@@ -159,7 +161,8 @@ OVER_ALL(queue_stats, outlive_a_reset_of_the_device)
 	cr_expect_eq(now.requests, 6);
 	cr_expect_eq(queue_stats_in_flight(&now), 0);
 	echo_rig_break_ring(rig, 1);
-	cr_expect_eq(stats_of(rig, 1).broken, 1);
+	now = stats_of(rig, 1);
+	cr_expect_eq(now.broken, 1);
 	now = stats_of(rig, ECHO_QUEUES + 9);
 	cr_expect_eq(now.kicks, 0, "no such queue");
 }
