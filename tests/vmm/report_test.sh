@@ -135,7 +135,7 @@ cp out report
 for phase in configuration files devices KVM memory 'interrupts and CPUs' buses kernel sandbox guest; do
 	has "phase: $phase" "^ +[0-9.]+ +[0-9.]+  $phase\$"
 done
-for mark in 'first exit' 'first console byte' ready end; do
+for mark in 'first exit' '(serial: |console: )?first console byte' ready end; do
 	has "moment: $mark" "^ +[0-9.]+  +$mark\$"
 done
 if ! $has_kvm; then
