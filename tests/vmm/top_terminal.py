@@ -43,14 +43,17 @@ def session(vireo, key):
     assert read_for(fd, 15, b"web: running"), "nothing is drawn after a resize"
     os.write(fd, b"jjk" + key)
     read_for(fd, 1)
-    for _ in range(100):
+    end = time.monotonic() + 15
+    while True:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             break
+        if time.monotonic() > end:
+            os.kill(pid, signal.SIGKILL)
+            raise AssertionError("it did not end")
+        # What it writes has to be read; when its end is closed, it is just about to end.
         read_for(fd, 0.1)
-    else:
-        os.kill(pid, signal.SIGKILL)
-        raise AssertionError("it did not end")
+        time.sleep(0.05)
     assert os.waitstatus_to_exitcode(status) == 0, status
     try:
         assert termios.tcgetattr(fd)[3] == before[3], "the terminal is not as it was"
