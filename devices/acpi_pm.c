@@ -8,8 +8,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "vmm/base/clock.h"
 #include "vmm/base/error.h"
 #include "vmm/machine/layout.h"
 
@@ -34,14 +34,6 @@ struct acpi_pm {
 	uint16_t control_value;
 	uint64_t start_ns;		/* when the timer was 0 */
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_SECOND + (uint64_t)ts.tv_nsec;
-}
 
 /* The bits of a register block that an access of 'size' bytes at 'offset' covers. */
 static uint32_t access_mask(uint64_t offset, unsigned size)
@@ -104,7 +96,7 @@ static const struct region_ops control_ops = { .read = control_read, .write = co
 static uint64_t timer_read(void *arg, uint64_t offset, unsigned size)
 {
 	const struct acpi_pm *pm = arg;
-	uint64_t ns = now_ns() - pm->start_ns;
+	uint64_t ns = clock_now_ns() - pm->start_ns;
 	/* Seconds and the rest apart, so that nothing overflows. */
 	uint64_t ticks = ns / NS_PER_SECOND * PM_TIMER_HZ +
 			 ns % NS_PER_SECOND * PM_TIMER_HZ / NS_PER_SECOND;
@@ -137,7 +129,7 @@ static void acpi_pm_reset(struct platform_device *dev)
 	pm->status = 0;
 	pm->enable = 0;
 	pm->control_value = 0;
-	pm->start_ns = now_ns();
+	pm->start_ns = clock_now_ns();
 	update_sci(pm);
 }
 
@@ -174,7 +166,7 @@ int acpi_pm_create(struct platform_device **out, struct machine *m)
 		return error_set(ENOMEM, "ACPI power management");
 	pm->dev = (struct platform_device){ .name = "acpi-pm", .ops = &acpi_pm_ops };
 	pm->machine = m;
-	pm->start_ns = now_ns();
+	pm->start_ns = clock_now_ns();
 	pm->event = (struct region){
 		.name = "acpi-pm1-event", .base = PORT_PM1_EVENT, .size = 4,
 		.ops = &event_ops, .arg = pm,

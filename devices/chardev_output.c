@@ -5,8 +5,8 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <time.h>
 
+#include "vmm/base/clock.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
@@ -181,24 +181,16 @@ void chardev_output_follow(struct chardev_output *out)
 	pthread_mutex_unlock(&out->lock);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 void chardev_output_drain(struct chardev_output *out, unsigned timeout_ms)
 {
-	int64_t deadline = now_ms() + timeout_ms;
+	int64_t deadline = (int64_t)clock_now_ms() + timeout_ms;
 
 	for (;;) {
 		pthread_mutex_lock(&out->lock);
 		flush(out);
 		bool empty = out->len == 0;
 		pthread_mutex_unlock(&out->lock);
-		int64_t left = deadline - now_ms();
+		int64_t left = deadline - (int64_t)clock_now_ms();
 		if (empty || left <= 0)
 			return;
 		struct pollfd p = { .fd = out->host.fd, .events = POLLOUT };

@@ -17,6 +17,7 @@
 #include <sys/timerfd.h>
 
 #include "devices/net_checksum.h"
+#include "vmm/base/clock.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/iov.h"
@@ -90,7 +91,7 @@ static int get_revents(int slot, void *opaque)
 /* When libslirp must be called although nothing happens; what is set already may come early. */
 static void set_timer(struct user_net *u, uint32_t timeout_ms)
 {
-	uint64_t now = user_net_now_ns(), at = UINT64_MAX;
+	uint64_t now = clock_now_ns(), at = UINT64_MAX;
 
 	if (timeout_ms < IDLE_TIMEOUT_MS)
 		at = now + timeout_ms * UINT64_C(1000000);
@@ -110,7 +111,7 @@ static void set_timer(struct user_net *u, uint32_t timeout_ms)
 
 static void run_timers(struct user_net *u)
 {
-	uint64_t now = user_net_now_ns();
+	uint64_t now = clock_now_ns();
 
 	for (unsigned i = 0; i < USER_NET_TIMERS; i++) {
 		struct user_net_timer *timer = &u->timer[i];

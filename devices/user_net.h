@@ -66,7 +66,6 @@ struct user_net {
 extern const struct net_peer_ops user_net_ops;
 
 void user_net_destroy(struct net_peer *peer);
-uint64_t user_net_now_ns(void);
 
 /* Callbacks; of libslirp the first. */
 ssize_t user_net_on_frame(const void *frame, size_t len, void *opaque);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "devices/net_peer.h"
+#include "vmm/base/clock.h"
 #include "vmm/base/error.h"
 
 #if HAVE_SLIRP
@@ -38,14 +39,6 @@ enum {
 };
 static const uint8_t prefix[16] = { 0xfe, 0xc0 };
 
-uint64_t user_net_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 /* --- What libslirp calls --------------------------------------------------------------------- */
 
 static void on_guest_error(const char *message, void *opaque)
@@ -58,7 +51,7 @@ static void on_guest_error(const char *message, void *opaque)
 static int64_t on_clock(void *opaque)
 {
 	(void)opaque;
-	return (int64_t)user_net_now_ns();
+	return (int64_t)clock_now_ns();
 }
 
 static void *on_timer_new(SlirpTimerCb fn, void *arg, void *opaque)

@@ -15,6 +15,7 @@
 
 #include "devices/iommu_request.h"
 #include "virtio/datapath_local.h"
+#include "vmm/base/clock.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/iov.h"
@@ -356,14 +357,6 @@ static void iommu_config_written(struct virtio_device *dev, unsigned offset, uns
 	show_bypass(v);
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 /* A reset takes every mapping away, so it is over when an UNMAP of everything would be. */
 static bool iommu_can_reset(struct virtio_device *dev)
 {
@@ -375,8 +368,8 @@ static bool iommu_can_reset(struct virtio_device *dev)
 		return true;
 	}
 	if (v->patience_ends == 0)
-		v->patience_ends = now_ms() + RESET_PATIENCE_MS;
-	else if (now_ms() >= v->patience_ends)
+		v->patience_ends = clock_now_ms() + RESET_PATIENCE_MS;
+	else if (clock_now_ms() >= v->patience_ends)
 		iommu_enforce(v->iommu);
 	return false;
 }

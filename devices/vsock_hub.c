@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "devices/vsock_impl.h"
+#include "vmm/base/clock.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
 
@@ -19,14 +20,6 @@ enum { TICK_MS = 50, MAX_ACCEPTS_PER_TURN = 8 };
 #define BUDGET MIB(128)
 /* Ports for clients: above those that programs choose for themselves. */
 #define FIRST_PORT UINT32_C(0x40000000)
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
-}
 
 /* --- The table ------------------------------------------------------------------------------- */
 
@@ -190,7 +183,7 @@ void vsock_conn_free(struct vsock_conn *conn)
 
 void vsock_conn_set_deadline(struct vsock_conn *conn, unsigned ms)
 {
-	conn->deadline_ns = now_ns() + ms * MS_NS;
+	conn->deadline_ns = clock_now_ns() + ms * MS_NS;
 	start_ticking(conn->hub);
 }
 
@@ -234,7 +227,7 @@ static void tick_conn(struct vsock_conn *conn, uint64_t now)
 static void on_tick(struct event_source *source, uint32_t events)
 {
 	struct vsock_hub *hub = container_of(source, struct vsock_hub, timer);
-	uint64_t now = now_ns();
+	uint64_t now = clock_now_ns();
 	bool again = false;
 
 	(void)events;

@@ -2,11 +2,11 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "vhost/vhost_impl.h"
 #include "vhost/vhost_memory.h"
+#include "vmm/base/clock.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
@@ -78,22 +78,14 @@ bool vhost_is_quiet(struct vhost *v)
 	return !v->halting;
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 /* As halt, but a moment only: false if it takes longer. */
 static bool halt_soon(struct vhost *v)
 {
-	uint64_t deadline = now_ms() + HALT_PATIENCE_MS;
+	uint64_t deadline = clock_now_ms() + HALT_PATIENCE_MS;
 
 	begin_halt(v);
 	while (!vhost_is_quiet(v)) {
-		if (now_ms() >= deadline)
+		if (clock_now_ms() >= deadline)
 			return false;
 		usleep(1000);
 	}

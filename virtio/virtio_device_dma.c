@@ -7,28 +7,20 @@
  * gives no buffers.  They go on where they stood.  What the host was at work with gets a moment;
  * after that it is asked to give up, and the device needs a reset.
  */
-#include <time.h>
 #include <unistd.h>
 
 #include "virtio/virtio_device_impl.h"
+#include "vmm/base/clock.h"
 
 /* How long the host may take to finish what it has in progress. */
 enum { QUIET_PATIENCE_MS = 100 };
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 static bool becomes_quiet(struct virtio_device *dev)
 {
-	uint64_t deadline = now_ms() + QUIET_PATIENCE_MS;
+	uint64_t deadline = clock_now_ms() + QUIET_PATIENCE_MS;
 
 	while (!virtio_device_is_quiet(dev)) {
-		if (now_ms() >= deadline)
+		if (clock_now_ms() >= deadline)
 			return false;
 		usleep(1000);
 	}

@@ -2,10 +2,10 @@
  * The queue registers, the same behind both transports.  virtio-v1.4 4.1.4.3 "Common
  * configuration structure layout", 4.2.2 "MMIO Device Register Layout".
  */
-#include <time.h>
 #include <unistd.h>
 
 #include "virtio/virtio_device_impl.h"
+#include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 
 struct virtio_queue *virtio_device_queue(struct virtio_device *dev, unsigned index)
@@ -131,14 +131,6 @@ bool virtio_device_can_stop(const struct virtio_device *dev, unsigned first, uns
 	return true;
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 void virtio_device_cancel(struct virtio_device *dev, unsigned first, unsigned n)
 {
 	for (unsigned i = first; i < first + n && virtio_device_has_rings(dev); i++) {
@@ -151,11 +143,11 @@ void virtio_device_cancel(struct virtio_device *dev, unsigned first, unsigned n)
 bool virtio_device_prepare_stop(struct virtio_device *dev, unsigned first, unsigned n)
 {
 	/* By the clock: each look waits for a turn of the queues' loops, which others share. */
-	uint64_t deadline = now_ms() + STOP_PATIENCE_MS;
+	uint64_t deadline = clock_now_ms() + STOP_PATIENCE_MS;
 
 	virtio_device_cancel(dev, first, n);
 	while (!virtio_device_can_stop(dev, first, n)) {
-		if (now_ms() >= deadline)
+		if (clock_now_ms() >= deadline)
 			return false;
 		usleep(1000);
 	}

@@ -7,10 +7,10 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "virtio/virtio_device_impl.h"
+#include "vmm/base/clock.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
 
@@ -105,22 +105,14 @@ static bool may_stop(const struct virtio_device *dev, const struct virtio_part *
 	return true;
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 /* Have all that was taken answered: what is dropped by a stop nobody finds again. */
 static int make_quiet(struct datapath *dp)
 {
-	uint64_t deadline = now_ms() + QUIET_PATIENCE_MS;
+	uint64_t deadline = clock_now_ms() + QUIET_PATIENCE_MS;
 
 	dp->ops->suspend(dp);
 	while (!dp->ops->is_quiet(dp)) {
-		if (now_ms() >= deadline) {
+		if (clock_now_ms() >= deadline) {
 			dp->ops->resume(dp);
 			return error_set(EBUSY, "the host still has buffers in progress");
 		}

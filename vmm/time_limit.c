@@ -5,15 +5,8 @@
 #include <sys/timerfd.h>
 #include <time.h>
 
+#include "vmm/base/clock.h"
 #include "vmm/base/error.h"
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 static int arm(struct time_limit *limit, uint64_t ns)
 {
@@ -44,7 +37,7 @@ int time_limit_start(struct time_limit *limit, struct event_loop *loop, uint64_t
 	limit->passed = passed;
 	limit->arg = arg;
 	limit->left_ns = ms < UINT64_MAX / 1000000 ? ms * 1000000 : UINT64_MAX;
-	limit->since_ns = now_ns();
+	limit->since_ns = clock_now_ns();
 	limit->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (limit->timer.fd < 0 || arm(limit, limit->left_ns) < 0)
 		return error_set(errno, "set the time limit");
@@ -59,7 +52,7 @@ void time_limit_stop(struct time_limit *limit)
 
 void time_limit_hold(struct time_limit *limit, bool held)
 {
-	uint64_t now = now_ns(), gone;
+	uint64_t now = clock_now_ns(), gone;
 
 	if (limit->timer.fd == FD_NONE || held == limit->held)
 		return;

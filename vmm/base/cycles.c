@@ -1,6 +1,7 @@
 #include "vmm/base/cycles.h"
 
-#include <time.h>
+#include "vmm/base/clock.h"
+
 
 /* Compared over that time the rate is right to some parts in 10000. */
 enum { COMPARE_NS = 2000000 };
@@ -11,18 +12,10 @@ static struct {
 
 _Atomic uint64_t cycles_rate_kept;
 
-static uint64_t clock_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 #ifndef __x86_64__
 uint64_t cycles_now(void)
 {
-	return clock_ns();
+	return clock_now_ns();
 }
 #endif
 
@@ -35,7 +28,7 @@ void cycles_begin(void)
 	/* Of several that begin at once the first one's moment counts. */
 	now = cycles_now();
 	if (atomic_compare_exchange_strong(&start.cycles, &none, now))
-		atomic_store(&start.ns, clock_ns());
+		atomic_store(&start.ns, clock_now_ns());
 }
 
 /* Whoever comes first computes it; two do no harm. */
@@ -47,7 +40,7 @@ uint64_t cycles_find_rate(void)
 		cycles_begin();
 		return 0;
 	}
-	ns = clock_ns() - since;
+	ns = clock_now_ns() - since;
 	cycles = cycles_now() - atomic_load(&start.cycles);
 	if (ns < COMPARE_NS || cycles == 0)
 		return 0;

@@ -3,8 +3,8 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <time.h>
 
+#include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 
 static struct {
@@ -37,14 +37,6 @@ const char *event_kind_name(enum event_kind kind)
 	return kind_names[kind];
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 void event_note(enum event_kind kind, const char *subject, int64_t value, const char *fmt, ...)
 {
 	struct event *e;
@@ -53,7 +45,7 @@ void event_note(enum event_kind kind, const char *subject, int64_t value, const 
 	pthread_mutex_lock(&event_log.lock);
 	e = &event_log.ring[event_log.n % EVENT_LOG_KEPT];
 	e->number = event_log.n++;
-	e->ns = now_ns();	/* with the lock held: their order is that of their times */
+	e->ns = clock_now_ns();	/* with the lock held: their order is that of their times */
 	e->kind = kind;
 	e->value = value;
 	snprintf(e->subject, sizeof(e->subject), "%s", subject ? subject : "");

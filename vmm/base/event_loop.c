@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "vmm/base/clock.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/thread_list.h"
@@ -129,14 +129,6 @@ static void run_posts(struct event_loop *loop)
 	}
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 static bool poll_once(struct event_loop *loop)
 {
 	bool found = false;
@@ -201,7 +193,7 @@ static bool spin(struct event_loop *loop)
 			deadline = 0;
 			idle = 0;
 		} else if (idle % IDLE_PER_CLOCK == 0) {
-			uint64_t now = now_ns();
+			uint64_t now = clock_now_ns();
 			if (deadline == 0)
 				deadline = now + loop->poll_ns;
 			if (now >= deadline) {

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "vmm/base/clock.h"
 #include "vmm/base/error.h"
 
 bool control_is_wanted(const struct vm_config *config)
@@ -130,10 +131,7 @@ static void carry_out(struct event_post *post)
 
 static void note_time(struct control *c)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	c->since_ns = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+	c->since_ns = clock_now_ns();
 	c->since = (int64_t)time(NULL);
 }
 

@@ -6,19 +6,11 @@
 #include <errno.h>
 #include <jansson.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "vmm/base/clock.h"
 #include "vmm/base/error.h"
 #include "vmm/vm_control.h"
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 static const char *console_place(const struct target *target)
 {
@@ -35,7 +27,7 @@ static const char *console_place(const struct target *target)
 void control_get_vm(struct control_call *call)
 {
 	struct control *c = call->control;
-	uint64_t ms = (now_ns() - c->since_ns) / 1000000;
+	uint64_t ms = (clock_now_ns() - c->since_ns) / 1000000;
 	const char *name = c->config->name;
 
 	control_reply_json(call, 200,

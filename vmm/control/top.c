@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "vmm/base/clock.h"
 #include "vmm/base/error.h"
 #include "vmm/base/text.h"
 #include "vmm/command.h"
@@ -148,25 +149,17 @@ static int draw(const struct top *top, unsigned first, unsigned *hidden)
 	return 0;
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static int run_screen(struct top *top)
 {
-	uint64_t due = now_ms() + min_u64(top->delay_ms, MIN_DELAY_MS), rounds = 0;
+	uint64_t due = clock_now_ms() + min_u64(top->delay_ms, MIN_DELAY_MS), rounds = 0;
 	unsigned first = 0, hidden = 0;
 	int r = 0;
 
 	while (r == 0) {
-		uint64_t now = now_ms();
+		uint64_t now = clock_now_ms();
 		if (now >= due) {
 			r = take_all(top);
-			due = now_ms() + top->delay_ms;
+			due = clock_now_ms() + top->delay_ms;
 			if (r == 0 && ++rounds == top->rounds)
 				return draw(top, first, &hidden);
 		}
@@ -174,7 +167,7 @@ static int run_screen(struct top *top)
 			r = draw(top, first, &hidden);
 		if (r < 0)
 			break;
-		now = now_ms();
+		now = clock_now_ms();
 		switch (top_screen_wait((unsigned)(due > now ? due - now : 0))) {
 		case TOP_KEY_QUIT:
 			return 0;

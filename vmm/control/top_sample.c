@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "vmm/base/clock.h"
 #include "vmm/base/error.h"
 #include "vmm/control/http_client.h"
 
@@ -198,10 +199,7 @@ void top_sample_parse(struct top_sample *s, char *text)
 
 static double now_s(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+	return (double)clock_now_ns() / 1e9;
 }
 
 void top_sample_take(struct top_sample *s, const char *name, int fd)

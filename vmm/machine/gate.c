@@ -2,6 +2,8 @@
 
 #include <time.h>
 
+#include "vmm/base/clock.h"
+
 void gate_init(struct gate *gate, void (*look)(void *arg), void *arg)
 {
 	pthread_condattr_t attr;
@@ -92,13 +94,8 @@ bool gate_pass(struct gate *gate)
 
 bool gate_wait_assembled(struct gate *gate, unsigned ms)
 {
-	struct timespec until;
+	struct timespec until = clock_in_ms(ms);
 	int r = 0;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += (long)(ms % 1000) * 1000000;
-	until.tv_sec += ms / 1000 + (unsigned)(until.tv_nsec / 1000000000);
-	until.tv_nsec %= 1000000000;
 
 	pthread_mutex_lock(&gate->lock);
 	while (gate->n_waiting < gate->n_threads && r == 0)

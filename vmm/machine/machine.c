@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <time.h>
 
+#include "vmm/base/clock.h"
 #include "vmm/base/error.h"
 #include "vmm/base/event_log.h"
 #include "vmm/base/fd.h"
@@ -49,12 +50,8 @@ void machine_unlock(struct machine *m)
 
 bool machine_lock_within(struct machine *m, unsigned ms)
 {
-	struct timespec until;
+	struct timespec until = clock_in_ms(ms);
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += (long)(ms % 1000) * 1000000;
-	until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
 	return pthread_mutex_clocklock(&m->lock, CLOCK_MONOTONIC, &until) == 0;
 }
 
