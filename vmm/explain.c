@@ -8,10 +8,9 @@
 #include "vmm/base/error.h"
 #include "vmm/base/event_loop.h"
 #include "vmm/base/log.h"
-#include "vmm/command.h"
-#include "vmm/command_line.h"
 #include "vmm/outcome.h"
 #include "vmm/vm.h"
+#include "vmm/vm_command.h"
 
 int explain_check(enum explain_form form)
 {
@@ -52,13 +51,15 @@ static int write_accounts(struct vm *vm, enum explain_form form)
 	return r;
 }
 
-static int explain(const struct vm_config *config, enum explain_form form)
+static int explain(const struct vm_config *config, const struct run_switches *switches)
 {
+	enum explain_form form = switches->explain ? switches->explain : EXPLAIN_TEXT;
 	enum outcome_blame blame = BLAME_VIREO;
 	struct event_loop *loop = NULL;
 	struct vm *vm = NULL;
 	int r = explain_check(form), status = STATUS_OK;
 
+	log_set_level(switches->verbose ? LOG_INFO : switches->quiet ? LOG_WARNING : LOG_NOTICE);
 	if (r == 0)
 		r = event_loop_create(&loop, "main");
 	if (r == 0)
@@ -76,30 +77,7 @@ static int explain(const struct vm_config *config, enum explain_form form)
 
 static int explain_main(int argc, char **argv)
 {
-	struct run_switches switches = { .command = COMMAND_LINE_EXPLAIN };
-	struct mistakes mistakes = { 0 };
-	struct vm_config config;
-	int status = STATUS_FAILED;
-
-	if (config_init(&config) < 0) {
-		error_print(stderr);
-		return status;
-	}
-	command_line_read(argc, argv, &config, &switches, &mistakes);
-	config_validate(&config, &mistakes);
-	if (switches.help) {
-		explain_command.help(stdout);
-		status = STATUS_OK;
-	} else if (mistakes.n) {
-		mistakes_print(&mistakes, stderr);
-		status = mistakes.status;
-	} else {
-		log_set_level(switches.verbose ? LOG_INFO : switches.quiet ? LOG_WARNING :
-			      LOG_NOTICE);
-		status = explain(&config, switches.explain ? switches.explain : EXPLAIN_TEXT);
-	}
-	config_fini(&config);
-	return status;
+	return vm_command(&explain_command, argc, argv, NULL, explain);
 }
 
 const struct command explain_command = {

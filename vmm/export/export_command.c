@@ -1,43 +1,28 @@
 /* "vireo export": the same VM for other programs. */
-#include <errno.h>
-#include <stdlib.h>
-
 #include "vmm/base/error.h"
-#include "vmm/command.h"
-#include "vmm/command_line.h"
-#include "vmm/config.h"
 #include "vmm/export/export_qemu.h"
 #include "vmm/help.h"
 #include "vmm/outcome.h"
+#include "vmm/vm_command.h"
+
+static void judge(const struct run_switches *switches, struct mistakes *mistakes)
+{
+	if (!switches->qemu)
+		mistakes_add(mistakes, "for which program? Give '--qemu'");
+}
+
+static int export(const struct vm_config *config, const struct run_switches *switches)
+{
+	(void)switches;
+	if (export_qemu(stdout, config) == 0)
+		return STATUS_OK;
+	error_print(stderr);
+	return STATUS_FAILED;
+}
 
 static int export_main(int argc, char **argv)
 {
-	struct run_switches switches = { .command = COMMAND_LINE_EXPORT };
-	struct mistakes mistakes = { 0 };
-	struct vm_config config;
-	int status = STATUS_FAILED;
-
-	if (config_init(&config) < 0) {
-		error_print(stderr);
-		return status;
-	}
-	command_line_read(argc, argv, &config, &switches, &mistakes);
-	config_validate(&config, &mistakes);
-	if (!switches.help && !switches.qemu)
-		mistakes_add(&mistakes, "for which program? Give '--qemu'");
-	if (switches.help) {
-		export_command.help(stdout);
-		status = STATUS_OK;
-	} else if (mistakes.n) {
-		mistakes_print(&mistakes, stderr);
-		status = mistakes.status;
-	} else if (export_qemu(stdout, &config) == 0) {
-		status = STATUS_OK;
-	} else {
-		error_print(stderr);
-	}
-	config_fini(&config);
-	return status;
+	return vm_command(&export_command, argc, argv, judge, export);
 }
 
 const struct command export_command = {

@@ -1,0 +1,19 @@
+/*
+ * What the commands have in common that describe a VM and do something else with it than to run it:
+ * read the command line, give help, tell mistakes, do the work.
+ */
+#ifndef VMM_VM_COMMAND_H
+#define VMM_VM_COMMAND_H
+
+#include "vmm/command.h"
+#include "vmm/config.h"
+
+/*
+ * Run 'command' (with its 'options') on its arguments.  'judge' (or NULL) notes what is wrong about
+ * the switches; 'work' gets a valid configuration and returns the exit status.
+ */
+int vm_command(const struct command *command, int argc, char **argv,
+	       void (*judge)(const struct run_switches *switches, struct mistakes *mistakes),
+	       int (*work)(const struct vm_config *config, const struct run_switches *switches));
+
+#endif
