@@ -1,12 +1,14 @@
 # What the tests of the command line share; to be sourced with the path of vireo as $1.  The current
-# directory is an empty one afterwards, with a copy of vireo: $vireo.
+# directory is an empty one afterwards but for bin/vireo, a copy: $vireo.
 # shellcheck shell=bash disable=SC2034
 dir=$(mktemp -d)
 chmod 755 "$dir"
-trap 'rm -rf "$dir"' EXIT
+pids=()		# to be ended with the test
+trap '[ ${#pids[@]} -eq 0 ] || kill -KILL "${pids[@]}" 2>/dev/null; rm -rf "$dir"' EXIT
 # A copy that other users can run, too.
-cp "$1" "$dir/vireo" || exit 2
-vireo=$dir/vireo
+mkdir "$dir/bin"
+cp "$1" "$dir/bin/vireo" || exit 2
+vireo=$dir/bin/vireo
 cd "$dir" || exit 2
 
 n=0
@@ -17,9 +19,11 @@ not_ok() {
 	n=$((n + 1))
 	failed=1
 	echo "not ok $n - $1"
-	echo "  status $status, expected $2; it said:"
-	sed 's/^/    /' out
+	[ $# -lt 2 ] || echo "  status $status, expected $2; it said:"
+	for f in out err vm.err; do [ ! -s $f ] || sed "s/^/    /" $f | head -n 40; done
 }
+# verdict STATUS NAME: as a test on the line before had it
+verdict() { if [ "$1" -eq 0 ]; then ok "$2"; else not_ok "$2"; fi; }
 
 # expect NAME STATUS PATTERN COMMAND... : the status, and a line that matches
 expect() {

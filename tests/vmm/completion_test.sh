@@ -4,25 +4,13 @@
 set -u
 
 [ $# -eq 1 ] || { echo "usage: $0 PATH-TO-VIREO" >&2; exit 2; }
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-mkdir "$dir/bin" "$dir/work" || exit 2
-cp "$1" "$dir/bin/vireo" || exit 2
+# shellcheck source=tests/vmm/cli.sh
+. "$(dirname "$0")/cli.sh"
+mkdir work
 PATH=$dir/bin:$PATH
-cd "$dir/work" || exit 2
+cd work || exit 2
 touch disk.img 'with space.img' web.yaml
 mkdir disks
-
-n=0
-failed=0
-ok() { n=$((n + 1)); echo "ok $n - $1"; }
-skip() { n=$((n + 1)); echo "ok $n - $1 # SKIP $2"; }
-not_ok() {
-	n=$((n + 1))
-	failed=1
-	echo "not ok $n - $1"
-	sed 's/^/    /' out
-}
 
 # same NAME WANTED GOT : lists of words, in any order
 same() {

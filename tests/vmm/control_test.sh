@@ -5,42 +5,11 @@ set -u
 
 [ $# -eq 1 ] || { echo "usage: $0 PATH-TO-VIREO" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
-vireo=$(realpath "$1")
-dir=$(mktemp -d)
-chmod 755 "$dir"
-cd "$dir" || exit 2
+# shellcheck source=tests/vmm/cli.sh
+. "$here/cli.sh"
 export XDG_RUNTIME_DIR=$dir
-started=()
-clean_up() {
-	local p
-	for p in "${started[@]}"; do kill -KILL "$p" 2>/dev/null; done
-	rm -rf "$dir"
-}
-trap clean_up EXIT
 
-n=0
-failed=0
-ok() { n=$((n + 1)); echo "ok $n - $1"; }
-not_ok() {
-	n=$((n + 1))
-	failed=1
-	echo "not ok $n - $1"
-	for f in out err vm.err; do [ ! -s $f ] || sed "s/^/    $f: /" $f | head -n 20; done
-}
-skip() { n=$((n + 1)); echo "ok $n - $1 # SKIP $2"; }
-verdict() { if [ "$1" = 0 ]; then ok "$2"; else not_ok "$2"; fi; }
-
-# expect NAME STATUS PATTERN COMMAND... : the status, and a line that matches
-expect() {
-	local name=$1 wanted=$2 pattern=$3 status
-	shift 3
-	timeout 60 "$@" </dev/null >out 2>err
-	status=$?
-	{ [ $status -eq "$wanted" ] && cat out err | grep -qaE -e "$pattern"; }
-	verdict $? "$name"
-}
-
-if ! : 2>/dev/null <>/dev/kvm; then
+if ! $has_kvm; then
 	skip "the control socket" "/dev/kvm does not work here"
 	echo "1..$n"
 	exit 0
@@ -51,29 +20,18 @@ if "$vireo" ps 2>&1 | grep -q libjansson; then
 	exit 0
 fi
 
-bytes() { local b; for b; do printf '%b' "\\x$b"; done; }
-
-# An ELF file with a PVH entry: it says "begin", and then "tick" again and again, to COM1.
-{
-	bytes 7f 45 4c 46 02 01 01 00 00 00 00 00 00 00 00 00 02 00 3e 00 01 00 00 00
-	bytes c8 00 10 00 00 00 00 00 40 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
-	bytes 00 00 00 00 40 00 38 00 02 00 00 00 00 00 00 00
-	bytes 01 00 00 00 05 00 00 00 00 00 00 00 00 00 00 00 00 00 10 00 00 00 00 00
-	bytes 00 00 10 00 00 00 00 00 00 01 00 00 00 00 00 00 00 01 00 00 00 00 00 00
-	bytes 00 10 00 00 00 00 00 00
-	bytes 04 00 00 00 04 00 00 00 b0 00 00 00 00 00 00 00 b0 00 10 00 00 00 00 00
-	bytes b0 00 10 00 00 00 00 00 18 00 00 00 00 00 00 00 18 00 00 00 00 00 00 00
-	bytes 04 00 00 00 00 00 00 00
-	bytes 04 00 00 00 08 00 00 00 12 00 00 00 58 65 6e 00 c8 00 10 00 00 00 00 00
-	bytes 66 ba f8 03		# mov dx, 0x3f8
-	bytes be e8 00 10 00		# mov esi, begin
-	bytes ac 84 c0 74 03 ee eb f8	# next: lodsb; test al, al; jz wait; out dx, al; jmp next
-	bytes b9 a0 86 01 00		# wait: mov ecx, 100000
-	bytes 49 75 fd			# dec ecx; jnz
-	bytes be ef 00 10 00 eb e9	# mov esi, tick; jmp next
-	printf 'begin\n\0tick\n\0'
-} >ticks
-truncate -s 512 ticks
+# It says "begin", and then "tick" again and again, to COM1.
+code=(
+	66 ba f8 03		# mov dx, 0x3f8
+	be e8 00 10 00		# mov esi, begin
+	ac 84 c0 74 03 ee eb f8	# next: lodsb; test al, al; jz wait; out dx, al; jmp next
+	b9 a0 86 01 00		# wait: mov ecx, 100000
+	49 75 fd		# dec ecx; jnz
+	be ef 00 10 00 eb e9	# mov esi, tick; jmp next
+	62 65 67 69 6e 0a 00	# begin: "begin\n"
+	74 69 63 6b 0a 00	# tick: "tick\n"
+)
+kernel ticks "${code[@]}"
 
 pid=
 # start OPTION... : a VM in the background, up to its first words
@@ -81,7 +39,7 @@ start() {
 	"$vireo" run --kernel ticks --memory 16M --console null --serial null --timeout 300s "$@" \
 		</dev/null >vm.out 2>vm.err &
 	pid=$!
-	started+=("$pid")
+	pids+=("$pid")
 	local i
 	for ((i = 0; i < 200; i++)); do
 		[ -z "$(ls "$dir"/vireo/*/control "$dir"/run/control 2>/dev/null)" ] ||
@@ -254,7 +212,7 @@ cp ticks kernel
 printf 'boot: { kernel: kernel }\n' >web.yaml
 "$vireo" run web.yaml --memory 16M --console null --serial null --timeout 800ms </dev/null 2>vm.err &
 pid=$!
-started+=("$pid")
+pids+=("$pid")
 sleep 0.3
 expect "a VM of a file is called as the file" 0 '^paused$' ctl pause
 sleep 1.5

@@ -20,7 +20,7 @@ head -c 4096 /dev/zero >initrd.img
 truncate -s 1M root.img data.img
 export XDG_RUNTIME_DIR=$dir/run
 mkdir -m 700 run
-PATH=$dir:$PATH
+PATH=$dir/bin:$PATH
 
 # These need something that a host may not have, and say so by this status.
 needs_host='tap|vhost|--scsi|--iommu|(lab|node)\.yaml'

@@ -85,7 +85,7 @@ fi
 # Its command lines, as systemd would run them.
 unit_lines() { # KEY
 	sed -n "s,^$1=-\{0\,1\},,p" "$top/systemd/vireo@.service" |
-		sed -e "s,@bindir@,$dir,g" -e "s,%t,$dir/run,g" -e "s,%E,$dir/etc,g" -e 's,%i,web,g'
+		sed -e "s,@bindir@,$dir/bin,g" -e "s,%t,$dir/run,g" -e "s,%E,$dir/etc,g" -e 's,%i,web,g'
 }
 # A guest that ends with 0 when its power button is pressed.
 #	poll:	mov $0x600, %dx; in (%dx), %ax; test $1, %ah; jz poll; xor %eax, %eax; out %eax, $0xf4
@@ -121,7 +121,7 @@ if ! command -v systemd-analyze >/dev/null; then
 	skip "the unit file is right" "no systemd-analyze"
 	skip "its sandbox is tight" "likewise"
 else
-	sed "s,@bindir@,$dir,g" "$top/systemd/vireo@.service" >vireo@.service
+	sed "s,@bindir@,$dir/bin,g" "$top/systemd/vireo@.service" >vireo@.service
 	cp vireo@.service vireo@web.service
 	systemd-analyze verify --man=no "$dir/vireo@web.service" >out 2>&1
 	status=$?
