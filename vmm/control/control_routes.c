@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "vmm/base/error.h"
+#include "vmm/json_depth.h"
 
 const struct control_route control_routes[] = {
 	{ HTTP_GET, "/v1/vm", control_get_vm },
@@ -188,27 +189,6 @@ static const struct control_route *find_route(struct control_call *call)
 	return NULL;
 }
 
-/* Brackets that are open at once, those in texts left out. */
-static bool is_deep(const char *s, size_t len)
-{
-	unsigned depth = 0;
-	bool in_text = false;
-
-	for (size_t i = 0; i < len; i++) {
-		if (in_text && s[i] == '\\')
-			i++;
-		else if (s[i] == '"')
-			in_text = !in_text;
-		else if (!in_text && (s[i] == '{' || s[i] == '['))
-			depth++;
-		else if (!in_text && (s[i] == '}' || s[i] == ']') && depth > 0)
-			depth--;
-		if (depth > MAX_DEPTH)
-			return true;
-	}
-	return false;
-}
-
 static bool read_body(struct control_call *call, const char *body)
 {
 	size_t len = call->request->body_len;
@@ -216,7 +196,7 @@ static bool read_body(struct control_call *call, const char *body)
 
 	if (len == 0)
 		return true;
-	if (is_deep(body, len)) {
+	if (json_is_deeper(body, len, MAX_DEPTH)) {
 		control_reply_problem(call, 400, "the body has more than %d levels", MAX_DEPTH);
 		return false;
 	}

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "vmm/base/error.h"
+#include "vmm/json_depth.h"
 
 /* In the picture's units, which are pixels at its natural size. */
 enum {
@@ -145,25 +146,6 @@ void timeline_write_svg(FILE *out, const struct timeline *t)
 
 enum { MAX_DEPTH = 16 };
 
-/* The parser recurses: brackets that are open at once, those in texts left out. */
-static bool is_deep(const char *s, size_t len)
-{
-	unsigned depth = 0;
-	bool in_text = false;
-
-	for (size_t i = 0; i < len && depth <= MAX_DEPTH; i++) {
-		if (in_text && s[i] == '\\')
-			i++;
-		else if (s[i] == '"')
-			in_text = !in_text;
-		else if (!in_text && (s[i] == '{' || s[i] == '['))
-			depth++;
-		else if (!in_text && (s[i] == '}' || s[i] == ']') && depth > 0)
-			depth--;
-	}
-	return depth > MAX_DEPTH;
-}
-
 /* Events of the boot: what others have put into the file is passed over. */
 static void read_event(struct timeline *out, const json_t *event)
 {
@@ -194,7 +176,7 @@ int timeline_read_trace(struct timeline *out, const char *text, size_t len)
 	json_t *root, *events;
 
 	out->n = 0;
-	if (is_deep(text, len))
+	if (json_is_deeper(text, len, MAX_DEPTH))
 		return error_set(EINVAL, "it has more than %d levels", MAX_DEPTH);
 	root = json_loadb(text, len, 0, &error);
 	if (!root)
