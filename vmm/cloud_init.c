@@ -61,16 +61,21 @@ static int take(struct seed_file *file, const char *text)
 	return r;
 }
 
-/* A host's name has letters, digits and '-', which is not its first character (RFC 1123). */
+/* A label of a host's name has letters, digits and '-', this inside of it only (RFC 1123, 2.1). */
 static void make_hostname(const struct vm_config *config, char host[IDENTITY_NAME_SIZE])
 {
+	enum { LABEL_MAX = 63 };
+	size_t len;
+
 	identity_name(config, host);
 	for (char *p = host; *p; p++)
 		if (!isalnum((unsigned char)*p) || (unsigned char)*p > '~')
 			*p = '-';
+	for (len = strnlen(host, LABEL_MAX); len > 0 && host[len - 1] == '-';)
+		len--;
+	host[len] = '\0';
 	if (!*host || *host == '-')
 		snprintf(host, IDENTITY_NAME_SIZE, "vireo");
-	host[63] = '\0';	/* the longest label of a name */
 }
 
 static int make_meta_data(struct seed_file *file, const struct vm_config *config)

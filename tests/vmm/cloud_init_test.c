@@ -124,6 +124,16 @@ Test(cloud_init, the_vm_says_who_it_is_if_nobody_else_does)
 				 "local-hostname: my-web\n");
 }
 
+/* systemd takes no name with such an end. */
+Test(cloud_init, a_name_of_a_host_does_not_end_with_a_hyphen)
+{
+	config.smbios.uuid = strdup("01234567-89ab-cdef-0123-456789abcdef");
+	config.name = strdup("web (new)");
+	create();
+	expect_file("meta-data", "instance-id: iid-0123456789abcdef0123456789abcdef\n"
+				 "local-hostname: web--new\n");
+}
+
 Test(cloud_init, files_that_cannot_be_read_are_errors)
 {
 	static const struct { const char *name; int error; } table[] = {

@@ -28,18 +28,22 @@ static void set(gpa_t at, uint64_t value)
 	memcpy(guest_memory_at(&mem, at, 8), &value, 8);
 }
 
-static void setup(void)
+static void make_memory(const struct memory_kind *kind)
 {
 	const struct memory_extent extent[] = { { 0, LOW }, { 1ull << 32, HIGH } };
 
-	mem = (struct guest_memory)GUEST_MEMORY_INIT;
-	cr_assert_eq(guest_memory_create(&mem, extent, 2), 0);
-	fd = mkstemp(path);
-	cr_assert_geq(fd, 0);
+	cr_assert_eq(guest_memory_create_kind(&mem, extent, 2, kind), 0, "%s", error_text());
 	/* Kernel text at 2 MiB granularity leads to the second region. */
 	set(0x1000 + 511 * 8, 0x2003);
 	set(0x2000 + 510 * 8, 0x3003);
 	set(0x3000 + 8 * 8, (1ull << 32) | 0x83);
+}
+
+static void setup(void)
+{
+	make_memory(&(struct memory_kind){ 0 });
+	fd = mkstemp(path);
+	cr_assert_geq(fd, 0);
 	cpu[0] = (struct cpu_look){
 		.index = 0, .doing = CPU_HALTED, .bits = 64, .rip = 0xffffffff81000040,
 		.cr0 = 0x80000001, .cr3 = 0x1000, .cr4 = 1 << 5, .efer = 1 << 10,
@@ -117,6 +121,23 @@ Test(core, pages_of_zeros_are_holes)
 	cr_expect_gt(result.size, (uint64_t)LOW + HIGH);
 	cr_expect_lt(result.written, 32768u);
 	cr_expect_lt(st.st_blocks * 512, 1 << 20);
+}
+
+/* As memory that the host may merge (KSM) is: the memfd has its pages, not what is in them. */
+Test(core, private_memory_is_there_too)
+{
+	static const char info[] = "OSRELEASE=6.12.0\nPAGESIZE=4096\n";
+
+	if (access("/sys/kernel/mm/ksm/run", F_OK) < 0)
+		cr_skip("no KSM in the host's kernel");
+	guest_memory_destroy(&mem);
+	make_memory(&(struct memory_kind){ .merge = true });
+	memcpy(guest_memory_at(&mem, 0x7000, sizeof(info)), info, sizeof(info));
+	set((1ull << 32) + 0x40, 0xfeedbeef);
+	write_it();
+	cr_expect(result.has_vmcoreinfo);
+	cr_assert_eq(head.e_phnum, 4);
+	cr_expect_eq(word_at(segment(1).p_offset + 0x40), 0xfeedbeef);
 }
 
 Test(core, each_cpu_has_its_registers)

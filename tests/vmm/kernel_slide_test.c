@@ -11,6 +11,7 @@
 static struct guest_memory mem;
 static struct symbols *symbols;
 static struct cpu_look look = { .bits = 64, .idt_base = 0x1000, .idt_limit = 0xfff };
+static uint64_t linked;
 static int64_t slide;
 
 static void setup(void)
@@ -25,6 +26,7 @@ static void setup(void)
 	cr_assert_eq(guest_memory_create(&mem, &extent, 1), 0);
 	cr_assert_eq(symbols_open(&symbols, path), 0);
 	unlink(path);
+	cr_assert(kernel_slide_handler(symbols, &linked));
 }
 
 static void teardown(void)
@@ -43,7 +45,7 @@ static bool with_handler(uint64_t at)
 	memset(gate, 0xcc, 16);
 	memcpy(gate, &at, 2);
 	memcpy(gate + 6, (uint8_t *)&at + 2, 6);
-	return kernel_slide(symbols, &mem, &look, &slide);
+	return kernel_slide(linked, &mem, &look, &slide);
 }
 
 Test(kernel_slide, is_told_by_the_first_handler)
@@ -62,8 +64,8 @@ Test(kernel_slide, of_what_no_kernel_does_is_unknown)
 	cr_expect_not(with_handler(0xffffffff81a00230 + 0x60000000));
 	cr_assert(with_handler(0xffffffff81a00230));
 	look.idt_base = UINT64_MAX - 3;
-	cr_expect_not(kernel_slide(symbols, &mem, &look, &slide));
+	cr_expect_not(kernel_slide(linked, &mem, &look, &slide));
 	look.idt_base = 0x1000;
 	look.idt_limit = 8;
-	cr_expect_not(kernel_slide(symbols, &mem, &look, &slide));
+	cr_expect_not(kernel_slide(linked, &mem, &look, &slide));
 }

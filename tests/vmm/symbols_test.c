@@ -2,6 +2,7 @@
 #include "vmm/report/symbols.h"
 
 #include <criterion/criterion.h>
+#include <elf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -126,4 +127,24 @@ Test(symbols, damaged_elf_files_are_harmless)
 			symbols_close(symbols);
 		}
 	}
+}
+
+/* As many as a header can say, each as large as may be: to read all would take hours. */
+Test(symbols, of_many_tables_one_is_read, .timeout = 20)
+{
+	enum { TABLE = 64 << 20 };
+	Elf64_Ehdr head = { .e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64,
+					 ELFDATA2LSB },
+			    .e_shoff = sizeof(head), .e_shentsize = sizeof(Elf64_Shdr),
+			    .e_shnum = UINT16_MAX };
+	Elf64_Shdr section = { .sh_type = SHT_SYMTAB, .sh_offset = 1 << 23, .sh_size = TABLE };
+	FILE *f = fopen("many", "w");
+
+	cr_assert_not_null(f);
+	cr_assert_eq(fwrite(&head, sizeof(head), 1, f), 1);
+	for (unsigned i = 0; i < head.e_shnum; i++)
+		cr_assert_eq(fwrite(&section, sizeof(section), 1, f), 1);
+	fclose(f);
+	cr_assert_eq(truncate("many", (1 << 23) + TABLE), 0);
+	cr_expect_eq(symbols_open(&symbols, "many"), -ENODATA, "%s", error_text());
 }

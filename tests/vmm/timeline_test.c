@@ -72,6 +72,8 @@ Test(timeline, has_room_for_a_guest_that_never_stops)
 	timeline_add(&timeline, "no room for that one");
 	cr_expect_eq(timeline.n, TIMELINE_MAX);
 	cr_expect_str_eq(timeline.mark[timeline.n - 1].name, "end");
+	cr_expect_str_eq(timeline.mark[0].name, "exec (2048 events forgotten)");
+	cr_expect_not(timeline.mark[0].is_phase, "it was over long ago");
 }
 
 Test(timeline, of_a_trace_is_json)

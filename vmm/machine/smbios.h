@@ -10,7 +10,10 @@
 #include "vmm/machine/guest_memory.h"
 
 enum {
-	/* How much OEM strings, with a NUL behind each, may take so that all fits in any case. */
+	/*
+	 * How much OEM strings, with a NUL behind each, may take so that all fits, unless the
+	 * machine has many sockets and a long 'manufacturer', which is told of each.
+	 */
 	SMBIOS_OEM_SIZE = 56 * 1024,
 	/* The longest of the other texts. */
 	SMBIOS_TEXT_MAX = 255,

@@ -35,7 +35,8 @@ struct core {
 
 /*
  * The next range of the region with pages that the host has given, from '*at' on (offset into the
- * region).  Returns false at the end.
+ * region).  Returns false at the end.  A page of private memory that was written has one of the
+ * memfd below it, which Linux gave it to copy: the memfd tells of both kinds.
  */
 static bool next_data(const struct core *c, const struct memory_region *region, uint64_t *at,
 		      uint64_t *end)

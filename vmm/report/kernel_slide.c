@@ -10,17 +10,20 @@ enum {
 	SLIDE_MAX = 1 << 30,		/* ... within this range */
 };
 
-bool kernel_slide(const struct symbols *symbols, const struct guest_memory *mem,
-		  const struct cpu_look *look, int64_t *out)
+bool kernel_slide_handler(const struct symbols *symbols, uint64_t *linked)
+{
+	return symbols_find(symbols, "asm_exc_divide_error", linked) ||
+	       symbols_find(symbols, "divide_error", linked);
+}
+
+bool kernel_slide(uint64_t linked, const struct guest_memory *mem, const struct cpu_look *look,
+		  int64_t *out)
 {
 	const struct paging paging = { look->cr0, look->cr3, look->cr4, look->efer };
-	uint64_t linked, handler = 0, slide;
+	uint64_t handler = 0, slide;
 	uint8_t gate[GATE_SIZE];
 
 	if (look->bits != 64 || look->idt_limit < GATE_SIZE - 1)
-		return false;
-	if (!symbols_find(symbols, "asm_exc_divide_error", &linked) &&
-	    !symbols_find(symbols, "divide_error", &linked))
 		return false;
 	if (page_read(mem, &paging, look->idt_base, gate, GATE_SIZE) != GATE_SIZE)
 		return false;

@@ -7,10 +7,16 @@
 #include "vmm/report/symbols.h"
 
 /*
- * A CPU's interrupt table tells where the handler of the first exception is, and the symbols where
- * it was linked.  Returns false if that cannot be told, or is nothing that a kernel does.
+ * Where the handler of the first exception was linked; false if the symbols do not have it.  They
+ * are searched from one end to the other: to be asked while nobody waits.
  */
-bool kernel_slide(const struct symbols *symbols, const struct guest_memory *mem,
-		  const struct cpu_look *look, int64_t *out);
+bool kernel_slide_handler(const struct symbols *symbols, uint64_t *linked);
+
+/*
+ * A CPU's interrupt table tells where that handler is; 'linked' is from kernel_slide_handler.
+ * Returns false if it cannot be told, or is nothing that a kernel does.
+ */
+bool kernel_slide(uint64_t linked, const struct guest_memory *mem, const struct cpu_look *look,
+		  int64_t *out);
 
 #endif

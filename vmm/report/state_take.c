@@ -14,7 +14,8 @@ struct taker {
 	struct state_report *report;
 	struct vm *vm;
 	const struct symbols *symbols;
-	bool has_slide;
+	uint64_t handler;		/* kernel_slide_handler */
+	bool asks_slide;		/* it is known, and no CPU has told the slide yet */
 };
 
 static struct paging paging_of(const struct cpu_look *look)
@@ -24,9 +25,9 @@ static struct paging paging_of(const struct cpu_look *look)
 
 static void find_slide(struct taker *t, const struct cpu_look *look)
 {
-	if (t->symbols && !t->has_slide)
-		t->has_slide = kernel_slide(t->symbols, &t->vm->machine->memory, look,
-					    &t->report->slide);
+	if (t->asks_slide)
+		t->asks_slide = !kernel_slide(t->handler, &t->vm->machine->memory, look,
+					      &t->report->slide);
 }
 
 static uint64_t code_base(const struct cpu_look *look)
@@ -92,6 +93,7 @@ static void take_cpus(struct taker *t)
 {
 	struct machine *m = t->vm->machine;
 
+	t->asks_slide = t->symbols && kernel_slide_handler(t->symbols, &t->handler);
 	t->report->n_inside = machine_catch(m, STATE_CATCH_MS);
 	for (unsigned i = 0; i < t->report->n_cpus; i++)
 		take_cpu(t, &t->report->cpu[i], i);

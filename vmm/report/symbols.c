@@ -14,8 +14,7 @@
 
 enum {
 	MAX_FILE = 128 << 20,		/* of what is read: a text, or tables of an ELF file */
-	MAX_SECTIONS = 65536,
-	FURTHEST = 1 << 20,		/* from a symbol without a next one */
+	FURTHEST = 1 << 20,		/* from a symbol to what is named after it */
 };
 
 struct symbol {
@@ -177,6 +176,7 @@ static int read_elf(struct symbols *s, int fd)
 	Elf64_Shdr *section;
 	char *table = NULL;
 	Elf64_Ehdr head;
+	unsigned i = 0;
 	int r = fd_pread_all(fd, &head, sizeof(head), 0);
 
 	if (r < 0 || head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_ident[EI_DATA] != ELFDATA2LSB ||
@@ -186,9 +186,11 @@ static int read_elf(struct symbols *s, int fd)
 	if (r < 0)
 		return r;
 	section = (Elf64_Shdr *)table;
-	for (unsigned i = 0; i < head.e_shnum && r == 0; i++)
-		if (section[i].sh_type == SHT_SYMTAB && section[i].sh_link < head.e_shnum)
-			r = read_table(s, fd, &section[i], &section[section[i].sh_link]);
+	/* A file has one such table: reading all that one may claim to have would never end. */
+	while (i < head.e_shnum && section[i].sh_type != SHT_SYMTAB)
+		i++;
+	if (i < head.e_shnum && section[i].sh_link < head.e_shnum)
+		r = read_table(s, fd, &section[i], &section[section[i].sh_link]);
 	free(table);
 	return r;
 }

@@ -75,6 +75,12 @@ void timeline_take(struct timeline *out)
 		*mark = (struct timeline_mark){ .ns = since_begin(e.ns) };
 		out->n += name_event(mark, &e);
 	}
+	/* When its phase was over may be among them. */
+	if (lost) {
+		out->mark[0].is_phase = false;
+		snprintf(out->mark[0].name, TIMELINE_NAME_SIZE, "exec (%llu events forgotten)",
+			 (unsigned long long)lost);
+	}
 }
 
 void timeline_add(struct timeline *t, const char *name)

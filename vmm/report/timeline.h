@@ -33,8 +33,8 @@ uint64_t timeline_now_ns(void);
 double timeline_ms(uint64_t ns);
 
 /*
- * The marks of the event log, in order.  Of what comes again and again (resets, mistakes) the first
- * TIMELINE_MAX events count.  'out' is large: 100 KiB.  Any thread.
+ * The marks of the event log, in order.  Where a guest caused more events than the log keeps, the
+ * first mark says how many are gone.  'out' is large: 100 KiB.  Any thread.
  */
 void timeline_take(struct timeline *out);
 
