@@ -165,6 +165,14 @@ static bool any_up(const struct vhost *v)
 	return false;
 }
 
+static bool any_ends(const struct vhost *v)
+{
+	for (unsigned i = 0; i < v->n_rings; i++)
+		if (v->ring[i].up && v->ring[i].ends)
+			return true;
+	return false;
+}
+
 /* Have what is up run, as far as the type can. */
 static int run(struct vhost *v)
 {
@@ -180,8 +188,8 @@ static int run(struct vhost *v)
 				r = attach(&v->ring[i]);
 		return r;
 	}
-	/* All at once: it waits for the last ring, or for none. */
-	if (!(v->type->runs_in_part ? any_up(v) : all_up(v)))
+	/* All at once: it waits for the last ring, or for none but those that would run again. */
+	if (any_ends(v) || !(v->type->runs_in_part ? any_up(v) : all_up(v)))
 		return 0;
 	r = v->running ? 0 : v->type->run(v);
 	if (r == 0)
