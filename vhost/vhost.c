@@ -205,6 +205,19 @@ static void kick(const struct vhost *v)
 			fd_signal(v->ring[i].kick_fd);
 }
 
+/* Run, unless there is another reason not to. */
+static int go_on(struct vhost *v)
+{
+	if (!v->started)
+		return 0;
+	if (!v->node)
+		return error_set(EIO, "%s was closed", v->name);
+	int r = run(v);
+
+	kick(v);
+	return r;
+}
+
 static void take_down(struct vhost *v)
 {
 	/* All are quiet before the first is asked where it stands. */
@@ -376,10 +389,8 @@ void vhost_stop_ring(struct vhost *v, unsigned ring)
 	quiesce(v, ring);
 	vhost_ring_down(&v->ring[ring]);
 	/* The others go on, if they can without it, and if it was let go. */
-	if (v->started && !v->node && any_up(v))
-		r = error_set(EIO, "it was closed");
-	else if (v->started && v->node && v->type->runs_in_part)
-		r = run(v);
+	if (any_up(v) && (!v->node || v->type->runs_in_part))
+		r = go_on(v);
 	if (r == 0)
 		return;
 	log_error("%s: it does not go on: %s", v->name, error_text());
@@ -393,19 +404,6 @@ static void quiesce_all(struct vhost *v)
 {
 	for (unsigned i = 0; i < v->n_rings; i++)
 		quiesce(v, i);
-}
-
-/* Run, unless there is another reason not to. */
-static int go_on(struct vhost *v)
-{
-	if (!v->started)
-		return 0;
-	if (!v->node)
-		return error_set(EIO, "%s was closed", v->name);
-	int r = run(v);
-
-	kick(v);
-	return r;
 }
 
 int vhost_pause(struct vhost *v, bool paused)

@@ -140,6 +140,18 @@ Test(vhost_ladder, none_runs_while_one_of_them_ends)
 	cr_assert(fake_vhost_saw(&rig.fake, "SCSI_SET_ENDPOINT"));
 }
 
+/* The node was halted, and took no notice of it. */
+Test(vhost_ladder, a_kick_that_came_while_another_ring_ended_is_made_up_for)
+{
+	use(&at_once);
+	vhost_rig_start(&rig);
+	rig.dp->ops->prepare_stop(rig.dp, 0);
+	fd_drain(rig.kick[1]);
+	rig.dp->ops->stop_queue(rig.dp, 0);
+	cr_assert(fake_vhost_saw(&rig.fake, "SCSI_SET_ENDPOINT"));
+	cr_assert(fd_drain(rig.kick[1]));
+}
+
 /* The node is closed then, with all its rings: somebody must hear of the others. */
 Test(vhost_ladder, a_ring_that_is_not_let_go_takes_the_others_along)
 {
