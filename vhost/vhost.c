@@ -157,6 +157,14 @@ static bool any_up(const struct vhost *v)
 	return false;
 }
 
+static bool any_ends(const struct vhost *v)
+{
+	for (unsigned i = 0; i < v->n_rings; i++)
+		if (v->ring[i].up && v->ring[i].ends)
+			return true;
+	return false;
+}
+
 /* Have what is up run, as far as the type can. */
 static int run(struct vhost *v)
 {
@@ -172,8 +180,8 @@ static int run(struct vhost *v)
 				r = attach(&v->ring[i]);
 		return r;
 	}
-	/* All at once: it waits for the last ring, or for none. */
-	if (!(v->type->runs_in_part ? any_up(v) : all_up(v)))
+	/* All at once: it waits for the last ring, or for none but those that would run again. */
+	if (any_ends(v) || !(v->type->runs_in_part ? any_up(v) : all_up(v)))
 		return 0;
 	r = v->running ? 0 : v->type->run(v);
 	if (r == 0)
@@ -187,6 +195,19 @@ static void kick(const struct vhost *v)
 	for (unsigned i = 0; i < v->n_rings; i++)
 		if (v->ring[i].up)
 			fd_signal(v->ring[i].kick_fd);
+}
+
+/* Run, unless there is another reason not to. */
+static int go_on(struct vhost *v)
+{
+	if (!v->started)
+		return 0;
+	if (!v->node)
+		return error_set(EIO, "%s was closed", v->name);
+	int r = run(v);
+
+	kick(v);
+	return r;
 }
 
 static void take_down(struct vhost *v)
@@ -360,10 +381,8 @@ void vhost_stop_ring(struct vhost *v, unsigned ring)
 	quiesce(v, ring);
 	vhost_ring_down(&v->ring[ring]);
 	/* The others go on, if they can without it, and if it was let go. */
-	if (v->started && !v->node && any_up(v))
-		r = error_set(EIO, "it was closed");
-	else if (v->started && v->node && v->type->runs_in_part)
-		r = run(v);
+	if (any_up(v) && (!v->node || v->type->runs_in_part))
+		r = go_on(v);
 	if (r == 0)
 		return;
 	log_error("%s: it does not go on: %s", v->name, error_text());
@@ -377,19 +396,6 @@ static void quiesce_all(struct vhost *v)
 {
 	for (unsigned i = 0; i < v->n_rings; i++)
 		quiesce(v, i);
-}
-
-/* Run, unless there is another reason not to. */
-static int go_on(struct vhost *v)
-{
-	if (!v->started)
-		return 0;
-	if (!v->node)
-		return error_set(EIO, "%s was closed", v->name);
-	int r = run(v);
-
-	kick(v);
-	return r;
 }
 
 int vhost_pause(struct vhost *v, bool paused)

@@ -143,7 +143,7 @@ void vhost_stop_ring(struct vhost *v, unsigned ring);
 /*
  * Have the ring take no more buffers: it is still up, and does not run again, whatever else
  * happens: a stop follows.  That does not have to wait once the node is quiet: nothing of a ring
- * that shall not run is in flight then.
+ * that shall not run is in flight then.  Where all rings run at once, none does before that stop.
  */
 void vhost_end_ring(struct vhost *v, unsigned ring);
 bool vhost_is_quiet(struct vhost *v);

@@ -1,7 +1,8 @@
 /*
  * The inside of a virtio device, shared by virtio_device.c (what it is), virtio_device_session.c
  * (what a driver's session does to it), virtio_device_dma.c (when it may not reach memory),
- * virtio_device_queue.c and virtio_device_config.c (its registers).  Nobody else includes it.
+ * virtio_device_switch.c (who moves its buffers), virtio_device_queue.c and virtio_device_config.c
+ * (its registers), and virtio_device_events.c (what of it is noted).  Nobody else includes it.
  */
 #ifndef VIRTIO_VIRTIO_DEVICE_IMPL_H
 #define VIRTIO_VIRTIO_DEVICE_IMPL_H

@@ -281,9 +281,15 @@ void virtio_device_start_queue(struct virtio_device *dev, unsigned index)
 
 bool virtio_device_is_quiet(struct virtio_device *dev)
 {
-	/* What is out of a queue that is being reset never comes back: the queue must go first. */
-	for (unsigned i = 0; i < dev->n_queues; i++)
-		(void)virtio_device_queue_state(dev, i);
+	/*
+	 * What is out of a queue that is being reset never comes back, and whoever goes on would
+	 * have it go on, too: the queue must go first.
+	 */
+	for (unsigned i = 0; i < dev->n_queues; i++) {
+		const struct virtio_queue *q = virtio_device_queue_state(dev, i);
+		if (q && q->ending != VIRTIO_QUEUE_STAYS)
+			return false;
+	}
 	for (unsigned i = 0; i < dev->n_parts && dev->state == VIRTIO_STARTED; i++)
 		if (!dev->part[i].datapath->ops->is_quiet(dev->part[i].datapath))
 			return false;

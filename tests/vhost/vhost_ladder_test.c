@@ -127,6 +127,31 @@ Test(vhost_ladder, nothing_runs_when_all_rings_end)
 	fake_vhost_expect(&rig.fake, "");
 }
 
+/* The kernel runs all that it knows of: others wait until this one is gone. */
+Test(vhost_ladder, none_runs_while_one_of_them_ends)
+{
+	use(&at_once);
+	vhost_rig_start(&rig);
+	rig.dp->ops->prepare_stop(rig.dp, 0);
+	fake_vhost_clear(&rig.fake);
+	cr_assert_eq(vhost_datapath_pause(rig.dp, false), 0);
+	fake_vhost_expect(&rig.fake, "");
+	rig.dp->ops->stop_queue(rig.dp, 0);
+	cr_assert(fake_vhost_saw(&rig.fake, "SCSI_SET_ENDPOINT"));
+}
+
+/* The node was halted, and took no notice of it. */
+Test(vhost_ladder, a_kick_that_came_while_another_ring_ended_is_made_up_for)
+{
+	use(&at_once);
+	vhost_rig_start(&rig);
+	rig.dp->ops->prepare_stop(rig.dp, 0);
+	fd_drain(rig.kick[1]);
+	rig.dp->ops->stop_queue(rig.dp, 0);
+	cr_assert(fake_vhost_saw(&rig.fake, "SCSI_SET_ENDPOINT"));
+	cr_assert(fd_drain(rig.kick[1]));
+}
+
 /* The node is closed then, with all its rings: somebody must hear of the others. */
 Test(vhost_ladder, a_ring_that_is_not_let_go_takes_the_others_along)
 {
