@@ -16,15 +16,19 @@
 int http_client_connect(int dir, const char *name)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	const struct timeval wait = { .tv_sec = HTTP_CLIENT_CONNECT_S };
 	int at = openat(dir, name, O_PATH | O_CLOEXEC), fd, r;
 
 	if (at < 0)
 		return error_set(errno, "open the control socket '%s'", name);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	r = fd < 0 ? -errno : 0;
+	/* A VM that is stopped accepts nobody, and its queue fills with those who gave up. */
+	if (r == 0)
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
 	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d", at);
 	if (r == 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		r = -errno;
+		r = errno == EAGAIN ? -ETIMEDOUT : -errno;
 	fd_close(&at);
 	if (r == 0)
 		return fd;

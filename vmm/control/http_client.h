@@ -7,7 +7,7 @@
 #include "vmm/base/util.h"
 #include "vmm/control/http_request.h"
 
-enum { HTTP_CLIENT_WAIT_S = 10, HTTP_CLIENT_BODY_MAX = 64 << 20 };
+enum { HTTP_CLIENT_CONNECT_S = 2, HTTP_CLIENT_WAIT_S = 10, HTTP_CLIENT_BODY_MAX = 64 << 20 };
 
 struct http_answer {
 	unsigned status;
@@ -17,7 +17,8 @@ struct http_answer {
 
 /*
  * Connect to the socket 'name' in directory 'dir' (AT_FDCWD: a path), however long its path is.
- * Returns the descriptor, or -errno with an error chain.
+ * Returns the descriptor; -ETIMEDOUT if nobody has accepted for so long that the socket's queue is
+ * full, or another -errno; with an error chain.
  */
 MUST_USE int http_client_connect(int dir, const char *name);
 
