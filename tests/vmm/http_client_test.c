@@ -12,6 +12,26 @@
 #include "vmm/base/fd.h"
 #include "vmm/control/http_client.h"
 
+/* Somebody at the other end of the pair, in a process of his own. */
+static int begin_peer(void (*run)(int fd))
+{
+	int fd[2];
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	if (fork() == 0) {
+		close(fd[0]);
+		run(fd[1]);
+		_exit(0);
+	}
+	close(fd[1]);
+	return fd[0];
+}
+
+static int ask(int fd, unsigned wait_s, struct http_answer *answer)
+{
+	return http_client_ask(fd, HTTP_GET, "/v1/vm", NULL, wait_s, NULL, answer);
+}
+
 TestSuite(http_client, .timeout = 20);
 
 Test(http_client, does_not_wait_for_a_full_queue_for_ever)
@@ -30,5 +50,24 @@ Test(http_client, does_not_wait_for_a_full_queue_for_ever)
 	unlink(address.sun_path);
 	fd_close(&listener);
 	cr_expect_eq(r, -ETIMEDOUT);
+	error_clear();
+}
+
+/* A byte now and then, for 8 seconds. */
+static void drip(int fd)
+{
+	for (unsigned i = 0; i < 80; i++) {
+		if (send(fd, "H", 1, MSG_NOSIGNAL) < 0)
+			return;
+		usleep(100000);
+	}
+}
+
+Test(http_client, the_answer_is_in_time_as_a_whole)
+{
+	struct http_answer answer;
+
+	cr_expect_eq(ask(begin_peer(drip), 1, &answer), -ETIMEDOUT);
+	cr_expect_null(answer.body);
 	error_clear();
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,8 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
@@ -58,6 +61,8 @@ static int send_request(int fd, enum http_method method, const char *target, con
 /* --- The answer ------------------------------------------------------------------------------ */
 
 struct receiver {
+	int fd;
+	uint64_t due_ms;	/* CLOCK_MONOTONIC; 0: there is time */
 	FILE *in, *follow;
 	struct http_answer *answer;
 	size_t room;
@@ -65,9 +70,37 @@ struct receiver {
 	size_t length;
 };
 
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* read(2) for 'rc->in': who says a byte now and then does not get more time by that. */
+static ssize_t read_in_time(void *cookie, char *buf, size_t size)
+{
+	const struct receiver *rc = cookie;
+	struct pollfd ready = { .fd = rc->fd, .events = POLLIN };
+
+	/* A signal (a terminal changes its size) is no reason to stop looking at the clock. */
+	for (int n = 0; rc->due_ms && n <= 0;) {
+		uint64_t now = now_ms();
+		n = now < rc->due_ms ? poll(&ready, 1, (int)(rc->due_ms - now)) : 0;
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0)
+			errno = ETIMEDOUT;
+		if (n <= 0)
+			return -1;
+	}
+	return read(rc->fd, buf, size);
+}
+
 static int cut_short(const struct receiver *rc)
 {
-	if (ferror(rc->in) && (errno == EAGAIN || errno == EWOULDBLOCK))
+	if (ferror(rc->in) && errno == ETIMEDOUT)
 		return error_set(ETIMEDOUT, "no answer came in time");
 	return error_set(EPROTO, "the answer ends in the middle");
 }
@@ -167,14 +200,15 @@ static int read_chunks(struct receiver *rc)
 int http_client_ask(int fd, enum http_method method, const char *target, const char *body,
 		    unsigned wait_s, FILE *follow, struct http_answer *answer)
 {
-	struct receiver rc = { .follow = follow, .answer = answer };
-	struct timeval wait = { .tv_sec = wait_s };
+	const cookie_io_functions_t io = { .read = read_in_time };
+	struct receiver rc = { .fd = fd, .follow = follow, .answer = answer };
 	int r;
 
 	memset(answer, 0, sizeof(*answer));
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+	if (wait_s)
+		rc.due_ms = now_ms() + (uint64_t)wait_s * 1000;
 	r = send_request(fd, method, target, body);
-	rc.in = r < 0 ? NULL : fdopen(fd, "r");
+	rc.in = r < 0 ? NULL : fopencookie(&rc, "r", io);
 	if (!rc.in) {
 		fd_close(&fd);
 		return r < 0 ? r : error_set(ENOMEM, "read the answer");
@@ -185,6 +219,7 @@ int http_client_ask(int fd, enum http_method method, const char *target, const c
 	if (r == 0)
 		r = rc.chunked ? read_chunks(&rc) : read_piece(&rc, rc.length);
 	fclose(rc.in);
+	fd_close(&fd);
 	if (r < 0) {
 		free(answer->body);
 		answer->body = NULL;

@@ -24,8 +24,8 @@ MUST_USE int http_client_connect(int dir, const char *name);
 
 /*
  * Send a request on 'fd' (consumed, also on failure) and wait for its answer: 'wait_s' seconds for
- * each piece of it at most, 0: as long as it takes.  'body' may be NULL.  With 'follow' the body of
- * an answer 200 is written to it piece by piece instead, and flushed.
+ * all of it at most, 0: as long as it takes.  'body' may be NULL.  With 'follow' the body of an
+ * answer 200 is written to it piece by piece instead, and flushed.
  *
  * Returns 0 and an answer to be freed; -ETIMEDOUT, -EPROTO (that is no HTTP of Vireo's), -ENOMEM,
  * -EPIPE ('follow' takes no more) or another -errno, with an error chain.
