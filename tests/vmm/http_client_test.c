@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "vmm/base/error.h"
@@ -70,4 +72,22 @@ Test(http_client, the_answer_is_in_time_as_a_whole)
 	cr_expect_eq(ask(begin_peer(drip), 1, &answer), -ETIMEDOUT);
 	cr_expect_null(answer.body);
 	error_clear();
+}
+
+static void turn_away(int fd)
+{
+	static const char text[] = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
+
+	cr_assert_eq(write(fd, text, sizeof(text) - 1), (ssize_t)sizeof(text) - 1);
+}
+
+Test(http_client, who_is_turned_away_reads_why)
+{
+	struct http_answer answer;
+	int fd = begin_peer(turn_away);
+
+	wait(NULL);
+	cr_assert_eq(ask(fd, 5, &answer), 0);
+	cr_expect_eq(answer.status, 403);
+	free(answer.body);
 }

@@ -40,6 +40,19 @@ int http_client_connect(int dir, const char *name)
 	return error_set(r, "connect to the control socket '%s'", name);
 }
 
+/* Without SIGPIPE. */
+static int send_all(int fd, const char *buf, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = send(fd, buf, len, MSG_NOSIGNAL);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		buf += n > 0 ? n : 0;
+		len -= n > 0 ? (size_t)n : 0;
+	}
+	return 0;
+}
+
 static int send_request(int fd, enum http_method method, const char *target, const char *body)
 {
 	char head[1024];
@@ -52,10 +65,11 @@ static int send_request(int fd, enum http_method method, const char *target, con
 
 	if (len >= (int)sizeof(head))
 		return error_set(ENAMETOOLONG, "ask for '%.40s...'", target);
-	r = fd_write_all(fd, head, (size_t)len);
+	r = send_all(fd, head, (size_t)len);
 	if (r == 0 && body_len)
-		r = fd_write_all(fd, body, body_len);
-	return r < 0 ? error_set(r, "send the request") : 0;
+		r = send_all(fd, body, body_len);
+	/* Who turns us away does not wait for what we ask: his answer is there. */
+	return r < 0 && r != -EPIPE ? error_set(r, "send the request") : 0;
 }
 
 /* --- The answer ------------------------------------------------------------------------------ */
@@ -66,7 +80,7 @@ struct receiver {
 	FILE *in, *follow;
 	struct http_answer *answer;
 	size_t room;
-	bool chunked, has_length;
+	bool chunked;
 	size_t length;
 };
 
@@ -127,12 +141,10 @@ static int read_head(struct receiver *rc)
 	if (sscanf(line, "HTTP/1.1 %u", &rc->answer->status) != 1)
 		return error_set(EPROTO, "the answer is no HTTP");
 	while ((r = read_line(rc, line, sizeof(line))) == 0 && *line) {
-		if (!strncasecmp(line, "Content-Length: ", 16)) {
+		if (!strncasecmp(line, "Content-Length: ", 16))
 			rc->length = strtoul(line + 16, NULL, 10);
-			rc->has_length = true;
-		} else if (!strcasecmp(line, "Transfer-Encoding: chunked")) {
+		else if (!strcasecmp(line, "Transfer-Encoding: chunked"))
 			rc->chunked = true;
-		}
 	}
 	return r;
 }
