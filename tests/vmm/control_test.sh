@@ -82,6 +82,7 @@ expect "a near name is told" 125 "did you mean 'web'" "$vireo" ctl wbe state
 expect "an unknown command is told" 125 "did you mean 'state'" ctl stat
 expect "an argument too much is told" 125 "does not take 'x'" ctl state x
 expect "a missing one is told" 125 "needs 'DEVICE'" ctl queues
+expect "one that is too long is told" 125 "this is too long" ctl explain "$(printf '%0600d' 0)"
 expect "what the VM refuses is status 1" 1 "there is no device 'disk9'" ctl queues disk9
 expect "devices are listed" 0 '^rng .* entropy source ' ctl devices
 expect "and explained" 0 'VIRTIO_F_VERSION_1|VERSION_1' ctl explain rng

@@ -1,6 +1,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,4 +177,47 @@ Test(run_dir, all_are_listed)
 	*seen = '\0';
 	cr_assert_eq(run_dir_each(note, NULL), 1);
 	cr_assert_str_eq(seen, "web-");
+}
+
+static void *clean(void *arg)
+{
+	static bool any;
+
+	any = run_dir_clean(*(int *)arg);
+	return &any;
+}
+
+/*
+ * Somebody else cleaned up, and a VM began, between opening the lock and taking it.  The lock that
+ * was there before is a pipe here, as opening one waits.
+ */
+Test(run_dir, what_came_since_is_not_cleaned_up)
+{
+	struct run_dir rd = RUN_DIR_INIT;
+	char pipe_path[160];
+	pthread_t thread;
+	void *any;
+	int dir, pipe;
+
+	cr_assert_eq(run_dir_create(&rd, "web", NULL), 0);
+	run_dir_close(&rd, true);
+	dir = run_dir_open("web");
+	cr_assert_eq(mkfifoat(dir, "lock", 0600), 0);
+	pipe = openat(dir, "lock", O_PATH);
+	snprintf(pipe_path, sizeof(pipe_path), "/proc/self/fd/%d", pipe);
+	cr_assert_eq(pthread_create(&thread, NULL, clean, &dir), 0);
+	usleep(200000);
+	cr_assert_eq(unlinkat(dir, "lock", 0), 0);
+	cr_assert_eq(run_dir_create(&rd, "web", NULL), 0);
+	make(&rd, "control");
+	int end = open(pipe_path, O_RDWR | O_NONBLOCK);
+	cr_assert_geq(end, 0);
+	pthread_join(thread, &any);
+	cr_expect_not(*(bool *)any);
+	cr_expect(exists("web/control"));
+	cr_expect(exists("web/lock"));
+	fd_close(&end);
+	fd_close(&pipe);
+	fd_close(&dir);
+	run_dir_close(&rd, false);
 }

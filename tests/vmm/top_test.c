@@ -54,6 +54,12 @@ Test(top, reads_metrics_back)
 	cr_expect_eq(now.queue[0].seconds, 0.5);
 }
 
+Test(top, what_it_reads_does_not_steer_the_terminal)
+{
+	parse(&now, "vireo_vm_state{state=\"a\x1b[2J\xc2\x9b\x7f\xc3\xa4\"} 1\n");
+	cr_expect_str_eq(now.state, "a?[2J??\xc3\xa4");
+}
+
 /* Who answers may be anybody who can make a socket there. */
 Test(top, is_not_led_astray_by_what_it_reads)
 {

@@ -157,34 +157,44 @@ static const struct ctl_command *find_command(const char *name)
 	return NULL;
 }
 
-/* 'text' for a path: what is no letter, digit or one of "-._~/?=&%" as %XX. */
-static void append_encoded(char *out, size_t size, const char *text, const char *also)
+/*
+ * Append 'text' for a path: what is no letter, digit or one of 'also' as %XX.  False: it does not
+ * fit.
+ */
+static bool append_encoded(char *out, size_t size, const char *text, const char *also)
 {
 	size_t len = strlen(out);
 
-	for (; *text && len + 4 < size; text++) {
+	for (; *text; text++) {
 		unsigned char c = (unsigned char)*text;
-		if ((c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
-		    strchr(also, c))
-			len += (size_t)snprintf(out + len, size - len, "%c", c);
-		else
-			len += (size_t)snprintf(out + len, size - len, "%%%02X", c);
+		bool plain = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+			     strchr(also, c);
+		if (size - len < 4)
+			return false;
+		len += (size_t)snprintf(out + len, size - len, plain ? "%c" : "%%%02X", c);
 	}
+	return true;
 }
 
-static void make_target(struct ctl_order *order, const char *arg)
+/* What may follow an encoded argument: "/queues", "?form=text&follow=1". */
+enum { TARGET_REST = 64 };
+
+static bool make_target(struct ctl_order *order, const char *arg)
 {
 	const char *path = order->command->path, *hole = strstr(path, "{}");
+	size_t size = sizeof(order->target);
 
 	if (!hole) {
-		snprintf(order->target, sizeof(order->target), "%s", path);
-		return;
+		snprintf(order->target, size, "%s", path);
+		return true;
 	}
-	snprintf(order->target, sizeof(order->target), "%.*s", (int)(hole - path), path);
-	append_encoded(order->target, sizeof(order->target), arg,
-		       hole == path ? "-._~/?=&%" : "-._~");
+	snprintf(order->target, size, "%.*s", (int)(hole - path), path);
+	if (!append_encoded(order->target, size - TARGET_REST, arg,
+			    hole == path ? "-._~/?=&%" : "-._~"))
+		return false;
 	size_t len = strlen(order->target);
-	snprintf(order->target + len, sizeof(order->target) - len, "%s", hole + 2);
+	snprintf(order->target + len, size - len, "%s", hole + 2);
+	return true;
 }
 
 /* Arguments behind the command's name.  Returns the status, said why, or 0. */
@@ -207,7 +217,8 @@ static int read_arguments(struct ctl_order *order, int argc, char **argv)
 	}
 	if (n < command->n_args)
 		return usage("the command needs", command->args);
-	make_target(order, arg[0]);
+	if (!make_target(order, arg[0]))
+		return usage("this is too long:", arg[0]);
 	if (command->convert) {
 		const char *value = command->convert(arg[n - 1], buf);
 		if (!value)
@@ -216,7 +227,9 @@ static int read_arguments(struct ctl_order *order, int argc, char **argv)
 	}
 	if (explains && n > 0) {
 		strncat(order->target, "/", 2);
-		append_encoded(order->target, sizeof(order->target), arg[0], "-._~");
+		if (!append_encoded(order->target, sizeof(order->target) - TARGET_REST, arg[0],
+				    "-._~"))
+			return usage("this is too long:", arg[0]);
 	}
 	if (explains && !order->json)
 		strncat(order->target, "?form=text", 11);

@@ -7,7 +7,7 @@
 #include "vmm/base/util.h"
 #include "vmm/control/http_request.h"
 
-enum { HTTP_CLIENT_WAIT_S = 10, HTTP_CLIENT_BODY_MAX = 64 << 20 };
+enum { HTTP_CLIENT_CONNECT_S = 2, HTTP_CLIENT_WAIT_S = 10, HTTP_CLIENT_BODY_MAX = 64 << 20 };
 
 struct http_answer {
 	unsigned status;
@@ -17,14 +17,15 @@ struct http_answer {
 
 /*
  * Connect to the socket 'name' in directory 'dir' (AT_FDCWD: a path), however long its path is.
- * Returns the descriptor, or -errno with an error chain.
+ * Returns the descriptor; -ETIMEDOUT if nobody has accepted for so long that the socket's queue is
+ * full, or another -errno; with an error chain.
  */
 MUST_USE int http_client_connect(int dir, const char *name);
 
 /*
  * Send a request on 'fd' (consumed, also on failure) and wait for its answer: 'wait_s' seconds for
- * each piece of it at most, 0: as long as it takes.  'body' may be NULL.  With 'follow' the body of
- * an answer 200 is written to it piece by piece instead, and flushed.
+ * all of it at most, 0: as long as it takes.  'body' may be NULL.  With 'follow' the body of an
+ * answer 200 is written to it piece by piece instead, and flushed.
  *
  * Returns 0 and an answer to be freed; -ETIMEDOUT, -EPROTO (that is no HTTP of Vireo's), -ENOMEM,
  * -EPIPE ('follow' takes no more) or another -errno, with an error chain.

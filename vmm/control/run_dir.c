@@ -93,13 +93,13 @@ pid_t run_dir_owner(int fd)
 	return pid;
 }
 
-/* Did the one who had it before take it away, while we waited for his lock? */
-static bool is_still_there(const struct run_dir *rd)
+/* Did the one who had it before take it away from 'dir', while we waited for his lock? */
+static bool is_still_there(int dir, int lock)
 {
 	struct stat mine, there;
 
-	return fstat(rd->lock_fd, &mine) == 0 &&
-	       fstatat(rd->fd, "lock", &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+	return fstat(lock, &mine) == 0 &&
+	       fstatat(dir, "lock", &there, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       mine.st_ino == there.st_ino && mine.st_dev == there.st_dev;
 }
 
@@ -122,7 +122,7 @@ static int take_lock(struct run_dir *rd)
 			nanosleep(&wait, NULL);
 			continue;
 		}
-		if (is_still_there(rd)) {
+		if (is_still_there(rd->fd, rd->lock_fd)) {
 			int len = snprintf(text, sizeof(text), "%d\n", (int)getpid());
 			if (ftruncate(rd->lock_fd, 0) < 0)
 				return error_set(errno, "write the lock of '%s'", rd->path);
@@ -262,8 +262,8 @@ bool run_dir_clean(int fd)
 
 	if (lock < 0)
 		return false;
-	/* With the lock held, so that it is not that of a VM which begins just now. */
-	if (flock(lock, LOCK_EX | LOCK_NB) == 0) {
+	/* With the lock held, so that it is not that of a VM which begins just now, or has since. */
+	if (flock(lock, LOCK_EX | LOCK_NB) == 0 && is_still_there(fd, lock)) {
 		any = unlinkat(fd, "control", 0) == 0;
 		any |= unlinkat(fd, "lock", 0) == 0;
 	}

@@ -2,10 +2,23 @@
 
 #include <string.h>
 
+unsigned show_steers(const char *text)
+{
+	const unsigned char *s = (const unsigned char *)text;
+
+	if ((*s && *s < ' ') || *s == 0x7f)
+		return 1;
+	/* U+0080 to U+009F, among them another way to begin what a terminal obeys. */
+	return s[0] == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0 ? 2 : 0;
+}
+
 void show_text(FILE *out, const char *text)
 {
-	for (; *text; text++)
-		fputc((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text, out);
+	while (*text) {
+		unsigned n = show_steers(text);
+		fputc(n ? '?' : *text, out);
+		text += n ? n : 1;
+	}
 }
 
 const char *show_duration(char buf[32], uint64_t ms)
@@ -43,18 +56,22 @@ static void put_value(FILE *out, const json_t *value)
 		fputs(json_is_true(value) ? "yes" : "no", out);
 	} else {
 		text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-		fputs(text ? text : "?", out);
+		show_text(out, text ? text : "?");
 		free(text);
 	}
 }
 
-static void cell(char buf[CELL_SIZE], const json_t *value)
+/* What put_value() would write of 'value', or of a key if there is one, as far as it fits. */
+static void cell(char buf[CELL_SIZE], const char *key, const json_t *value)
 {
 	FILE *out = fmemopen(buf, CELL_SIZE, "w");
 
 	*buf = '\0';
 	if (out) {
-		put_value(out, value);
+		if (key)
+			show_text(out, key);
+		else
+			put_value(out, value);
 		fclose(out);
 	}
 	buf[CELL_SIZE - 1] = '\0';
@@ -62,12 +79,14 @@ static void cell(char buf[CELL_SIZE], const json_t *value)
 
 static size_t width_of(const json_t *rows, const char *key)
 {
-	size_t width = strlen(key), i;
 	char buf[CELL_SIZE];
+	size_t width, i;
 	json_t *row;
 
+	cell(buf, key, NULL);
+	width = strlen(buf);
 	json_array_foreach(rows, i, row) {
-		cell(buf, json_object_get(row, key));
+		cell(buf, NULL, json_object_get(row, key));
 		if (strlen(buf) > width)
 			width = strlen(buf);
 	}
@@ -89,12 +108,14 @@ static void show_table(FILE *out, json_t *rows)
 		key[n] = k;
 		width[n++] = width_of(rows, k);
 	}
-	for (unsigned c = 0; c < n; c++)
-		fprintf(out, "%-*s%s", c + 1 < n ? (int)width[c] : 0, key[c],
+	for (unsigned c = 0; c < n; c++) {
+		cell(buf, key[c], NULL);
+		fprintf(out, "%-*s%s", c + 1 < n ? (int)width[c] : 0, buf,
 			c + 1 < n ? "  " : "\n");
+	}
 	json_array_foreach(rows, i, row) {
 		for (unsigned c = 0; c < n; c++) {
-			cell(buf, json_object_get(row, key[c]));
+			cell(buf, NULL, json_object_get(row, key[c]));
 			fprintf(out, "%-*s%s", c + 1 < n ? (int)width[c] : 0, buf,
 				c + 1 < n ? "  " : "\n");
 		}

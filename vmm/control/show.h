@@ -8,6 +8,9 @@
 
 struct json_t;
 
+/* How many bytes at 'text' are one character (of UTF-8) that could steer a terminal; 0: none. */
+unsigned show_steers(const char *text);
+
 /* Write 'text' with what could steer a terminal as '?'. */
 void show_text(FILE *out, const char *text);
 

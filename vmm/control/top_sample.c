@@ -8,6 +8,7 @@
 #include "vmm/base/clock.h"
 #include "vmm/base/error.h"
 #include "vmm/control/http_client.h"
+#include "vmm/control/show.h"
 
 enum { TOP_WAIT_S = 2, MAX_LABELS = 4 };
 
@@ -30,7 +31,9 @@ static char *take_quoted(char *s)
 		if (*s == '\\' && s[1])
 			s++;
 		/* It goes to a terminal. */
-		*to++ = (unsigned char)*s < ' ' || *s == 0x7f ? '?' : *s;
+		unsigned n = show_steers(s);
+		*to++ = n ? '?' : *s;
+		s += n > 1;
 	}
 	if (!*s)
 		return NULL;
