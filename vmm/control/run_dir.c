@@ -262,7 +262,7 @@ bool run_dir_clean(int fd)
 
 	if (lock < 0)
 		return false;
-	/* With the lock held, so that it is not that of a VM which begins just now, or has since. */
+	/* With the lock held, so that it is not that of a VM which begins now, or has since. */
 	if (flock(lock, LOCK_EX | LOCK_NB) == 0 && is_still_there(fd, lock)) {
 		any = unlinkat(fd, "control", 0) == 0;
 		any |= unlinkat(fd, "lock", 0) == 0;
