@@ -243,10 +243,12 @@ static void check_machine(struct check *c)
 	static const char *const key[] = {
 		[MACHINE_PART_KVM] = "kvm", [MACHINE_PART_CPUS] = "cpus",
 		[MACHINE_PART_MEMORY] = "memory", [MACHINE_PART_CPU_FEATURES] = "cpu_features",
+		[MACHINE_PART_HUGE_PAGES] = "hugepages",
 	};
 	struct machine_config config = {
 		.kvm_path = c->config->kvm_path,
 		.memory_size = c->config->memory,
+		.memory_kind = { .huge_page = config_huge_page(c->config) },
 		.n_vcpus = c->config->cpus,
 		.threads_per_core = c->config->threads,
 		.cores_per_socket = c->config->cores,
@@ -331,6 +333,24 @@ static void check_memory(struct check *c)
 			"guest ends when it uses that much", label, wanted, there);
 }
 
+/* Nodes of the host that memory shall come from. */
+static void check_nodes(struct check *c)
+{
+	for (unsigned i = 0; i < c->config->n_numas; i++) {
+		const char *node = c->config->numa[i].host_node;
+		char path[80];
+
+		if (!node)
+			continue;
+		/* A kernel without NUMA has no folder: then nothing is known. */
+		snprintf(path, sizeof(path), "/sys/devices/system/node/node%.16s", node);
+		if (access("/sys/devices/system/node/node0", F_OK) < 0 || access(path, F_OK) == 0)
+			continue;
+		error_set(ENODEV, "this host has no node %.16s", node);
+		found(c, "numa", i, "host_node", BLAME_HOST);
+	}
+}
+
 void host_check(const struct vm_config *config, struct mistakes *mistakes,
 		struct mistakes *warnings)
 {
@@ -344,4 +364,5 @@ void host_check(const struct vm_config *config, struct mistakes *mistakes,
 	check_machine(&c);
 	check_affinity(&c);
 	check_memory(&c);
+	check_nodes(&c);
 }

@@ -82,7 +82,7 @@ static bool is_missing(int err)
 static bool is_refused(int err)
 {
 	return err == EACCES || err == EPERM || err == ENODEV || err == ENXIO || err == EBUSY ||
-	       err == ENOSYS || err == ENOTTY || err == EOPNOTSUPP;
+	       err == ENOSYS || err == ENOTTY || err == EOPNOTSUPP || err == ENOMEM;
 }
 
 int outcome_of_error(enum outcome_blame blame, int err)

@@ -52,8 +52,13 @@ expect "memory of huge pages is a multiple of them" 125 "65M is not a multiple o
 	"${run[@]}" --memory 65M --hugepages 2M
 expect "huge pages are not merged" 125 "exclude each other" "${run[@]}" --hugepages 2M --merge
 expect "huge pages are not transparent" 125 "'hugepages' gives others" "${run[@]}" --hugepages 2M --thp yes
-expect_kvm "a pool that is too small is told with what to do" 125 "takes 2097152 huge pages of 2M, and the host has [0-9]+ free" \
+expect_kvm "a pool that is too small is told with what to do" 126 "takes 2097152 huge pages of 2M, and the host has [0-9]+ free" \
 	"${run[@]}" --memory 4T --hugepages 2M
+
+expect_kvm "check looks at the pool, too" 126 "hugepages: guest memory takes 2097152 huge pages" \
+	"$vireo" check "${run[@]:2}" --memory 4T --hugepages 2M
+expect_kvm "check looks for nodes of the host" 126 "this host has no node 999" \
+	"$vireo" check "${run[@]:2}" --memory 64M --numa name=n,memory=64M,cpus=0,host_node=999
 
 if $has_kvm; then
 	first=$(awk '/^Cpus_allowed_list/ { print $2 }' /proc/self/status)

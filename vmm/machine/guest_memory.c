@@ -154,15 +154,22 @@ static unsigned long long pool(uint64_t huge_page, const char *name)
 	return n;
 }
 
+/* How many of its pages nobody has, or will have. */
+static unsigned long long pool_free(uint64_t huge_page)
+{
+	unsigned long long free = pool(huge_page, "free_hugepages");
+	unsigned long long reserved = pool(huge_page, "resv_hugepages");
+
+	return free > reserved ? free - reserved : 0;
+}
+
 static int complain_of_pool(uint64_t size, uint64_t huge_page)
 {
 	unsigned long long needed = size / huge_page, all = pool(huge_page, "nr_hugepages");
-	unsigned long long free = pool(huge_page, "free_hugepages");
-	unsigned long long reserved = pool(huge_page, "resv_hugepages");
+	unsigned long long free = pool_free(huge_page);
 	char text[24];
 	int r;
 
-	free = free > reserved ? free - reserved : 0;
 	text_format_size(text, huge_page);
 	r = error_set(ENOMEM, "guest memory takes %llu huge pages of %s, and the host has %llu "
 		      "free (of %llu)", needed, text, free, all);
@@ -173,6 +180,17 @@ static int complain_of_pool(uint64_t size, uint64_t huge_page)
 			   "nr_hugepages", all + needed - free,
 			   (unsigned long long)(huge_page >> 10));
 	return r;
+}
+
+int guest_memory_check_pool(uint64_t size, const struct memory_kind *kind)
+{
+	uint64_t page = kind->huge_page;
+	unsigned long long more;
+
+	if (!page)
+		return 0;
+	more = pool(page, "nr_overcommit_hugepages");
+	return size / page > pool_free(page) + more ? complain_of_pool(size, page) : 0;
 }
 
 int guest_memory_create(struct guest_memory *mem, const struct memory_extent *extent, unsigned n)

@@ -67,6 +67,12 @@ MUST_USE int guest_memory_create_kind(struct guest_memory *mem, const struct mem
 				      unsigned n, const struct memory_kind *kind);
 
 /*
+ * Would the host's pool of huge pages do for 'size' bytes of this kind?  Nothing is taken.  Returns 0
+ * or -ENOMEM with an error chain.  Any thread.
+ */
+MUST_USE int guest_memory_check_pool(uint64_t size, const struct memory_kind *kind);
+
+/*
  * Take [offset, offset + len) of all RAM (counted without holes) from node 'node' of the host only.
  * Before it is touched.  Returns 0 or -errno with an error chain.
  */

@@ -47,6 +47,10 @@ static int probe(const struct machine_config *config, struct cpuid *cpuid, int *
 	r = ram_layout(extent, config->memory_size, cpuid_phys_bits(cpuid));
 	if (r < 0)
 		return r;
+	*part = MACHINE_PART_HUGE_PAGES;
+	r = guest_memory_check_pool(config->memory_size, &config->memory_kind);
+	if (r < 0)
+		return r;
 	*part = MACHINE_PART_CPUS;
 	r = probe_cpus(config, *kvm_fd, *vm_fd, cpuid);
 	if (r < 0)

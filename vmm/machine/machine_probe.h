@@ -10,6 +10,7 @@
 /* Which part of the configuration is to blame when it could not. */
 enum machine_part {
 	MACHINE_PART_KVM, MACHINE_PART_CPUS, MACHINE_PART_MEMORY, MACHINE_PART_CPU_FEATURES,
+	MACHINE_PART_HUGE_PAGES,
 };
 
 /*
