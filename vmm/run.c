@@ -219,6 +219,13 @@ static struct json_t *report(void *arg)
 	return reporter_json(&run->reporter, run->vm, "control socket");
 }
 
+static char *report_text(void *arg, size_t *len)
+{
+	struct run *run = arg;
+
+	return reporter_text(&run->reporter, run->vm, "control socket", len);
+}
+
 static void held(void *arg, bool held)
 {
 	struct run *run = arg;
@@ -286,8 +293,11 @@ static int prepare(struct run *run)
 		run->blame = BLAME_FILE;
 		return r;
 	}
-	if (run->control)
+	if (run->control) {
 		host.copy = control_console_copy(run->control);
+		run->reporter.keep = control_keep_report;
+		run->reporter.keep_arg = run->control;
+	}
 	notify_find(&run->notify);
 	host.main_loop = run->loop;
 	if (terminal_is_there()) {
@@ -301,7 +311,8 @@ static int start(struct run *run)
 {
 	bool interactive = terminal_is_there() && consoles_use_stdio(&run->config);
 	const struct control_host control_host = {
-		.quit = quit, .reset = reset, .held = held, .report = report, .arg = run,
+		.quit = quit, .reset = reset, .held = held, .report = report,
+		.report_text = report_text, .arg = run,
 	};
 	int r;
 
@@ -433,6 +444,14 @@ static void tell_status(struct run *run, int status)
 			   status < COMMAND_SIGNAL ? status : status - COMMAND_SIGNAL + 128);
 }
 
+/* Who looks into the run directory wants to know where it was. */
+static void keep_report_of_crash(struct run *run)
+{
+	if (run->control && run->ending == ENDING_GUEST && run->outcome.status >= STATUS_PANIC)
+		reporter_keep(&run->reporter,
+			      reporter_take(&run->reporter, run->vm, run->outcome.text));
+}
+
 static int run_guest(struct run *run)
 {
 	int r = prepare(run), status;
@@ -448,6 +467,7 @@ static int run_guest(struct run *run)
 	if (run->vm) {
 		vm_halt(run->vm);
 		reporter_complete(&run->reporter, &run->report, run->vm);
+		keep_report_of_crash(run);
 		if (run->ending == ENDING_GUEST && run->outcome.dump)
 			reporter_dump(&run->reporter, run->vm);
 		take_account(run);

@@ -201,4 +201,33 @@ Test(control_routes, have_queries_that_are_judged)
 	cr_expect_eq(reply.status, 400);
 }
 
+static void no_more(struct event_post *post)
+{
+	(void)post;
+}
+
+/* The server ends a stream by no longer following, while the guest has said more. */
+Test(control_routes, console_that_is_followed_ends_with_the_last_words)
+{
+	char buf[HTTP_CHUNK_SIZE];
+	bool end = false;
+
+	/* Its file is not there: nothing is written. */
+	control.console.loop = loop;
+	control.console.file = (struct log_file)LOG_FILE_INIT;
+	control.console.post.fn = no_more;
+	json_decref(ask(HTTP_GET, "/v1/console", "follow=1", NULL));
+	cr_assert_eq(reply.status, 200);
+	cr_expect_eq(reply.stream.fill(&reply.stream, buf, sizeof(buf), &end), 0);
+	cr_expect_not(end);
+	console_log_add(&control.console, (const uint8_t *)"panic", 5);
+	reply.stream.follow = false;
+	cr_assert_eq(reply.stream.fill(&reply.stream, buf, sizeof(buf), &end), 5);
+	cr_expect_arr_eq(buf, "panic", 5);
+	if (!end)
+		cr_expect_eq(reply.stream.fill(&reply.stream, buf, sizeof(buf), &end), 0);
+	cr_expect(end);
+	event_loop_unpost(loop, &control.console.post);
+}
+
 #endif

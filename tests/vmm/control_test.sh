@@ -67,7 +67,8 @@ expect "a name is judged" 125 "a/b.*letters" "$vireo" run --kernel ticks --name 
 
 start --name web --balloon reporting
 expect "its state is told" 0 '^running$' ctl state
-expect "report: what its CPU is at" 0 '"rip": "0x100[0-9a-f]{3}"|"state": "inside"' ctl report
+expect "report: what its CPU is at" 0 '^  vcpu0: running, 32-bit|did not come out' ctl report
+expect "likewise as JSON" 0 '"rip": "0x100[0-9a-f]{3}"|"state": "inside"' "$vireo" ctl --json web report
 expect "ps lists it" 0 "^web +$pid +running .* 1 null" "$vireo" ps
 expect "ps --json, too" 0 '"pid": '"$pid" "$vireo" ps --json
 [ "$(stat -c %a vireo vireo/web vireo/web/control | tr '\n' ' ')" = "700 700 600 " ]

@@ -81,6 +81,26 @@ fi
 kernel ready 66 ba f8 03 $(for c in 76 69 72 65 6f 3a 20 72 65 61 64 79 0a; do printf 'b0 %s ee ' "$c"; done) \
 	b8 00 00 00 00 66 ba f4 00 ef eb fe
 
+# Kept in the run directory: after a time limit, a panic, and when somebody asked by a signal.
+# kept DIR TEXT NAME
+kept() {
+	if ! $has_kvm; then
+		skip "$3" "/dev/kvm does not work here"
+	elif grep -q "^vireo: state report ($2)" "$1/report.txt" && grep -q '^  vcpu0: ' "$1/report.txt"; then
+		ok "$3"
+	else
+		status=- not_ok "$3" "$(cat "$1/report.txt" 2>&1)"
+	fi
+}
+mkdir -m 700 run-hang run-panic
+# shellcheck disable=SC2046
+expect_kvm "a run directory and a time limit" 124 . $(run --kernel hang --timeout 300ms --run-dir run-hang)
+kept run-hang 'time limit' "keeps the report of a guest that hangs"
+kernel panics b0 01 66 ba 05 05 ee f4 eb fd
+# shellcheck disable=SC2046
+expect_kvm "a run directory and a panic" 120 'panicked' $(run --kernel panics --run-dir run-panic)
+kept run-panic '.*panicked.*' "keeps that of one that panicked"
+
 # 'vireo check' looks at the same files.
 expect "check: symbols" 125 "nomap" "$vireo" check --kernel hang --symbols nomap
 expect "check: where a core file cannot be" 127 "no/core" \

@@ -147,7 +147,7 @@ int control_create(struct control **out, const struct vm_config *config, struct 
 	c->loop = loop;
 	c->dir = (struct run_dir)RUN_DIR_INIT;
 	c->listen_fd = c->status_fd = FD_NONE;
-	c->event_file = c->console.file = (struct log_file)LOG_FILE_INIT;
+	c->event_file = c->report_file = c->console.file = (struct log_file)LOG_FILE_INIT;
 	c->event_source = (struct event_source){ .fd = FD_NONE, .fn = events_grown };
 	c->order.fn = carry_out;
 	c->console.grown = console_grown;
@@ -159,6 +159,8 @@ int control_create(struct control **out, const struct vm_config *config, struct 
 		r = write_config(c);
 	if (r == 0)
 		r = console_log_init(&c->console, loop, c->dir.fd);
+	if (r == 0)
+		r = log_file_open(&c->report_file, c->dir.fd, "report.txt");
 	if (r == 0)
 		r = watch_events(c);
 	if (r == 0) {
@@ -176,6 +178,13 @@ int control_create(struct control **out, const struct vm_config *config, struct 
 struct consoles_copy control_console_copy(struct control *c)
 {
 	return (struct consoles_copy){ console_log_add, &c->console };
+}
+
+void control_keep_report(void *arg, const char *text, size_t len)
+{
+	struct control *c = arg;
+
+	log_file_write(&c->report_file, text, len);
 }
 
 int control_serve(struct control *c, struct vm *vm, const struct control_host *host)
@@ -227,6 +236,7 @@ void control_destroy(struct control *c, bool keep)
 	write_last_events(c);
 	console_log_fini(&c->console);
 	log_file_close(&c->event_file);
+	log_file_close(&c->report_file);
 	fd_close(&c->event_source.fd);
 	fd_close(&c->listen_fd);
 	fd_close(&c->status_fd);
@@ -255,6 +265,13 @@ struct consoles_copy control_console_copy(struct control *c)
 {
 	(void)c;
 	return (struct consoles_copy){ 0 };
+}
+
+void control_keep_report(void *c, const char *text, size_t len)
+{
+	(void)c;
+	(void)text;
+	(void)len;
 }
 
 int control_serve(struct control *c, struct vm *vm, const struct control_host *host)

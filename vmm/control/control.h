@@ -21,8 +21,12 @@ struct control_host {
 	void (*quit)(void *arg);	/* end the VM, soon */
 	void (*reset)(void *arg);	/* reset the machine, now */
 	void (*held)(void *arg, bool held);	/* the VM was paused / goes on */
-	/* A state report: an owned object of Jansson, or NULL with an error chain. */
+	/*
+	 * A state report: an owned object of Jansson, or text from malloc with its length; or NULL
+	 * with an error chain.
+	 */
 	struct json_t *(*report)(void *arg);
+	char *(*report_text)(void *arg, size_t *len);
 	void *arg;
 };
 
@@ -41,6 +45,9 @@ MUST_USE int control_create(struct control **out, const struct vm_config *config
 
 /* Where what the guest says on its consoles shall be copied to. */
 struct consoles_copy control_console_copy(struct control *control);
+
+/* Keep the text of a state report in the run directory.  'control' is a struct control. */
+void control_keep_report(void *control, const char *text, size_t len);
 
 /* Answer clients, who ask about 'vm' (keeps).  Returns 0 or -errno with an error chain. */
 MUST_USE int control_serve(struct control *control, struct vm *vm, const struct control_host *host);

@@ -42,22 +42,20 @@ static int write_accounts(struct control_call *call, const char *name, enum expl
 
 static void reply_accounts(struct control_call *call, const char *name)
 {
-	bool as_text = !strcmp(call->request->query, "form=text");
 	char *text = NULL;
 	size_t len = 0;
+	bool as_text;
 	int r;
 
-	if (!as_text && *call->request->query && strcmp(call->request->query, "form=json") != 0) {
-		control_reply_problem(call, 400, "the query can be form=json or form=text");
+	if (!control_query_form(call, &as_text))
 		return;
-	}
 	r = write_accounts(call, name, as_text ? EXPLAIN_TEXT : EXPLAIN_JSON, &text, &len);
 	if (r < 0) {
 		free(text);
 		control_reply_error(call, r);
 		return;
 	}
-	control_reply_text(call, as_text ? "text/plain; charset=utf-8" : "application/json", text,
+	control_reply_text(call, as_text ? CONTROL_PLAIN_TEXT : "application/json", text,
 			   len);
 }
 

@@ -30,6 +30,7 @@ struct control {
 	int64_t since;			/* the same in seconds since 1970 */
 
 	struct event_source event_source;	/* its eventfd: the event log has grown */
+	struct log_file report_file;
 	struct log_file event_file;
 	uint64_t event_next, event_lost;	/* of the file */
 
@@ -70,6 +71,10 @@ void control_reply_text(struct control_call *call, const char *type, char *text,
 void control_reply_problem(struct control_call *call, unsigned status, const char *fmt, ...)
 	PRINTF_LIKE(3, 4);
 void control_reply_error(struct control_call *call, int err);
+
+#define CONTROL_PLAIN_TEXT "text/plain; charset=utf-8"
+/* Does the query want text (form=text) or JSON?  False: neither, and that was replied. */
+bool control_query_form(struct control_call *call, bool *as_text);
 
 /* Text as JSON, whatever its bytes are. */
 struct json_t *control_json_text(const char *text);

@@ -71,14 +71,28 @@ void control_get_threads(struct control_call *call)
 void control_get_report(struct control_call *call)
 {
 	const struct control_host *host = &call->control->host;
-	json_t *report = host->report ? host->report(host->arg) : NULL;
+	bool as_text;
 
-	if (report)
-		control_reply_json(call, 200, report);
-	else if (host->report)
-		control_reply_error(call, -error_errno());
-	else
+	if (!control_query_form(call, &as_text))
+		return;
+	if (!host->report) {
 		control_reply_problem(call, 503, "nobody makes reports here");
+	} else if (as_text) {
+		size_t len = 0;
+		char *text = host->report_text(host->arg, &len);
+
+		if (text)
+			control_reply_text(call, CONTROL_PLAIN_TEXT, text, len);
+		else
+			control_reply_error(call, -error_errno());
+	} else {
+		json_t *report = host->report(host->arg);
+
+		if (report)
+			control_reply_json(call, 200, report);
+		else
+			control_reply_error(call, -error_errno());
+	}
 }
 
 /* --- Console and events ---------------------------------------------------------------------- */
@@ -100,10 +114,10 @@ static size_t fill_console(struct http_stream *s, char *buf, size_t size, bool *
 	uint64_t last = s->value;
 	size_t n;
 
-	if (!s->follow)
-		size = min_u64(size, last > s->next ? last - s->next : 0);
+	size = min_u64(size, last > s->next ? last - s->next : 0);
 	n = size ? console_log_read(&c->console, &s->next, buf, size, &s->lost) : 0;
-	*end = !s->follow && s->next >= last;
+	/* Who follows until the VM ends has its last words, too. */
+	*end = !s->follow && (n == 0 || s->next >= last);
 	return n;
 }
 
@@ -120,7 +134,7 @@ void control_get_console(struct control_call *call)
 		.fill = fill_console,
 		.arg = c,
 		.next = console_log_tail(&c->console, tail),
-		.value = console_log_tail(&c->console, 0),
+		.value = follow ? UINT64_MAX : console_log_tail(&c->console, 0),
 		.follow = follow,
 	};
 }

@@ -133,6 +133,17 @@ void control_reply_error(struct control_call *call, int err)
 	error_clear();
 }
 
+bool control_query_form(struct control_call *call, bool *as_text)
+{
+	const char *query = call->request->query;
+
+	*as_text = !strcmp(query, "form=text");
+	if (*as_text || !*query || !strcmp(query, "form=json"))
+		return true;
+	control_reply_problem(call, 400, "the query can be form=json or form=text");
+	return false;
+}
+
 void control_refuse(void *control, unsigned status, const char *why, struct http_reply *reply)
 {
 	struct control_call call = { .control = control, .reply = reply };

@@ -21,6 +21,7 @@ enum ctl_show {
 	SHOW_STATE,		/* one word */
 	SHOW_PEOPLE,		/* show.h */
 	SHOW_JSON,
+	SHOW_TEXT,		/* as text, which is asked for */
 };
 
 struct ctl_command {
@@ -79,7 +80,7 @@ static const struct ctl_command ctl_commands[] = {
 	  .show = SHOW_JSON },
 	{ "devices", "", "the virtio devices", HTTP_GET, "/v1/devices", .show = SHOW_PEOPLE },
 	{ "explain", "[DEVICE]", "what became of their feature bits", HTTP_GET, "/v1/devices",
-	  .show = SHOW_RAW },
+	  .show = SHOW_TEXT },
 	{ "queues", "DEVICE", "its queues, and where they stand", HTTP_GET,
 	  "/v1/devices/{}/queues", .show = SHOW_PEOPLE, .n_args = 1 },
 	{ "switch", "DEVICE", "have its other datapath move its buffers", HTTP_POST,
@@ -93,8 +94,8 @@ static const struct ctl_command ctl_commands[] = {
 	  .show = SHOW_PEOPLE },
 	{ "threads", "", "Vireo's threads and their CPU time", HTTP_GET, "/v1/threads",
 	  .show = SHOW_PEOPLE },
-	{ "report", "", "what everything is at, for a guest that hangs; JSON", HTTP_GET,
-	  "/v1/report", .show = SHOW_JSON },
+	{ "report", "", "what everything is at, for a guest that hangs", HTTP_GET, "/v1/report",
+	  .show = SHOW_TEXT },
 	{ "console", "[-f] [LINES]", "what the guest said last; -f: go on", HTTP_GET,
 	  "/v1/console", .show = SHOW_RAW, .may_follow = true, .may_tail = true },
 	{ "events", "[-f]", "what happened, a line of JSON each; -f: go on", HTTP_GET, "/v1/events",
@@ -231,7 +232,7 @@ static int read_arguments(struct ctl_order *order, int argc, char **argv)
 				    "-._~"))
 			return usage("this is too long:", arg[0]);
 	}
-	if (explains && !order->json)
+	if (command->show == SHOW_TEXT && !order->json)
 		strncat(order->target, "?form=text", 11);
 	if (command->may_tail && n > 0 && text_parse_u64(arg[0], &tail) < 0)
 		return usage("this is no number of lines:", arg[0]);
@@ -269,7 +270,7 @@ static void show(const struct ctl_order *order, const struct http_answer *answer
 
 	if (order->json && how != SHOW_RAW)
 		how = SHOW_JSON;
-	if (how != SHOW_RAW)
+	if (how != SHOW_RAW && how != SHOW_TEXT)
 		value = json_loadb(answer->body, answer->len, 0, NULL);
 	const char *state = json_string_value(json_object_get(value, "state"));
 	if (how == SHOW_STATE && state)

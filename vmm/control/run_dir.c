@@ -17,6 +17,7 @@ enum { LOCK_TRIES = 5 };
 
 static const char *const files[] = {
 	"config.json", "console.log", "console.log.1", "events.jsonl", "events.jsonl.1",
+	"report.txt", "report.txt.1",
 };
 
 bool run_name_is_valid(const char *name)

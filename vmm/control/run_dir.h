@@ -9,6 +9,8 @@
  *   config.json    the effective configuration
  *   console.log    what the guest said, and console.log.1: before that (log_file.h)
  *   events.jsonl   what happened, and events.jsonl.1
+ *   report.txt     what everything was at when the guest hung, crashed or panicked, or somebody
+ *                  asked by signal
  *
  * At the end the directory goes away.  After a failure, and if the user named it (--run-dir), only
  * 'lock' and 'control' do.

@@ -67,8 +67,8 @@ MUST_USE int guest_memory_create_kind(struct guest_memory *mem, const struct mem
 				      unsigned n, const struct memory_kind *kind);
 
 /*
- * Would the host's pool of huge pages do for 'size' bytes of this kind?  Nothing is taken.  Returns 0
- * or -ENOMEM with an error chain.  Any thread.
+ * Would the host's pool of huge pages do for 'size' bytes of this kind?  Nothing is taken.  Returns
+ * 0 or -ENOMEM with an error chain.  Any thread.
  */
 MUST_USE int guest_memory_check_pool(uint64_t size, const struct memory_kind *kind);
 

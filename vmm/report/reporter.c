@@ -84,20 +84,59 @@ static void deliver(FILE *stream, char *const *text, const size_t *len, int fd, 
 		log_warning("%s could not be written: %s", what, error_name(-r));
 }
 
-void reporter_write(struct reporter *r, struct state_report *report)
+/* Consumes 'report'.  From malloc, or NULL when memory is short. */
+static char *make_text(struct state_report *report, size_t *len)
 {
 	char *text = NULL;
-	size_t len = 0;
-	FILE *out = report ? open_memstream(&text, &len) : NULL;
+	FILE *out = report ? open_memstream(&text, len) : NULL;
 
 	if (out) {
 		state_write_text(out, report);
-		deliver(out, &text, &len, STDERR_FILENO, "the state report");
-		if (r->copy_fd != FD_NONE && text && fd_write_all(r->copy_fd, text, len) < 0)
-			log_warning("the state report could not be kept in the run directory");
+		if (fclose(out) != 0) {
+			free(text);
+			text = NULL;
+		}
 	}
-	free(text);
 	state_free(report);
+	return text;
+}
+
+static void write_and_keep(struct reporter *r, struct state_report *report, bool write)
+{
+	size_t len = 0;
+	char *text = make_text(report, &len);
+	int ret = write && text ? fd_write_all(STDERR_FILENO, text, len) : 0;
+
+	if (ret < 0)
+		log_warning("the state report could not be written: %s", error_name(-ret));
+	if (text && r->keep)
+		r->keep(r->keep_arg, text, len);
+	free(text);
+}
+
+void reporter_write(struct reporter *r, struct state_report *report)
+{
+	write_and_keep(r, report, true);
+}
+
+void reporter_keep(struct reporter *r, struct state_report *report)
+{
+	write_and_keep(r, report, false);
+}
+
+char *reporter_text(struct reporter *r, struct vm *vm, const char *why, size_t *len)
+{
+	struct state_report *report;
+	char *text;
+
+	if (state_take(&report, vm, r->symbols, why) < 0) {
+		state_free(report);
+		return NULL;
+	}
+	text = make_text(report, len);
+	if (!text)
+		error_set(ENOMEM, "write a state report");
+	return text;
 }
 
 struct json_t *reporter_json(struct reporter *r, struct vm *vm, const char *why)

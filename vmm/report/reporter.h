@@ -16,9 +16,11 @@ struct reporter {
 	const struct vm_config *config;	/* keeps; NULL: not opened */
 	struct symbols *symbols;	/* NULL: none are known */
 	int trace_fd, dump_fd;		/* or FD_NONE */
-	int copy_fd;			/* state reports go there, too; borrowed; or FD_NONE */
+	/* Optional: gets the text of each state report, too. */
+	void (*keep)(void *arg, const char *text, size_t len);
+	void *keep_arg;
 };
-#define REPORTER_INIT { .trace_fd = FD_NONE, .dump_fd = FD_NONE, .copy_fd = FD_NONE }
+#define REPORTER_INIT { .trace_fd = FD_NONE, .dump_fd = FD_NONE }
 
 /*
  * Open what the configuration names.  Returns 0 or -errno with an error chain (reporter_close is
@@ -33,11 +35,19 @@ struct state_report *reporter_take(struct reporter *r, struct vm *vm, const char
  * may be NULL), take it again.
  */
 void reporter_complete(struct reporter *r, struct state_report **report, struct vm *vm);
-/* Write it to standard error, in one piece, and free it.  NULL is fine. */
+/*
+ * Write it to standard error, in one piece, have it kept, and free it / only have it kept.  NULL is
+ * fine.
+ */
 void reporter_write(struct reporter *r, struct state_report *report);
+void reporter_keep(struct reporter *r, struct state_report *report);
 
-/* A state report for a program: an owned object of Jansson, or NULL with an error chain. */
+/*
+ * A state report for who asks: an owned object of Jansson, or text from malloc with its length; or
+ * NULL with an error chain.
+ */
 struct json_t *reporter_json(struct reporter *r, struct vm *vm, const char *why);
+char *reporter_text(struct reporter *r, struct vm *vm, const char *why, size_t *len);
 
 /* What of the sandbox's optional calls (SANDBOX_...) it needs. */
 unsigned reporter_sandbox_needs(const struct reporter *r);
