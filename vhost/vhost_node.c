@@ -6,10 +6,21 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "vhost/vhost_impl.h"
 #include "vhost/vhost_worker.h"
 #include "vmm/base/error.h"
+#include "vmm/base/thread_list.h"
+
+/* They are on the list of threads under the node's name: "vhost-net". */
+static void list_workers(const struct vhost *v)
+{
+	const char *slash = strrchr(v->name, '/');
+
+	for (unsigned i = 0; i < v->n_workers; i++)
+		thread_list_add_other(slash ? slash + 1 : v->name, v->worker[i]);
+}
 
 /* The node becomes ours; its thread is the one that was not there before. */
 static int own(struct vhost *v)
@@ -27,6 +38,7 @@ static int own(struct vhost *v)
 	}
 	vhost_workers_list(&now);
 	v->n_workers = vhost_workers_new(&before, &now, v->worker, VHOST_MAX_WORKERS);
+	list_workers(v);
 	return 0;
 }
 
@@ -103,6 +115,8 @@ void vhost_destroy(struct vhost *v)
 		return;
 	vhost_stop(v);
 	vhost_log_stop(v);
+	for (unsigned i = 0; i < v->n_workers; i++)
+		thread_list_remove_other(v->worker[i]);
 	for (unsigned i = 0; i < v->n_rings; i++)
 		vhost_ring_fini(&v->ring[i]);
 	if (v->node)
