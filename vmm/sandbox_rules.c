@@ -112,6 +112,7 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(newfstatat), WHEN(ARG(3, AT_EMPTY_PATH)),
 	  .need = SANDBOX_CONTROL },			/* how much memory does the guest have? */
 	{ CALL(unlinkat), .need = SANDBOX_CONTROL },	/* at the end what is in it goes */
+	{ CALL(sysinfo), .need = SANDBOX_DUMP },	/* a long qsort: is there memory for it? */
 
 	/* Threads: vCPUs, disk workers. */
 	{ CALL(clone), WHEN(ARG(0, THREAD_FLAGS)) },	/* clone3 is answered ENOSYS */

@@ -120,3 +120,18 @@ test_timeout_of_a_busy_guest() {
 	expect_status 124
 	expect '^up'
 }
+
+# The kernel's own memory is in the core: its banner, and what the panic said.  KASLR is in the note that
+# tools find it by (VMCOREINFO is in memory).
+test_panic_leaves_a_core() {
+	boot --on-panic dump --dump-to core --append panic=-1 --cpus 2 --memory 128M <<-'END'
+		echo c >/proc/sysrq-trigger
+	END
+	expect_status 120
+	expect "the guest's memory and CPUs are in 'core'" err
+	readelf -n core >notes 2>&1 || fail "no ELF core"
+	[ "$(grep -c NT_PRSTATUS notes)" = 2 ] || fail "the notes of 2 CPUs are missing"
+	expect_not Warning notes
+	grep -aq 'OSRELEASE=6\.' core || fail "VMCOREINFO is not in it"
+	grep -aq "Linux version $(basename "${kernel_dir[$kind]}"/lib/modules/*)" core || fail "no banner in it"
+}
