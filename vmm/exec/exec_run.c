@@ -317,8 +317,8 @@ static void on_ended(void *arg, uint32_t number, const struct agent_end *end)
 	if (end->how == AGENT_LOST)
 		return;
 	if (end->how == AGENT_NOT_STARTED)
-		fprintf(stderr, "vireo: cannot run '%s' in the guest: %s\n", run->config->command[0],
-			end->why);
+		fprintf(stderr, "vireo: cannot run '%s' in the guest: %s: %s\n",
+			run->config->command[0], end->why, strerror(end->value));
 	settle(run, exec_status(end));
 	if (end->how == AGENT_SIGNALED && end->value == run->forwarded)
 		run->abort_signal = run->forwarded;
