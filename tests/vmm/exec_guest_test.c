@@ -59,7 +59,10 @@ static void make(const char *name, const void *data, size_t len)
 	fclose(f);
 }
 
-/* A bzImage with nothing but a header that says which release it is.  boot.rst, "The Real-Mode Kernel Header" */
+/*
+ * A bzImage with nothing but a header that says which release it is.  boot.rst, "The Real-Mode
+ * Kernel Header"
+ */
 static void make_kernel(const char *name, const char *release)
 {
 	static uint8_t image[8192];

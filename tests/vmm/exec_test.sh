@@ -70,7 +70,7 @@ none="--root none --kernel"
 if $has_kvm; then
 	"$vireo" exec --root none --kernel spin -- true >out 2>&1 &
 	pid=$!
-	pids+=($pid)
+	pids+=("$pid")
 	for _ in $(seq 100); do
 		pgrep -P $pid >/dev/null && break
 		sleep 0.1

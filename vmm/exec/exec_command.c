@@ -38,11 +38,12 @@ static void help_exec(FILE *out)
 {
 	char left[64];
 
-	fprintf(out, "Usage: vireo exec [OPTION]... [OPTION OF RUN]... [-- COMMAND [ARGUMENT]...]\n\n"
-		     "Boot a kernel and run a command in it as if it ran here: in this directory,\n"
-		     "with this machine's files, with input, output, errors and exit status passed\n"
-		     "on.  What the command writes is thrown away but for directories given by --rw.\n"
-		     "Without a command it is your shell.  Defaults are in [brackets].\n\n"
+	fprintf(out, "Usage: vireo exec [OPTION]... [OPTION OF RUN]... [-- COMMAND [ARGUMENT]...]\n"
+		     "\nBoot a kernel and run a command in it as if it ran here: in this\n"
+		     "directory, with this machine's files, with input, output, errors and exit\n"
+		     "status passed on.  What the command writes is thrown away but for\n"
+		     "directories given by --rw.  Without a command it is your shell.  Defaults\n"
+		     "are in [brackets].\n\n"
 		     "  vireo exec -- uname -r\n"
 		     "  vireo exec --kernel arch/x86/boot/bzImage --rw . -- make kselftest\n\n");
 	for (unsigned i = 0; i < exec_option_table_len; i++) {
@@ -52,13 +53,13 @@ static void help_exec(FILE *out)
 			 o->value ? o->value : "");
 		fprintf(out, "%-30s%s\n", left, o->help);
 	}
-	fprintf(out, "\nThe machine takes all options of 'vireo run' (see 'vireo run --help'), such as\n"
-		     "--kernel FILE [that of this host], --memory SIZE [%s], --cpus N [those of this\n"
-		     "host, at most %d], --append WORDS, --net user, --timeout TIME.\n\n"
-		     "On a terminal Ctrl-A x ends the guest.  Exit status: the command's own (120-125\n"
-		     "of it as 119), 128+N if signal N ended it, 126 or 127 if it cannot be run or is\n"
-		     "not there; of the guest and Vireo: 120 panic, 121 crash, 122 reset, 124 time\n"
-		     "limit, 125 error, 126 host, 127 no such file.\n",
+	fprintf(out, "\nThe machine takes all options of 'vireo run' (see 'vireo run --help'), such\n"
+		     "as --kernel FILE [that of this host], --memory SIZE [%s], --cpus N [those\n"
+		     "of this host, at most %d], --append WORDS, --net user, --timeout TIME.\n\n"
+		     "On a terminal Ctrl-A x ends the guest.  Exit status: the command's own\n"
+		     "(120-125 of it as 119), 128+N if signal N ended it, 126 or 127 if it cannot\n"
+		     "be run or is not there; of the guest and Vireo: 120 panic, 121 crash, 122\n"
+		     "reset, 124 time limit, 125 error, 126 host, 127 no such file.\n",
 		EXEC_MEMORY, (int)EXEC_MAX_CPUS);
 }
 

@@ -25,10 +25,11 @@ static bool is_passed(const char *variable)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(passed); i++) {
 		size_t known = strlen(passed[i]);
+		bool is_beginning = passed[i][known - 1] == '*';
 
-		if (passed[i][known - 1] == '*' ? len >= known && !strncmp(variable, passed[i], known - 1)
-						: len == known && !strncmp(variable, passed[i], known))
-			return true;
+		if (is_beginning ? len >= known : len == known)
+			if (!strncmp(variable, passed[i], is_beginning ? known - 1 : known))
+				return true;
 	}
 	return false;
 }

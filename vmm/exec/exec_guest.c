@@ -82,8 +82,8 @@ static int choose_cwd(struct exec_guest *guest)
 }
 
 /*
- * Modules that are not where modprobe(8) looks get there by a share; those of a tree stay where they
- * are, as nothing says in which order they go.
+ * Modules that are not where modprobe(8) looks get there by a share; those of a tree stay where
+ * they are, as nothing says in which order they go.
  */
 static void choose_modules(struct exec_guest *guest)
 {
@@ -96,7 +96,9 @@ static void choose_modules(struct exec_guest *guest)
 		 strcmp(guest->root, "/") ? guest->root : "", kernel->release);
 	if (realpath(usual, real) && !strcmp(real, kernel->modules))
 		return;
-	/* /lib is a link to usr/lib on most, and the agent would follow one that leads elsewhere. */
+	/*
+	 * /lib is a link to usr/lib on most, and the agent would follow one that leads elsewhere.
+	 */
 	snprintf(guest->modules_at, sizeof(guest->modules_at), "%s/lib/modules/%s",
 		 is_dir_of_root(guest, "/usr/lib/modules") || !is_dir_of_root(guest, "/lib/modules")
 			 ? "/usr" : "",
@@ -179,19 +181,19 @@ static void put_mount(FILE *out, const char *tag, const char *before, const char
 static void put_writable(FILE *out, const struct exec_guest *guest)
 {
 	const struct text_list *writable = &guest->options->writable;
-	bool done[EXEC_MAX_WRITABLE] = { false };
 	char name[16];
 
-	for (unsigned n = 0; n < writable->n; n++) {
-		unsigned next = EXEC_MAX_WRITABLE;
+	for (size_t len = 1, longer = 0; len; len = longer, longer = 0) {
+		for (unsigned i = 0; i < writable->n; i++) {
+			size_t own = strlen(writable->item[i]);
 
-		for (unsigned i = 0; i < writable->n; i++)
-			if (!done[i] && (next == EXEC_MAX_WRITABLE ||
-					 strlen(writable->item[i]) < strlen(writable->item[next])))
-				next = i;
-		done[next] = true;
-		snprintf(name, sizeof(name), EXEC_SHARE_WRITABLE, next);
-		put_mount(out, name, "", writable->item[next], "");
+			if (own > len && (!longer || own < longer))
+				longer = own;
+			if (own != len)
+				continue;
+			snprintf(name, sizeof(name), EXEC_SHARE_WRITABLE, i);
+			put_mount(out, name, "", writable->item[i], "");
+		}
 	}
 }
 

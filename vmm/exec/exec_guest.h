@@ -1,6 +1,6 @@
 /*
- * What the guest of "vireo exec" finds: which directories of the host, where, and the orders by which
- * the agent puts them there (docs/agent.md).
+ * What the guest of "vireo exec" finds: which directories of the host, where, and the orders by
+ * which the agent puts them there (docs/agent.md).
  */
 #ifndef EXEC_EXEC_GUEST_H
 #define EXEC_EXEC_GUEST_H

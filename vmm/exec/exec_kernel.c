@@ -55,7 +55,7 @@ static int find_kernel(struct exec_kernel *kernel, const char *wanted, const cha
 		return 0;
 	if (find_newest(kernel, boot))
 		return 0;
-	r = error_set(ENOENT, "there is no kernel in '%s' (vmlinuz-%s, or any vmlinuz-VERSION)", boot,
+	r = error_set(ENOENT, "there is no kernel in '%s': no vmlinuz-%s, nor any other", boot,
 		      running);
 	error_hint("give one: --kernel arch/x86/boot/bzImage in a kernel tree, or install that of "
 		   "your distribution (Debian: linux-image-amd64)");
@@ -136,7 +136,10 @@ static bool find_tree(struct exec_kernel *kernel)
 
 	if (!realpath(kernel->path, dir))
 		return false;
-	for (unsigned i = 0; i < MAX_UP && (slash = strrchr(dir, '/')) != NULL && slash != dir; i++) {
+	for (unsigned i = 0; i < MAX_UP; i++) {
+		slash = strrchr(dir, '/');
+		if (!slash || slash == dir)
+			break;
 		*slash = '\0';
 		if (!is_tree_of(kernel, dir))
 			continue;

@@ -13,14 +13,14 @@
 #include "vmm/outcome.h"
 
 const struct exec_option exec_option_table[] = {
-	{ "vm", "FILE", "a VM file that says what the machine has; more than once if need be", true },
+	{ "vm", "FILE", "a VM file that says what the machine has; of several the later wins", true },
 	{ "rw", "DIR", "what is written below DIR goes to the host", true },
 	{ "share", "DIR", "the same (with '=' in it: an option of the VM, see 'vireo run --help')",
 	  true },
 	{ "root", "DIR", "what is / in the guest; 'none': only the initramfs [/]", true },
 	{ "copy", "FILE[=PATH]", "put FILE into the initramfs, for --root none", true },
 	{ "cwd", "DIR", "where the command runs [this directory]", true },
-	{ "env", "NAME[=VALUE]", "a variable more for the command: that of the host, or VALUE", false },
+	{ "env", "NAME[=VALUE]", "a variable more for the command: the host's, or VALUE", false },
 	{ "modules", "DIR", "modules of the kernel: as of depmod, or a tree that was built", true },
 	{ "tty", NULL, "a terminal for the command even if this is none; --no-tty: pipes", false },
 	{ "boot-timeout", "TIME", "how long the guest may take until it is ready [60s]", false },
@@ -96,8 +96,8 @@ static void read_writable(struct exec_options *options, const char *flag, const 
 	if (!judge_dir(flag, path, real, mistakes))
 		return;
 	if (!strcmp(real, "/")) {
-		mistakes_add(mistakes, "--%s: '/' would give the guest everything on this host; name "
-				       "the directories that it shall write to", flag);
+		mistakes_add(mistakes, "--%s: '/' would give the guest everything on this host; "
+				       "name the directories that it shall write to", flag);
 		return;
 	}
 	for (unsigned i = 0; i < options->writable.n; i++)

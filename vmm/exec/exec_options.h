@@ -1,6 +1,6 @@
 /*
- * The command line of "vireo exec": options of its own, options of a VM (as "vireo run" takes them),
- * and behind "--" the command.
+ * The command line of "vireo exec": options of its own, options of a VM (as "vireo run" takes
+ * them), and behind "--" the command.
  */
 #ifndef EXEC_OPTIONS_H
 #define EXEC_OPTIONS_H
@@ -33,7 +33,7 @@ struct exec_options {
 	enum exec_tty tty;
 	struct text_list files;		/* VM files */
 	struct text_list words;		/* options of a VM, as they were written */
-	char **command;			/* borrowed from argv, ends with NULL; NULL: none was given */
+	char **command;			/* borrowed from argv, ends with NULL; or NULL: none */
 };
 
 /* An option of its own, as help shows it. */

@@ -91,7 +91,7 @@ static void show_console(const struct exec_run *run)
 	if (run->config->verbose)
 		len = 0;
 	else if (len == 0)
-		fputs("vireo: the guest said nothing on its console; -v shows more of it\n", stderr);
+		fputs("vireo: the guest said nothing on its console; -v shows more\n", stderr);
 	if (len > 0) {
 		fputs("vireo: what the guest said last:\n", stderr);
 		show("  | ", text, len);
@@ -280,7 +280,8 @@ static void on_ready(void *arg, const struct agent_hello *hello)
 	if (run->stage != STAGE_BOOT)
 		return;
 	if (hello->trouble[0]) {
-		fprintf(stderr, "vireo: the guest could not prepare its root: %s\n", hello->trouble);
+		fprintf(stderr, "vireo: the guest could not prepare its root: %s\n",
+			hello->trouble);
 		run->show_vm = true;
 		settle(run, STATUS_FAILED);
 		enter(run, STAGE_END, 0);
@@ -323,8 +324,8 @@ static void on_ended(void *arg, uint32_t number, const struct agent_end *end)
 	if (end->how == AGENT_SIGNALED && end->value == run->forwarded)
 		run->abort_signal = run->forwarded;
 	if (end->how == AGENT_EXITED && run->status != end->value && !run->config->quiet)
-		fprintf(stderr, "vireo: the command's status is %d, which means something else from "
-				"Vireo: %d\n", end->value, run->status);
+		fprintf(stderr, "vireo: the command's status is %d, which has a meaning of its "
+				"own here: %d\n", end->value, run->status);
 	enter(run, STAGE_OUTPUT, 0);
 	end_guest(run);
 }

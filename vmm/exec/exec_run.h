@@ -1,6 +1,6 @@
 /*
- * One run of "vireo exec": the VM as a child process, the agent in it, one command, and its input and
- * output.  One thread, one event loop; nothing waits for the guest without a limit.
+ * One run of "vireo exec": the VM as a child process, the agent in it, one command, and its input
+ * and output.  One thread, one event loop; nothing waits for the guest without a limit.
  */
 #ifndef EXEC_EXEC_RUN_H
 #define EXEC_EXEC_RUN_H
@@ -20,8 +20,8 @@ struct exec_run_config {
 };
 
 /*
- * Do it.  Everything in 'config' is borrowed.  What goes wrong is printed.  Returns the exit status, or
- * COMMAND_SIGNAL + n (command.h) if a signal that came for the command ended it.
+ * Do it.  Everything in 'config' is borrowed.  What goes wrong is printed.  Returns the exit
+ * status, or COMMAND_SIGNAL + n (command.h) if a signal that came for the command ended it.
  */
 int exec_run(const struct exec_run_config *config);
 

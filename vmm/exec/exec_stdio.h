@@ -1,7 +1,7 @@
 /*
- * Standard input, output and error of "vireo exec": descriptors that may be anything (a terminal that
- * is shared with a shell, a pipe whose reader is slow, a file), on an event loop that never waits for
- * them.  What cannot go on is kept, and whoever gave it is told later that it went.
+ * Standard input, output and error of "vireo exec": descriptors that may be anything (a terminal
+ * that is shared with a shell, a pipe whose reader is slow, a file), on an event loop that never
+ * waits for them.  What cannot go on is kept, and whoever gave it is told later that it went.
  */
 #ifndef EXEC_EXEC_STDIO_H
 #define EXEC_EXEC_STDIO_H
@@ -26,8 +26,8 @@ struct exec_sink {
 };
 
 /*
- * Write to 'fd' (borrowed) from 'loop' (kept).  Returns 0 or -errno with an error chain; fini is fine
- * then, too, and for a zeroed one whose 'host' and 'watch' are as EXEC_SINK_INIT.
+ * Write to 'fd' (borrowed) from 'loop' (kept).  Returns 0 or -errno with an error chain; fini is
+ * fine then, too, and for a zeroed one whose 'host' and 'watch' are as EXEC_SINK_INIT.
  */
 #define EXEC_SINK_INIT { .host = HOST_FD_INIT, .watch.fd = FD_NONE }
 MUST_USE int exec_sink_init(struct exec_sink *sink, struct event_loop *loop, int fd,
@@ -36,8 +36,8 @@ MUST_USE int exec_sink_init(struct exec_sink *sink, struct event_loop *loop, int
 void exec_sink_fini(struct exec_sink *sink);
 
 /*
- * Write.  Returns how many bytes are dealt with; the others (there is room for AGENT_WINDOW) are kept,
- * and 'gone' follows.  What nobody reads any more is dealt with at once.
+ * Write.  Returns how many bytes are dealt with; the others (there is room for AGENT_WINDOW) are
+ * kept, and 'gone' follows.  What nobody reads any more is dealt with at once.
  */
 size_t exec_sink_write(struct exec_sink *sink, const void *buf, size_t len);
 

@@ -71,7 +71,8 @@ int kernel_modules_init(struct kernel_modules *modules, const char *dir, const c
 		return 0;
 	if (!kernel_modules_are_in(dir)) {
 		r = error_set(ENOENT, "there are no modules in '%s'", dir);
-		error_hint("it shall have modules.dep (from depmod) or be a kernel tree that was built");
+		error_hint("it shall have modules.dep (from depmod), or be a kernel tree that was "
+			   "built");
 		return r;
 	}
 	modules->dir = strdup(dir);
@@ -104,7 +105,8 @@ static bool find_in(const char *list, const char *name, const char **path, size_
 {
 	char word[PATH_MAX], own[NAME_SIZE];
 
-	for (const char *line = list; line && *line; line += strcspn(line, "\n"), line += *line != 0) {
+	for (const char *line = list; line && *line; line = strchrnul(line, '\n')) {
+		line += *line == '\n';
 		*path = line;
 		*len = strcspn(line, ":\n");
 		if (*len >= sizeof(word) - 2)

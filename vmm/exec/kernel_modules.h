@@ -31,9 +31,9 @@ struct kernel_modules {
 bool kernel_modules_are_in(const char *dir);
 
 /*
- * Open 'dir' (copied; NULL: whatever is asked for is built in) for the kernel 'release' (copied; may
- * be NULL).  Returns 0; -ENOENT if there are no modules, -EFBIG, -ENOMEM, -errno, with an error chain;
- * fini is fine then, too.
+ * Open 'dir' (copied; NULL: whatever is asked for is built in) for the kernel 'release' (copied;
+ * may be NULL).  Returns 0; -ENOENT if there are no modules, -EFBIG, -ENOMEM, -errno, with an error
+ * chain; fini is fine then, too.
  */
 MUST_USE int kernel_modules_init(struct kernel_modules *modules, const char *dir,
 				 const char *release);

@@ -1,6 +1,6 @@
 /*
- * A file of a kernel module (.ko, .ko.gz, .ko.xz, .ko.zst), unpacked, and what it says about itself:
- * its section .modinfo.  A file is data to be judged: nothing in it is believed.
+ * A file of a kernel module (.ko, .ko.gz, .ko.xz, .ko.zst), unpacked, and what it says about
+ * itself: its section .modinfo.  A file is data to be judged: nothing in it is believed.
  */
 #ifndef EXEC_MODULE_FILE_H
 #define EXEC_MODULE_FILE_H
@@ -14,8 +14,8 @@
 extern const char *const module_file_endings[];
 
 /*
- * The name of the module in a file called 'path', with '-' as '_' (that is what the kernel does), to
- * 'name'.  False: it is not called like a module, or 'size' is too small.
+ * The name of the module in a file called 'path', with '-' as '_' (that is what the kernel does),
+ * to 'name'.  False: it is not called like a module, or 'size' is too small.
  */
 bool module_file_name(const char *path, char *name, size_t size);
 
