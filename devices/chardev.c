@@ -274,6 +274,7 @@ int chardev_create(struct chardev **out, const struct chardev_config *config)
 	c->config = *config;
 	c->in = (struct host_fd)HOST_FD_INIT;
 	c->in_ended = config->in_fd == FD_NONE;
+	c->has_told = c->in_ended && config->out_fd == FD_NONE;
 	c->wake = (struct event_source){ .fd = FD_NONE, .fn = wake_fn };
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->delivered, NULL);
@@ -309,6 +310,26 @@ int chardev_create(struct chardev **out, const struct chardev_config *config)
 fail:
 	chardev_destroy(c);
 	return r;
+}
+
+int chardev_connect(struct chardev *c, int fd)
+{
+	c->in = (struct host_fd){ .fd = fd, .kind = HOST_FD_NONBLOCK };
+	c->in_watch.fd = fd;
+	c->in_ended = c->is_hung_up = false;
+	int r = chardev_output_connect(&c->out, fd);
+	if (r == 0)
+		r = follow_input(c);
+	if (r < 0) {
+		event_loop_remove(&c->in_watch);
+		chardev_output_disconnect(&c->out);
+		host_fd_close(&c->in);
+		c->in_watch.fd = FD_NONE;
+		c->in_ended = true;
+		return error_add(r, "a client of a console");
+	}
+	c->has_told = false;
+	return 0;
 }
 
 void chardev_destroy(struct chardev *c)

@@ -58,6 +58,13 @@ struct chardev_config {
  */
 MUST_USE int chardev_create(struct chardev **out, const struct chardev_config *config);
 
+/*
+ * Somebody new is at the other end, of one that hung up or never had anybody: read from and write
+ * to 'fd', a non-blocking socket (consumed, also on failure).  Main loop.  Returns 0 or -errno with
+ * an error chain: nobody is there still.
+ */
+MUST_USE int chardev_connect(struct chardev *chardev, int fd);
+
 /* What is still buffered is lost (chardev_drain).  NULL is fine.  Main thread. */
 void chardev_destroy(struct chardev *chardev);
 

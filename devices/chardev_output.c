@@ -185,6 +185,22 @@ void chardev_output_disconnect(struct chardev_output *out)
 	pthread_mutex_unlock(&out->lock);
 }
 
+int chardev_output_connect(struct chardev_output *out, int fd)
+{
+	/* Its own: epoll knows a descriptor once, and input has that one. */
+	int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	if (own < 0)
+		return error_set(errno, "duplicate file descriptor %d", fd);
+	pthread_mutex_lock(&out->lock);
+	out->host = (struct host_fd){ .fd = own, .kind = HOST_FD_NONBLOCK };
+	out->watch.fd = own;
+	out->len = 0;
+	out->dead = false;
+	pthread_mutex_unlock(&out->lock);
+	return 0;
+}
+
 void chardev_output_follow(struct chardev_output *out)
 {
 	pthread_mutex_lock(&out->lock);

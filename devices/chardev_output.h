@@ -58,6 +58,8 @@ void chardev_output_forget_moments(struct chardev_output *out);
 /* Is nobody there who reads? / Nobody is from now on: what waits is lost.  Main loop. */
 bool chardev_output_is_dead(struct chardev_output *out);
 void chardev_output_disconnect(struct chardev_output *out);
+/* Somebody is, at 'fd' (borrowed, non-blocking).  Main loop.  Returns 0 or -errno with a chain. */
+MUST_USE int chardev_output_connect(struct chardev_output *out, int fd);
 
 /* Flush, and watch the descriptor while something is left.  Main loop. */
 void chardev_output_follow(struct chardev_output *out);

@@ -197,8 +197,9 @@ void console_control_receive(struct console_control *control)
 	for (unsigned n = 0; n < MAX_CHAINS_PER_TURN; n++) {
 		if (virtqueue_pop(control->tx, &c) != VQ_CHAIN)
 			break;
-		size_t len = c.in_len > 0 ? 0 : iov_read(c.out, c.n_out, 0, message, sizeof(message));
-		console_control_judge(control, message, len);
+		size_t len = iov_read(c.out, c.n_out, 0, message, sizeof(message));
+		if (c.in_len == 0)
+			console_control_judge(control, message, len);
 		virtqueue_push(control->tx, c.head, 0);
 	}
 	send_soon(control);

@@ -57,8 +57,8 @@ void console_control_receive(struct console_control *control);
 void console_control_judge(struct console_control *control, const uint8_t *message, size_t len);
 
 /*
- * Write the next message that port 'port' owes to 'message'; returns its length, 0 if there is none.
- * It is owed until console_control_sent() is called.
+ * Write the next message that is owed about 'port' to 'message'; returns its length, 0 if there is
+ * none.  It is owed until console_control_sent() is called.
  */
 size_t console_control_next(const struct console_control *control, const struct console_port *port,
 			    uint8_t message[CONSOLE_MESSAGE_MAX]);

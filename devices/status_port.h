@@ -19,8 +19,8 @@ struct status_port {
 };
 
 /*
- * What the guest wrote, wherever it was cut; has the form of chardev_config's 'copy'.  One thread at
- * a time, any thread.
+ * What the guest wrote, wherever it was cut; has the form of chardev_config's 'copy'.  Any thread,
+ * one at a time.
  */
 void status_port_write(void *arg, const uint8_t *buf, size_t len);
 

@@ -83,6 +83,8 @@ static int add_console_model(struct vm *vm)
 		return r;
 	vm->console = vm->model[vm->n_models++];
 	ports_connect(&vm->ports, vm->console);
+	if (ports_listen(&vm->ports))
+		vm->sandbox_needs |= SANDBOX_PORTS;
 	return 0;
 }
 

@@ -3,6 +3,7 @@
  * ways.  Options, after which it ends:
  *
  *   echo=NAME    whatever comes from that port goes back to it, until the host's end hangs up
+ *   serve=NAME   wait for the host's end, then the same
  *   flood=NAME   256 KiB, of which nobody waits for the end
  *   say=NAME     a line
  *   status=N     to the port called 'status', and then nothing until the end
@@ -39,7 +40,9 @@ struct message {
 struct port {
 	struct ring rx, tx;
 	char name[MESSAGE_SIZE];
-	bool is_there, is_console, has_rings, is_open;
+	bool is_there, is_console, is_open;
+	unsigned n_hang_ups, n_served;	/* the next one may be there before the last is missed */
+	uint8_t *buf;		/* of input, once it is open */
 };
 
 static struct virtio device;
@@ -88,6 +91,7 @@ static void hear(const struct message *m, uint32_t len)
 		break;
 	case PORT_OPEN:
 		p->is_open = m->value != 0;
+		p->n_hang_ups += !p->is_open;
 		break;
 	case RESIZE:
 		check_equal(len, 12, "length of a size");
@@ -138,23 +142,25 @@ static void send(struct port *p, const void *data, uint32_t len)
 
 static void echo(struct port *p)
 {
-	uint8_t *buf = heap_alloc(PIECE, 1);
-
-	tell((uint32_t)(p - port), PORT_OPEN, 1);
-	ring_add(&p->rx, &(struct piece){ buf, PIECE }, 0, 1);
-	ring_publish(&p->rx);
+	if (!p->buf) {
+		p->buf = heap_alloc(PIECE, 1);
+		ring_add(&p->rx, &(struct piece){ p->buf, PIECE }, 0, 1);
+		ring_publish(&p->rx);
+		tell((uint32_t)(p - port), PORT_OPEN, 1);
+	}
 	for (;;) {
 		/* Who hangs up is heard of when all of his is there. */
 		listen();
 		if (ring_take(&p->rx) >= 0) {
-			send(p, buf, p->rx.taken_len);
+			send(p, p->buf, p->rx.taken_len);
 			check(ring_wait(&p->tx) >= 0, "the echo was not taken");
-			ring_add(&p->rx, &(struct piece){ buf, PIECE }, 0, 1);
+			ring_add(&p->rx, &(struct piece){ p->buf, PIECE }, 0, 1);
 			ring_publish(&p->rx);
-		} else if (!p->is_open) {
+		} else if (p->n_hang_ups > p->n_served) {
 			break;
 		}
 	}
+	p->n_served++;
 	print("the host hung up\n");
 }
 
@@ -224,6 +230,13 @@ int main(void)
 	start(features);
 	for (name = option_next("echo", NULL); name; name = option_next("echo", name))
 		echo(find(name));
+	for (name = option_next("serve", NULL); name; name = option_next("serve", name)) {
+		struct port *p = find(name);
+
+		while (!p->is_open && p->n_hang_ups == p->n_served)
+			listen();
+		echo(p);
+	}
 	name = option_next("say", NULL);
 	if (name)
 		send(find(name), "said\n", 5);
