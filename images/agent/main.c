@@ -119,7 +119,10 @@ static bool read_number(long *out, const char *text, long max)
 	return text && *text && !*end && errno == 0 && *out >= 0 && *out <= max;
 }
 
-/* Returns 0, or the exit status. */
+/*
+ * Returns 0, or the exit status.  Process 1 gets all words of the kernel's command line that nobody
+ * else takes, and looks for its own among them.
+ */
 static int read_arguments(struct port *port, bool *once, char **argv)
 {
 	long fd;
@@ -135,7 +138,7 @@ static int read_arguments(struct port *port, bool *once, char **argv)
 			port->fd = (int)fd;
 			port->name = NULL;
 			a++;
-		} else {
+		} else if (!is_init) {
 			return usage();
 		}
 	}
@@ -150,8 +153,7 @@ int main(int argc, char **argv)
 
 	(void)argc;
 	is_init = getpid() == 1;
-	/* The kernel gives process 1 the words of its command line that it does not know. */
-	r = is_init ? 0 : read_arguments(&port, &once, argv);
+	r = read_arguments(&port, &once, argv);
 	if (r)
 		return r;
 	if (is_init)
