@@ -105,6 +105,11 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(newfstatat), .need = SANDBOX_VSOCK_USER },	/* at the end: is the file ours? */
 	{ CALL(unlink), .need = SANDBOX_VSOCK_USER },	/* then it goes */
 
+	/* Shared folders: the launcher is a process of its own. */
+	{ CALL(recvmsg), .need = SANDBOX_SHARE },	/* its news, with descriptors */
+	{ CALL(shutdown), .need = SANDBOX_SHARE },	/* at the end it shall end, too */
+	{ CALL(wait4), .need = SANDBOX_SHARE },		/* it has */
+
 	/* The control socket: clients as above, and the run directory. */
 	{ CALL(getsockopt), WHEN(ARG(1, SOL_SOCKET), ARG(2, SO_PEERCRED)),
 	  .need = SANDBOX_CONTROL },			/* whose is it? */
