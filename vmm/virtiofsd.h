@@ -43,6 +43,7 @@ void confinement_probe(struct confinement *out);
 struct virtiofsd_plan {
 	struct launcher_program launch;
 	char *argv[16];
+	char *folder;			/* absolute */
 	char uid_map[40], gid_map[40];
 	const char *sandbox;		/* for people: "namespaces", "chroot", "nothing" */
 };
@@ -53,6 +54,6 @@ struct virtiofsd_plan {
  */
 MUST_USE int virtiofsd_plan(struct virtiofsd_plan *out, const struct virtiofsd *v,
 			    const struct confinement *host, const char *path, bool readonly);
-void virtiofsd_plan_fini(struct virtiofsd_plan *plan);
+void virtiofsd_plan_fini(struct virtiofsd_plan *p);
 
 #endif

@@ -168,20 +168,19 @@ static int no_readonly(const struct virtiofsd *v)
 	return -EPERM;
 }
 
-int virtiofsd_plan(struct virtiofsd_plan *out, const struct virtiofsd *v,
-		   const struct confinement *host, const char *path, bool readonly)
+/* 'path' is absolute. */
+static int plan(struct virtiofsd_plan *out, const struct virtiofsd *v,
+		const struct confinement *host, const char *path, bool readonly)
 {
 	/* The root cannot be made another's root: it is shared from a copy of its mounts. */
-	bool is_root = strspn(path, "/") == strlen(path);
+	bool is_root = !strcmp(path, "/");
 	bool mounts = is_root || (readonly && !v->has_readonly);
 	const char *place = mounts ? find_place(v->path) : NULL;
 	const char *sandbox = host->namespaces ? "namespace" : host->chroot ? "chroot" : "none";
 	const char *shared = place ? place : path;
 	int r;
 
-	*out = (struct virtiofsd_plan){
-		.sandbox = host->namespaces ? "namespaces" : host->chroot ? "chroot" : "nothing",
-	};
+	out->sandbox = host->namespaces ? "namespaces" : host->chroot ? "chroot" : "nothing";
 	if (mounts && (!host->namespaces || !place))
 		return readonly && !v->has_readonly ? no_readonly(v) : no_confinement(v);
 	if (!v->is_rust && !host->namespaces && !host->chroot)
@@ -190,10 +189,8 @@ int virtiofsd_plan(struct virtiofsd_plan *out, const struct virtiofsd *v,
 	r = !out->argv[0] ? -ENOMEM :
 	    v->is_rust ? write_rust_words(out, v, shared, sandbox, readonly && v->has_readonly, 1) :
 			 write_c_words(out, v, shared, sandbox, 1);
-	if (r < 0) {
-		virtiofsd_plan_fini(out);
+	if (r < 0)
 		return error_set(r, "start '%s'", v->path);
-	}
 	out->launch.argv = out->argv;
 	if (mounts) {
 		out->launch.tree = path;
@@ -210,9 +207,26 @@ int virtiofsd_plan(struct virtiofsd_plan *out, const struct virtiofsd *v,
 	return 0;
 }
 
-void virtiofsd_plan_fini(struct virtiofsd_plan *plan)
+int virtiofsd_plan(struct virtiofsd_plan *out, const struct virtiofsd *v,
+		   const struct confinement *host, const char *path, bool readonly)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(plan->argv); i++)
-		free(plan->argv[i]);
-	*plan = (struct virtiofsd_plan){ 0 };
+	int r;
+
+	*out = (struct virtiofsd_plan){ 0 };
+	/* The program does not stay in our directory. */
+	out->folder = realpath(path, NULL);
+	if (!out->folder)
+		return error_set(errno, "share '%s'", path);
+	r = plan(out, v, host, out->folder, readonly);
+	if (r < 0)
+		virtiofsd_plan_fini(out);
+	return r;
+}
+
+void virtiofsd_plan_fini(struct virtiofsd_plan *p)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(p->argv); i++)
+		free(p->argv[i]);
+	free(p->folder);
+	*p = (struct virtiofsd_plan){ 0 };
 }

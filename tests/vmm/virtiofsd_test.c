@@ -15,7 +15,7 @@
 #define C_HELP "echo '    -o source=PATH  shared directory tree'; echo ' -o announce_submounts'"
 #define RUST_HELP "echo '      --shared-dir <SHARED_DIR>'; echo '      --announce-submounts'"
 
-static char dir[] = "/tmp/vireo-virtiofsd-XXXXXX", path[64];
+static char dir[] = "/tmp/vireo-virtiofsd-XXXXXX", path[64], odd[64];
 static struct virtiofsd program;
 static struct virtiofsd_plan plan;
 
@@ -23,6 +23,8 @@ static void setup(void)
 {
 	cr_assert_not_null(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/virtiofsd", dir);
+	snprintf(odd, sizeof(odd), "%s/a,b\\c", dir);
+	cr_assert_eq(mkdir(odd, 0700), 0);
 }
 
 static void teardown(void)
@@ -30,6 +32,7 @@ static void teardown(void)
 	virtiofsd_plan_fini(&plan);
 	virtiofsd_fini(&program);
 	unlink(path);
+	rmdir(odd);
 	rmdir(dir);
 }
 
@@ -64,9 +67,11 @@ Test(virtiofsd, qemus_is_known_by_its_help)
 	cr_assert_eq(find(C_HELP), 0);
 	cr_expect_not(program.is_rust);
 	cr_expect_not(program.has_readonly);
-	cr_assert_eq(virtiofsd_plan(&plan, &program, &root, "/a,b\\c", false), 0);
+	cr_assert_eq(virtiofsd_plan(&plan, &program, &root, odd, false), 0);
 	cr_expect_str_eq(plan.argv[0], path);
-	cr_expect(has_word("source=/a\\,b\\\\c"));
+	char word[128];
+	snprintf(word, sizeof(word), "source=%s/a\\,b\\\\c", dir);
+	cr_expect(has_word(word), "%s", word);
 	cr_expect(has_word("sandbox=namespace,cache=auto,log_level=warn,announce_submounts"));
 	cr_expect(has_word("--fd=3"));
 	cr_expect_null(plan.launch.tree);
@@ -78,18 +83,18 @@ Test(virtiofsd, the_one_in_rust_is_known_by_its_help)
 	cr_assert_eq(find(RUST_HELP "; echo '      --readonly'"), 0);
 	cr_expect(program.is_rust);
 	cr_expect(program.has_readonly);
-	cr_assert_eq(virtiofsd_plan(&plan, &program, &root, "/a,b", true), 0);
-	cr_expect(has_word("--shared-dir=/a,b"));
+	cr_assert_eq(virtiofsd_plan(&plan, &program, &root, "/usr/.", true), 0);
+	cr_expect(has_word("--shared-dir=/usr"));
 	cr_expect(has_word("--sandbox=namespace"));
 	cr_expect(has_word("--seccomp=kill"));
 	cr_expect(has_word("--readonly"));
 	cr_expect_null(plan.launch.tree);
 	virtiofsd_plan_fini(&plan);
 	/* It makes its user namespace itself. */
-	cr_assert_eq(virtiofsd_plan(&plan, &program, &user, "/a", false), 0);
+	cr_assert_eq(virtiofsd_plan(&plan, &program, &user, "/usr", false), 0);
 	cr_expect_null(plan.launch.uid_map);
 	virtiofsd_plan_fini(&plan);
-	cr_assert_eq(virtiofsd_plan(&plan, &program, &nothing, "/a", true), 0);
+	cr_assert_eq(virtiofsd_plan(&plan, &program, &nothing, "/usr", true), 0);
 	cr_expect(has_word("--sandbox=none"));
 	cr_expect_str_eq(plan.sandbox, "nothing");
 }
@@ -113,7 +118,7 @@ Test(virtiofsd, the_root_is_shared_from_a_copy_of_its_mounts)
 {
 	cr_assert_eq(find(C_HELP), 0);
 	cr_assert_eq(virtiofsd_plan(&plan, &program, &user, "//", false), 0);
-	cr_expect_str_eq(plan.launch.tree, "//");
+	cr_expect_str_eq(plan.launch.tree, "/");
 	cr_expect_not(plan.launch.tree_readonly);
 	cr_expect_neq(strcmp(plan.launch.tree_at, "/tmp"), 0);
 	cr_assert_not_null(plan.launch.uid_map);
@@ -159,6 +164,7 @@ Test(virtiofsd, a_folder_is_a_folder)
 {
 	cr_expect_eq(virtiofsd_check_folder(dir), 0);
 	cr_expect_eq(virtiofsd_check_folder("/nowhere"), -ENOENT);
+	cr_expect_eq(virtiofsd_plan(&plan, &program, &root, "/nowhere", false), -ENOENT);
 	cr_expect_eq(virtiofsd_check_folder("/etc/passwd"), -ENOTDIR);
 	error_clear();
 }
