@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -113,6 +114,9 @@ static const char *become(const struct launcher_program *p, pid_t parent, int so
 		return "make a user namespace";
 	if (p->tree && place_tree(p) < 0)
 		return "mount its folder";
+	/* Guest memory, which it has mapped, is nobody's to find in a core file. */
+	if (setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 }) < 0)
+		return "forbid core files";
 	/* A new user namespace would clear it. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		return "watch its parent";

@@ -263,25 +263,76 @@ static void write_a_file(void)
 	release(entry.nodeid, handle);
 }
 
+/* The inode number of the shared folder on the host. */
+static uint64_t root_ino(unsigned queue)
+{
+	struct fuse_getattr_in request = { 0 };
+
+	begin(FUSE_GETATTR, ROOT_NODE);
+	put(&request, sizeof(request));
+	check_equal((uint64_t)send_on(queue, OUT_HEADER + sizeof(struct fuse_attr_out)), 0,
+		    "error of GETATTR");
+	return ((struct fuse_attr_out *)body())->attr.ino;
+}
+
 /* covers: FS-REQ-06 FS-REQ-07 FS-REQ-08 FS-REQ-10 FS-REQ-11 */
 static void odd_requests(void)
 {
 	static const char *const bad[] = { "../etc", "sub/../hello", "/etc", "..", "nothing" };
 	struct fuse_entry_out entry;
 
+	/* One of the priority queue does no harm on the other, nor the other way round. */
+	check(root_ino(HIPRIO) == root_ino(REQUEST), "the root is not the root");
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		uint64_t ino = root_ino(REQUEST);
 		int error = lookup(ROOT_NODE, bad[i], &entry);
 		/* ".." of the root is the root. */
-		check(error > 0 || entry.nodeid == ROOT_NODE, "LOOKUP of '%s' leads out", bad[i]);
+		check(error > 0 || entry.attr.ino == ino, "LOOKUP of '%s' leads out", bad[i]);
 	}
+	forget(REQUEST, ROOT_NODE, 1);
 	begin(9999, ROOT_NODE);
 	check_equal((uint64_t)send(64), ENOSYS, "error of an unknown opcode");
 	check(lookup(1ull << 60, "hello", &entry) > 0, "LOOKUP in an unknown node");
 	check(read_file(ROOT_NODE, 1ull << 40, 0, 64) > 0, "READ of an unknown handle");
-	begin(FUSE_GETATTR, ROOT_NODE);
-	put(&(struct fuse_getattr_in){ 0 }, sizeof(struct fuse_getattr_in));
-	check_equal((uint64_t)send_on(HIPRIO, OUT_HEADER + sizeof(struct fuse_attr_out)), 0,
-		    "error of GETATTR on the hiprio queue");
+}
+
+/*
+ * What is no request: the virtiofsd may answer with an error or with nothing, or end for shame; the
+ * device goes on, or says that it needs a reset, and nothing is written where it must not be.
+ */
+static void no_request(uint32_t readable, uint32_t writable, uint32_t len)
+{
+	const struct piece piece[] = { { out, readable }, { in, writable } };
+	struct ring *r = &ring[REQUEST];
+
+	begin(FUSE_LOOKUP, ROOT_NODE);
+	put_name("hello");
+	header()->len = len;
+	ring_add(r, readable ? piece : piece + 1, readable > 0, writable > 0);
+	ring_publish(r);
+	if (!check(WAIT_UNTIL(ring_take(r) >= 0 ||
+			      (virtio_status(&device) & VIRTIO_STATUS_NEEDS_RESET), WAIT_LONG),
+		   "%u, %u bytes: neither an answer nor a failure", readable, writable))
+		return;
+	check(r->taken_len <= writable, "%u of %u bytes are used", r->taken_len, writable);
+	for (uint32_t i = writable; i < DATA_SIZE; i++) {
+		if (!check(in[i] == CANARY, "byte %u behind the buffer is written", i))
+			break;
+	}
+}
+
+/* covers: FS-REQ-04 */
+static void no_requests(void)
+{
+	uint32_t whole = IN_HEADER + 6;
+
+	no_request(whole, OUT_HEADER + sizeof(struct fuse_entry_out), UINT32_MAX);
+	no_request(whole, OUT_HEADER + sizeof(struct fuse_entry_out), 0);
+	no_request(IN_HEADER - 1, OUT_HEADER, IN_HEADER - 1);
+	no_request(1, OUT_HEADER, 1);
+	no_request(whole, OUT_HEADER - 1, whole);
+	no_request(whole, 0, whole);
+	no_request(0, OUT_HEADER, 0);
 }
 
 /* covers: FS-REQ-02 FS-REQ-09 */
@@ -339,5 +390,7 @@ int main(void)
 	new_session();
 	if (option_given("killed"))
 		survive();
+	if (option_given("abuse"))
+		no_requests();
 	return check_result("fs");
 }
