@@ -63,7 +63,8 @@ static int write_entry(struct cpio *cpio, const struct entry *entry)
 		return error_set(EFBIG, "put '%s' into an initramfs", entry->name);
 	/* magic, ino, mode, uid, gid, nlink, mtime, filesize, dev, rdev, namesize, check */
 	snprintf(header, sizeof(header),
-		 "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X", ++cpio->n_entries, (unsigned)entry->mode, 0u, 0u, entry->n_links, (unsigned)DATE,
+		 "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X", ++cpio->n_entries,
+		 (unsigned)entry->mode, 0u, 0u, entry->n_links, (unsigned)DATE,
 		 (unsigned)entry->len, 0u, 0u, entry->major, entry->minor, (unsigned)name_size, 0u);
 	head = malloc(HEADER_SIZE + name_size);
 	if (!head)

@@ -53,8 +53,8 @@ static void help_exec(FILE *out)
 			 o->value ? o->value : "");
 		fprintf(out, "%-30s%s\n", left, o->help);
 	}
-	fprintf(out, "\nThe machine takes all options of 'vireo run' (see 'vireo run --help'), such\n"
-		     "as --kernel FILE [that of this host], --memory SIZE [%s], --cpus N [those\n"
+	fprintf(out, "\nThe machine takes all options of 'vireo run' (see 'vireo run --help'),\n"
+		     "such as --kernel FILE [that of this host], --memory SIZE [%s], --cpus N [those\n"
 		     "of this host, at most %d], --append WORDS, --net user, --timeout TIME.\n\n"
 		     "On a terminal Ctrl-A x ends the guest.  Exit status: the command's own\n"
 		     "(120-125 of it as 119), 128+N if signal N ended it, 126 or 127 if it cannot\n"

@@ -13,7 +13,7 @@
 #include "vmm/outcome.h"
 
 const struct exec_option exec_option_table[] = {
-	{ "vm", "FILE", "a VM file that says what the machine has; of several the later wins", true },
+	{ "vm", "FILE", "a VM file that says what the machine has; the later wins", true },
 	{ "rw", "DIR", "what is written below DIR goes to the host", true },
 	{ "share", "DIR", "the same (with '=' in it: an option of the VM, see 'vireo run --help')",
 	  true },
