@@ -155,6 +155,18 @@ Test(exec_kernel, modules_may_lie_beside_it)
 	cr_expect_str_eq(kernel.modules, in_dir("kernel/lib/modules/6.1.0"));
 }
 
+Test(exec_kernel, a_release_that_leads_elsewhere_is_none)
+{
+	static const char *const releases[] = { "../../etc", "a/b", "a\nroot /", ".", "x\033[2J" };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(releases); i++) {
+		make_kernel("kernel/vmlinuz", releases[i]);
+		cr_assert_eq(find(in_dir("kernel/vmlinuz"), NULL), 0);
+		cr_expect_neq(*kernel.release, '.');
+		cr_expect_eq(strcspn(kernel.release, "/ \n\033"), strlen(kernel.release));
+	}
+}
+
 /* --- The guest ------------------------------------------------------------------------------- */
 
 static const char *orders(void)

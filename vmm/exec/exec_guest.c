@@ -9,6 +9,9 @@
 #include <unistd.h>
 
 #include "vmm/base/error.h"
+#include "vmm/base/log.h"
+#include "vmm/exec/kernel_modules.h"
+#include "vmm/exec/module_stage.h"
 
 #define LOWER "/lower"		/* where the host's root is before it is the guest's */
 #define UPPER "/new"		/* with the throw-away layer */
@@ -81,28 +84,41 @@ static int choose_cwd(struct exec_guest *guest)
 	return 0;
 }
 
-/*
- * Modules that are not where modprobe(8) looks get there by a share; those of a tree stay where
- * they are, as nothing says in which order they go.
- */
+/* Those of a tree lie where they were built, in no order that modprobe(8) could read. */
+static bool stage_tree(struct exec_guest *guest)
+{
+	const struct exec_kernel *kernel = guest->kernel;
+
+	/* The links into the tree lead nowhere in another root. */
+	if (strcmp(guest->root, "/") != 0 || !kernel_modules_has_files(kernel->modules))
+		return false;
+	if (module_stage(guest->modules_from, kernel->modules, kernel->release, NULL) == 0)
+		return true;
+	log_warning("the guest's modprobe does without modules: %s", error_text());
+	error_clear();
+	return false;
+}
+
+/* Modules that are not where modprobe(8) looks get there by a share. */
 static void choose_modules(struct exec_guest *guest)
 {
 	const struct exec_kernel *kernel = guest->kernel;
 	char usual[3 * PATH_MAX], real[PATH_MAX];
+	const char *root = strcmp(guest->root, "/") ? guest->root : "";
+	bool is_merged = is_dir_of_root(guest, "/usr/lib/modules") ||
+			 !is_dir_of_root(guest, "/lib/modules");
 
-	if (!*kernel->modules || kernel->is_tree || !*kernel->release || !*guest->root)
+	if (!*kernel->modules || !*kernel->release || !*guest->root)
 		return;
-	snprintf(usual, sizeof(usual), "%s/lib/modules/%s",
-		 strcmp(guest->root, "/") ? guest->root : "", kernel->release);
-	if (realpath(usual, real) && !strcmp(real, kernel->modules))
+	snprintf(usual, sizeof(usual), "%s/lib/modules/%s", root, kernel->release);
+	if (!kernel->is_tree && realpath(usual, real) && !strcmp(real, kernel->modules))
 		return;
-	/*
-	 * /lib is a link to usr/lib on most, and the agent would follow one that leads elsewhere.
-	 */
+	if (kernel->is_tree ? !stage_tree(guest)
+			    : !realpath(kernel->modules, guest->modules_from))
+		return;
+	/* /lib is a link to usr/lib on most, and a new folder must not replace it. */
 	snprintf(guest->modules_at, sizeof(guest->modules_at), "%s/lib/modules/%s",
-		 is_dir_of_root(guest, "/usr/lib/modules") || !is_dir_of_root(guest, "/lib/modules")
-			 ? "/usr" : "",
-		 kernel->release);
+		 is_merged ? "/usr" : "", kernel->release);
 }
 
 int exec_guest_init(struct exec_guest *guest, const struct exec_options *options,
@@ -152,7 +168,7 @@ int exec_guest_shares(const struct exec_guest *guest, struct text_list *words)
 	if (*guest->root)
 		r = add_share(words, guest->root, EXEC_SHARE_ROOT, true);
 	if (r == 0 && *guest->modules_at)
-		r = add_share(words, guest->kernel->modules, EXEC_SHARE_MODULES, true);
+		r = add_share(words, guest->modules_from, EXEC_SHARE_MODULES, true);
 	for (unsigned i = 0; r == 0 && i < writable->n; i++) {
 		snprintf(name, sizeof(name), EXEC_SHARE_WRITABLE, i);
 		r = add_share(words, writable->item[i], name, false);

@@ -93,6 +93,16 @@ static int scan_release(struct exec_kernel *kernel, const struct boot_file *file
 	return r;
 }
 
+/* It becomes a part of paths, and a file can say anything. */
+static void judge_release(struct exec_kernel *kernel)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789._+~-";
+
+	if (*kernel->release == '.' || kernel->release[strspn(kernel->release, allowed)])
+		kernel->release[0] = '\0';
+}
+
 /* What the kernel is, and of which release. */
 static int look_at(struct exec_kernel *kernel)
 {
@@ -107,6 +117,7 @@ static int look_at(struct exec_kernel *kernel)
 		snprintf(kernel->release, sizeof(kernel->release), "%s", image->bzimage.release);
 	else if (r == 0)
 		r = scan_release(kernel, &file);
+	judge_release(kernel);
 	boot_file_close(&file);
 	free(image);
 	return r;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "vmm/base/error.h"
 #include "vmm/machine/boot_file.h"
@@ -23,6 +24,15 @@ static bool is_there(const char *dir, const char *name)
 
 	return snprintf(path, sizeof(path), "%s/%s", dir, name) < (int)sizeof(path) &&
 	       access(path, R_OK) == 0;
+}
+
+bool kernel_modules_has_files(const char *tree)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	return snprintf(path, sizeof(path), "%s/modules.order", tree) < (int)sizeof(path) &&
+	       stat(path, &st) == 0 && st.st_size > 0;
 }
 
 bool kernel_modules_are_in(const char *dir)

@@ -27,6 +27,9 @@ struct kernel_modules {
 	unsigned n;
 };
 
+/* Does the kernel tree 'tree' have modules, beside what is built in? */
+bool kernel_modules_has_files(const char *tree);
+
 /* Does 'dir' have modules, or say that all are built in? */
 bool kernel_modules_are_in(const char *dir);
 
