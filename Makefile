@@ -35,7 +35,7 @@ DIRS_machine := vmm/machine vmm/machine/x86
 DIRS_virtio := virtio
 DIRS_vhost := vhost
 DIRS_devices := devices
-DIRS_vmm := vmm vmm/agent vmm/control vmm/export vmm/file vmm/report
+DIRS_vmm := vmm vmm/agent vmm/control vmm/exec vmm/export vmm/file vmm/report
 
 sources = $(sort $(patsubst $(srcdir)/%,%,$(wildcard $(addprefix $(srcdir)/,$(addsuffix /*.c,$(1))))))
 objects = $(patsubst %.c,obj/%.o,$(1))
@@ -86,7 +86,7 @@ obj/vmm/agent/agent_image.o obj/fuzz/vmm/agent/agent_image.o: $(AGENT) docs/exam
 COMPLETIONS := obj/completion/vireo.bash obj/completion/_vireo obj/completion/vireo.fish
 SCHEMA := $(if $(filter 1,$(HAVE_JANSSON)),obj/vireo.schema.json)
 QUIET_ASAN := ASAN_OPTIONS=detect_leaks=0
-PAGES := $(if $(filter yes,$(HAVE_SCDOC)),obj/man/vireo.1 obj/man/vireo-ctl.1 obj/man/vireo.yaml.5)
+PAGES := $(if $(filter yes,$(HAVE_SCDOC)),obj/man/vireo.1 obj/man/vireo-ctl.1 obj/man/vireo-exec.1 obj/man/vireo.yaml.5)
 GENERATED := $(PAGES) $(COMPLETIONS) $(SCHEMA)
 
 all: vireo $(GENERATED) ## build the program (default)

@@ -32,6 +32,8 @@ const struct switch_info command_line_switches[] = {
 	{ "--explain[=text|json]",
 	  "at the end and at each SIGUSR1, tell what became of the feature bits",
 	  COMMAND_LINE_RUN },
+	{ "--no-run-dir", "neither run directory nor control socket, whatever the file says",
+	  COMMAND_LINE_RUN },
 	{ "--json", "for programs: the same facts as JSON",
 	  COMMAND_LINE_EXPLAIN | COMMAND_LINE_CONFIG },
 	{ "--print[=yaml|json]", "write the configuration as a VM file; nothing is run", PRINTING },
@@ -426,6 +428,8 @@ static bool read_switch(struct reader *rd, const char *name, size_t len, const c
 		sw->quiet = true;
 	else if (!strcmp(name, "json"))
 		read_json(sw);
+	else if (!strcmp(name, "no-run-dir"))
+		sw->no_run_dir = true;
 	else if (!strcmp(name, "all"))
 		sw->all = true;
 	else if (!strcmp(name, "schema"))

@@ -108,6 +108,11 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(fcntl), WHEN(ARG(1, F_DUPFD_CLOEXEC)),
 	  .need = SANDBOX_PORTS },			/* both directions of a client */
 
+	/* Shared folders: the launcher is a process of its own. */
+	{ CALL(recvmsg), .need = SANDBOX_SHARE },	/* its news, with descriptors */
+	{ CALL(shutdown), .need = SANDBOX_SHARE },	/* at the end it shall end, too */
+	{ CALL(wait4), .need = SANDBOX_SHARE },		/* it has */
+
 	/* The control socket: clients as above, and the run directory. */
 	{ CALL(getsockopt), WHEN(ARG(1, SOL_SOCKET), ARG(2, SO_PEERCRED)),
 	  .need = SANDBOX_CONTROL },			/* whose is it? */

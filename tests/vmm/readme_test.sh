@@ -16,6 +16,8 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 # What the examples name.  The kernels end at once with status 0.
 kernel vmlinuz 31 c0 e7 f4 eb fe		# xor eax, eax; out 0xf4, eax
 cp vmlinuz vmlinux
+mkdir -p arch/x86/boot
+cp vmlinuz arch/x86/boot/bzImage
 head -c 4096 /dev/zero >initrd.img
 truncate -s 1M root.img data.img
 export XDG_RUNTIME_DIR=$dir/run
@@ -23,7 +25,7 @@ mkdir -m 700 run
 PATH=$dir/bin:$PATH
 
 # These need something that a host may not have, and say so by this status.
-needs_host='tap|vhost|--scsi|--iommu|(lab|node)\.yaml'
+needs_host='tap|vhost|--scsi|--iommu|--share|(lab|node|build)\.yaml'
 
 kernel endless f3 90 eb fc			# pause; jmp
 
@@ -85,6 +87,15 @@ run_example() {
 	! $quits || stop_running
 }
 
+# A command in a guest: no Linux boots here, but all is judged up to the machine.
+exec_example() {
+	local where=$1 command=${2/vireo exec/vireo exec --set vm.kvm=\/nonexistent}
+	[[ $command == *--kernel* ]] || command=${command/vireo exec/vireo exec --kernel vmlinuz}
+	timeout 60 bash -c "${command%%  #*}" </dev/null >out 2>&1
+	status=$?
+	if [ $status -eq 126 ]; then ok "$where: $2"; else not_ok "$where: $2" 126; fi
+}
+
 # A target of make that people are told about has a line in 'make help'.
 make_example() {
 	local where=$1 target=$2
@@ -109,6 +120,8 @@ example() {
 	local where=$1 line=$2
 	case $line in
 	"" | "#"*) ;;
+	"vireo exec "*) exec_example "$where" "$line" ;;
+	"git bisect run "*) shell_example "$where" "$line" ;;
 	"vireo "* | [A-Z_]*=*" vireo "*) run_example "$where" "$line" ;;
 	"curl "*)
 		if command -v curl >/dev/null && ! "$vireo" ps 2>&1 | grep -q 'built without'; then
@@ -161,7 +174,7 @@ document() {
 	done <"$file"
 }
 
-for document in README.md docs/vm-files.md docs/control.md docs/service.md; do
+for document in README.md docs/vm-files.md docs/control.md docs/service.md docs/exec.md; do
 	stop_running
 	document "$top/$document"
 done

@@ -39,6 +39,7 @@ struct unpack_request {
 	const struct boot_file *file;	/* borrows */
 	uint64_t offset, size;		/* the compressed bytes in it */
 	uint64_t output_size;		/* what it must unpack to, exactly */
+	bool at_most;			/* 'output_size' is a limit: it may be less */
 	unpack_write *write;
 	void *arg;
 };
@@ -46,7 +47,7 @@ struct unpack_request {
 /*
  * Unpack all of it.
  *
- * Returns 0; -EBADMSG (damaged, or not 'output_size' bytes), -ENOSYS (this build lacks the
+ * Returns 0; -EBADMSG (damaged, or not as many bytes as were promised), -ENOSYS (this build lacks the
  * library), -ENOTSUP (unknown format), -ENOMEM, or what 'write' returned, with an error chain.
  */
 MUST_USE int kernel_unpack(const struct unpack_request *request);

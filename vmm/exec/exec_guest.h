@@ -1,0 +1,41 @@
+/*
+ * What the guest of "vireo exec" finds: which directories of the host, where, and the orders by
+ * which the agent puts them there (docs/agent.md).
+ */
+#ifndef EXEC_EXEC_GUEST_H
+#define EXEC_EXEC_GUEST_H
+
+#include "vmm/base/util.h"
+#include "vmm/config.h"
+#include "vmm/exec/exec_kernel.h"
+#include "vmm/exec/exec_options.h"
+
+/* The names of its shares: of the root, of its modules, and of writable directory I. */
+#define EXEC_SHARE_ROOT "root"
+#define EXEC_SHARE_MODULES "modules"
+#define EXEC_SHARE_WRITABLE "rw%u"
+
+struct exec_guest {
+	const struct exec_options *options;
+	const struct exec_kernel *kernel;
+	char root[4096];		/* of the host, without links; "": none */
+	char cwd[4096];			/* where the command runs, in the guest */
+	char modules_from[4096];	/* of the host: modules that the guest shall see elsewhere */
+	char modules_at[4096];		/* there; "": it needs none, or they are in place */
+};
+
+/*
+ * Think of it: where the command runs, and what has to be shared.  Keeps 'options' and 'kernel'.  The
+ * modules of a kernel tree are put in order first, which may take a moment; where that cannot be it is
+ * said and done without.  Returns 0 or -errno with an error chain.
+ */
+MUST_USE int exec_guest_init(struct exec_guest *guest, const struct exec_options *options,
+			     const struct exec_kernel *kernel);
+
+/* Append to 'words' the options of the VM by which it gets its shares.  Returns 0 or -ENOMEM. */
+MUST_USE int exec_guest_shares(const struct exec_guest *guest, struct text_list *words);
+
+/* The orders for the agent (/vireo/boot), as text: returned owned, NULL: no memory. */
+char *exec_guest_orders(const struct exec_guest *guest);
+
+#endif
