@@ -6,6 +6,7 @@
  */
 #include "vmm/command_line.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -321,7 +322,9 @@ static void read_set(struct reader *rd, const char *text)
 		return;
 	}
 	if (!section) {
-		const char *names[16], *near;
+		const char *names[32], *near;
+
+		assert(option_sections_len <= ARRAY_SIZE(names));
 		for (unsigned i = 0; i < option_sections_len; i++)
 			names[i] = option_sections[i].name;
 		snprintf(label, sizeof(label), "%.*s", (int)section_len, text);
