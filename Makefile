@@ -35,7 +35,7 @@ DIRS_machine := vmm/machine vmm/machine/x86
 DIRS_virtio := virtio
 DIRS_vhost := vhost
 DIRS_devices := devices
-DIRS_vmm := vmm vmm/control vmm/export vmm/file vmm/report
+DIRS_vmm := vmm vmm/agent vmm/control vmm/export vmm/file vmm/report
 DIRS_vmm += vmm/test
 
 sources = $(sort $(patsubst $(srcdir)/%,%,$(wildcard $(addprefix $(srcdir)/,$(addsuffix /*.c,$(1))))))

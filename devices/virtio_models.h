@@ -35,11 +35,23 @@ struct virtio_blk_config {
  */
 MUST_USE int virtio_blk_create(struct virtio_device **out, const struct virtio_blk_config *config);
 
+/* Named ports, beside port 0; the longest path of one that is a Unix socket. */
+enum { VIRTIO_MAX_PORTS = 31, VIRTIO_PORT_PATH_MAX = 107 };
+
+/* A named port. */
+struct virtio_port_config {
+	const char *name;		/* 1 to 64 characters */
+	struct chardev *chardev;	/* its host end; keeps */
+	bool open;			/* somebody is at the host end; see virtio_console_port_open */
+};
+
 struct virtio_console_config {
 	const char *name;
 	struct chardev *chardev;	/* port 0; keeps */
 	struct event_loop *loop;	/* I/O loop; keeps */
 	uint16_t cols, rows;		/* 0: no size known, SIZE not offered */
+	const struct virtio_port_config *port;	/* ports 1 to n_ports */
+	unsigned n_ports;		/* 0: MULTIPORT is not offered */
 };
 
 MUST_USE int virtio_console_create(struct virtio_device **out,

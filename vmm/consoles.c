@@ -35,6 +35,7 @@ static int open_target(struct chardev **out, int *file, const char *name,
 	case TARGET_OFF:
 		return 0;
 	case TARGET_NULL:
+	case TARGET_STATUS:		/* of ports only */
 		break;
 	case TARGET_STDIO:
 		config.in_fd = STDIN_FILENO;
