@@ -204,8 +204,7 @@ char *test_result_title(const struct test_result *result)
 	return title;
 }
 
-/* An order of tests that has the attempts of one next to each other. */
-static int compare_tests(const struct test_result *a, const struct test_result *b)
+int test_result_compare(const struct test_result *a, const struct test_result *b)
 {
 	int order = strcmp(or_empty(a->file), or_empty(b->file));
 
@@ -223,7 +222,7 @@ static int compare_tests(const struct test_result *a, const struct test_result *
 
 bool test_result_is_same_test(const struct test_result *a, const struct test_result *b)
 {
-	return compare_tests(a, b) == 0;
+	return test_result_compare(a, b) == 0;
 }
 
 void test_results_fini(struct test_results *results)
@@ -276,7 +275,7 @@ static int by_test(const void *a, const void *b)
 {
 	struct test_result *const *x = a, *const *y = b;
 
-	return compare_tests(*x, *y);
+	return test_result_compare(*x, *y);
 }
 
 /* The tests, attempts of the same one in a row; returned owned, NULL without memory or tests. */
@@ -302,7 +301,7 @@ int test_results_mark_flaky(struct test_results *results)
 		return results->n_tests ? -ENOMEM : 0;
 	for (unsigned i = 0, next; i < results->n_tests; i = next) {
 		bool passed = false, bad = false;
-		for (next = i; next < results->n_tests && !compare_tests(list[i], list[next]);
+		for (next = i; next < results->n_tests && !test_result_compare(list[i], list[next]);
 		     next++) {
 			passed |= list[next]->verdict == VERDICT_PASSED;
 			bad |= verdict_is_bad(list[next]->verdict);
@@ -322,7 +321,7 @@ int test_results_count(const struct test_results *results, struct result_counts 
 	if (!list)
 		return results->n_tests ? -ENOMEM : 0;
 	for (unsigned i = 0; i < results->n_tests; i++) {
-		bool is_new = i == 0 || compare_tests(list[i - 1], list[i]) != 0;
+		bool is_new = i == 0 || test_result_compare(list[i - 1], list[i]) != 0;
 		out->verdict[list[i]->verdict]++;
 		out->tests += is_new;
 		out->flaky += is_new && list[i]->flaky;

@@ -116,6 +116,9 @@ MUST_USE int test_result_add_step(struct test_result *result, const char *text, 
  */
 char *test_result_title(const struct test_result *result);
 
+/* As strcmp: an order of tests, in which attempts of the same one are equal. */
+int test_result_compare(const struct test_result *a, const struct test_result *b);
+
 /* Are they the same test (file, name, axes), whatever attempt? */
 bool test_result_is_same_test(const struct test_result *a, const struct test_result *b);
 

@@ -1,0 +1,18 @@
+/* For result_json.c and result_read.c: what is only text in each object, once for both ways. */
+#ifndef TEST_RESULT_JSON_IMPL_H
+#define TEST_RESULT_JSON_IMPL_H
+
+#include "vmm/test/result.h"
+
+struct result_text {
+	const char *key;
+	size_t offset;		/* of a char * */
+};
+
+enum { RESULT_TEXTS = 6, RESULT_STEP_TEXTS = 2, RESULT_HEAD_TEXTS = 2 };
+
+extern const struct result_text result_texts[RESULT_TEXTS];		/* of a struct test_result */
+extern const struct result_text result_step_texts[RESULT_STEP_TEXTS];	/* test_step */
+extern const struct result_text result_head_texts[RESULT_HEAD_TEXTS];	/* test_results */
+
+#endif
