@@ -1,6 +1,12 @@
 #include "tests/vmm/test_results_rig.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 static void set(char **field, const char *text)
 {
@@ -87,4 +93,60 @@ void results_rig_make(struct test_results *out)
 	add(out, "sometimes", VERDICT_PASSED, NULL);
 	add(out, "sometimes", VERDICT_FAILED, "status 1")->attempt = 2;
 	cr_assert_eq(test_results_mark_flaky(out), 0);
+}
+
+static char dir[64];
+
+const char *results_rig_dir(void)
+{
+	snprintf(dir, sizeof(dir), "/tmp/vireo-results-XXXXXX");
+	cr_assert(mkdtemp(dir));
+	return dir;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st;
+	(void)type;
+	(void)at;
+	return remove(path);
+}
+
+void results_rig_remove_dir(void)
+{
+	cr_assert_eq(nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+void results_rig_write(const char *name, const char *text)
+{
+	char path[512];
+	FILE *out;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	for (char *p = path + strlen(dir); (p = strchr(p + 1, '/'));) {
+		*p = 0;
+		cr_assert(mkdir(path, 0777) == 0 || errno == EEXIST);
+		*p = '/';
+	}
+	out = fopen(path, "w");
+	cr_assert(out, "%s", path);
+	fputs(text, out);
+	fclose(out);
+}
+
+char *results_rig_read(const char *name)
+{
+	char path[512], *text = NULL;
+	size_t len;
+	int c;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	FILE *in = fopen(path, "r"), *out = in ? open_memstream(&text, &len) : NULL;
+	if (!in)
+		return NULL;
+	while ((c = fgetc(in)) != EOF)
+		fputc(c, out);
+	fclose(in);
+	fclose(out);
+	return text;
 }

@@ -13,4 +13,12 @@ struct test_result *results_rig_test(const char *name, enum verdict verdict);
  */
 void results_rig_make(struct test_results *out);
 
+/* A new directory, whose path is kept until the next call; and its end, with all that is in it. */
+const char *results_rig_dir(void);
+void results_rig_remove_dir(void);
+
+/* Write / read (to be freed; NULL: there is none) a file below it. */
+void results_rig_write(const char *name, const char *text);
+char *results_rig_read(const char *name);
+
 #endif

@@ -22,8 +22,8 @@ struct result_store;
  * and only that.  'plan' (consumed, also on failure, and left zeroed) has command, host, shard, and
  * every test and attempt that shall be run, in order, as not run.
  *
- * Returns 0 and an owned store; -EEXIST: files there are not Vireo's; or -errno; with an error
- * chain.
+ * Returns 0 and an owned store; -EEXIST: files there are not Vireo's; -EBUSY: another run writes
+ * there; or -errno; with an error chain.
  */
 MUST_USE int result_store_create(struct result_store **out, const char *dir,
 				 struct test_results *plan);

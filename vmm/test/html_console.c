@@ -1,0 +1,188 @@
+/*
+ * The console in the report.  It may be larger than memory, so windows of it are read: its end, its
+ * beginning, and what steps matched or what offended.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/base/fd.h"
+#include "vmm/base/text.h"
+#include "vmm/test/escape.h"
+#include "vmm/test/html.h"
+#include "vmm/test/plain_text.h"
+#include "vmm/test/run_files.h"
+
+enum {
+	MAX_MARKS = 64,		/* of the steps that are looked at, the last ones */
+	MAX_WINDOWS = 2 + MAX_MARKS,
+	LINE_SOUGHT = 400,	/* a window begins with a line, if one begins so near */
+};
+
+enum mark_kind { MARK_NONE, MARK_MATCH, MARK_OFFENCE };
+
+struct mark {
+	uint64_t from, to;
+	enum mark_kind kind;
+};
+
+struct window {
+	uint64_t from, to;
+};
+
+struct view {
+	FILE *out;
+	int fd;
+	uint64_t size;
+	unsigned n_marks, n_windows;
+	struct mark mark[MAX_MARKS];
+	struct window window[MAX_WINDOWS];
+};
+
+/* From the last step back: where it went wrong is what people look for. */
+static void collect_marks(struct view *v, const struct test_result *result)
+{
+	for (unsigned i = result->n_steps; i-- > 0 && v->n_marks < MAX_MARKS;) {
+		const struct test_step *step = &result->step[i];
+		if (step->console_from < 0 || step->console_to < step->console_from ||
+		    (uint64_t)step->console_from >= v->size)
+			continue;
+		v->mark[v->n_marks++] = (struct mark){
+			.from = (uint64_t)step->console_from,
+			.to = min_u64((uint64_t)step->console_to, v->size),
+			.kind = verdict_is_bad(step->verdict) ? MARK_OFFENCE : MARK_MATCH,
+		};
+	}
+}
+
+static void add_window(struct view *v, uint64_t middle, uint64_t reach, uint64_t *left)
+{
+	uint64_t from = middle > reach ? middle - reach : 0;
+	uint64_t to = min_u64(middle + reach, v->size);
+
+	if (to - from > *left || v->n_windows == MAX_WINDOWS)
+		return;
+	*left -= to - from;
+	v->window[v->n_windows++] = (struct window){ from, to };
+}
+
+static int by_place(const void *a, const void *b)
+{
+	const struct window *x = a, *y = b;
+
+	return x->from < y->from ? -1 : x->from > y->from;
+}
+
+/* What of it is shown, in at most 'most' bytes: in order, and apart from each other. */
+static void choose_windows(struct view *v, size_t most)
+{
+	uint64_t left = most, reach = most / 8;
+	unsigned kept = 0;
+
+	if (v->size <= most) {
+		v->window[v->n_windows++] = (struct window){ 0, v->size };
+		return;
+	}
+	add_window(v, v->size, 2 * reach, &left);
+	for (int kind = MARK_OFFENCE; kind >= MARK_MATCH; kind--) {
+		for (unsigned i = 0; i < v->n_marks; i++)
+			if ((int)v->mark[i].kind == kind)
+				add_window(v, v->mark[i].from, reach / 2, &left);
+		if (kind == MARK_OFFENCE)
+			add_window(v, 0, reach, &left);
+	}
+	qsort(v->window, v->n_windows, sizeof(v->window[0]), by_place);
+	for (unsigned i = 1; i < v->n_windows; i++) {
+		if (v->window[i].from <= v->window[kept].to)
+			v->window[kept].to = max_u64(v->window[kept].to, v->window[i].to);
+		else
+			v->window[++kept] = v->window[i];
+	}
+	v->n_windows = kept + 1;
+}
+
+static enum mark_kind kind_of(const struct view *v, uint64_t from, uint64_t to)
+{
+	enum mark_kind kind = MARK_NONE;
+
+	for (unsigned i = 0; i < v->n_marks; i++)
+		if (v->mark[i].from < to && from < v->mark[i].to && v->mark[i].kind > kind)
+			kind = v->mark[i].kind;
+	return kind;
+}
+
+/* One line, [from, to) of 'bytes', which begin at 'base' of the console. */
+static void write_line(const struct view *v, const char *bytes, size_t from, size_t to,
+		       uint64_t base)
+{
+	struct plain_text t = { .bytes = bytes, .len = to, .at = from };
+	enum mark_kind line = kind_of(v, base + from, base + to), now = MARK_NONE;
+	struct plain_char c;
+
+	if (line != MARK_NONE)
+		fprintf(v->out, "<span class=\"%s\">", line == MARK_OFFENCE ? "lo" : "lm");
+	while (plain_text_next(&t, &c)) {
+		enum mark_kind kind = line == MARK_NONE || c.c == '\n' ? MARK_NONE :
+				      kind_of(v, base + c.from, base + c.from + 1);
+		if (kind != now && now != MARK_NONE)
+			fputs("</mark>", v->out);
+		if (kind != now && kind != MARK_NONE)
+			fputs(kind == MARK_OFFENCE ? "<mark class=\"o\">" : "<mark>", v->out);
+		now = kind;
+		escape_html_char(v->out, c.c);
+	}
+	if (now != MARK_NONE)
+		fputs("</mark>", v->out);
+	if (line != MARK_NONE)
+		fputs("</span>", v->out);
+}
+
+static void write_window(const struct view *v, const struct window *w)
+{
+	size_t len = w->to - w->from, at = 0;
+	char *bytes = malloc(len + 1), *newline;
+
+	if (!bytes || fd_pread_all(v->fd, bytes, len, (off_t)w->from) < 0) {
+		free(bytes);
+		return;
+	}
+	newline = w->from ? memchr(bytes, '\n', min_u64(len, LINE_SOUGHT)) : NULL;
+	/* Not beyond what the window is there for. */
+	if (newline && kind_of(v, w->from, w->from + (uint64_t)(newline - bytes)) == MARK_NONE)
+		at = (size_t)(newline - bytes) + 1;
+	while (at < len) {
+		newline = memchr(bytes + at, '\n', len - at);
+		size_t to = newline ? (size_t)(newline - bytes) + 1 : len;
+		write_line(v, bytes, at, to, w->from);
+		at = to;
+	}
+	free(bytes);
+}
+
+static void write_gap(const struct view *v, uint64_t len)
+{
+	fprintf(v->out, "<span class=\"gap\">&#8943; %llu %s left out &#8943;</span>\n",
+		(unsigned long long)(len < 4096 ? len : len >> 10), len < 4096 ? "bytes" : "KiB");
+}
+
+void html_write_console(const struct html *h, const struct test_result *result)
+{
+	struct view v = { .out = h->out };
+	uint64_t end = 0;
+
+	v.fd = result->dir ? run_files_open(h->dir, result->dir, "console.log", &v.size) : FD_NONE;
+	if (v.fd < 0)
+		return;
+	collect_marks(&v, result);
+	choose_windows(&v, verdict_is_bad(result->verdict) ? h->console_bad : h->console_good);
+	fputs("<h4>Console</h4>\n<pre class=\"con\" tabindex=\"0\">", h->out);
+	for (unsigned i = 0; i < v.n_windows; i++) {
+		if (v.window[i].from > end)
+			write_gap(&v, v.window[i].from - end);
+		write_window(&v, &v.window[i]);
+		end = v.window[i].to;
+	}
+	if (v.size == 0)
+		fputs("<span class=\"gap\">nothing was printed</span>", h->out);
+	fputs("</pre>\n", h->out);
+	fd_close(&v.fd);
+}
