@@ -43,6 +43,9 @@ struct test_plan {
  */
 void test_plan_read(struct test_plan *plan, const char *path, struct mistakes *mistakes);
 
+/* One that is in no plan; NULL is fine. */
+void test_case_destroy(struct test_case *test);
+
 /* Zeroed is fine. */
 void test_plan_fini(struct test_plan *plan);
 
