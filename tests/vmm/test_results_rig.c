@@ -44,6 +44,8 @@ static struct test_result *add(struct test_results *out, const char *name, enum 
 	struct test_result *r = results_rig_test(name, verdict);
 
 	r->line = 3 + out->n_tests;
+	if (out->n_tests && !strcmp(out->test[out->n_tests - 1]->name, name))
+		r->line = out->test[out->n_tests - 1]->line;
 	r->exit_status = verdict == VERDICT_PASSED ? 0 : 120;
 	r->started_ns = INT64_C(1795638022123456000);
 	r->duration_ns = UINT64_C(1234567000);

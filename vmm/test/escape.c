@@ -4,22 +4,30 @@
 
 #include "vmm/test/plain_text.h"
 
-static void put_char(FILE *out, uint32_t c)
+static unsigned put_char(FILE *out, uint32_t c)
 {
 	char bytes[4];
+	unsigned len = char_encode(bytes, c);
 
-	fwrite(bytes, 1, char_encode(bytes, c), out);
+	fwrite(bytes, 1, len, out);
+	return len;
 }
 
-void escape_html_char(FILE *out, uint32_t c)
+static unsigned put(FILE *out, const char *entity)
+{
+	fputs(entity, out);
+	return (unsigned)strlen(entity);
+}
+
+unsigned escape_html_char(FILE *out, uint32_t c)
 {
 	switch (c) {
-	case '<': fputs("&lt;", out); break;
-	case '>': fputs("&gt;", out); break;
-	case '&': fputs("&amp;", out); break;
-	case '"': fputs("&quot;", out); break;
-	case '\'': fputs("&#39;", out); break;
-	default: put_char(out, c);
+	case '<': return put(out, "&lt;");
+	case '>': return put(out, "&gt;");
+	case '&': return put(out, "&amp;");
+	case '"': return put(out, "&quot;");
+	case '\'': return put(out, "&#39;");
+	default: return put_char(out, c);
 	}
 }
 

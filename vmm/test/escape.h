@@ -10,8 +10,11 @@
 
 #include "vmm/base/util.h"
 
-/* One character of a plain text, for the content of an element or a quoted attribute. */
-void escape_html_char(FILE *out, uint32_t c);
+/*
+ * One character of a plain text, for the content of an element or a quoted attribute.  Returns how
+ * many bytes that took.
+ */
+unsigned escape_html_char(FILE *out, uint32_t c);
 /* NULL is nothing. */
 void escape_html(FILE *out, const char *text);
 

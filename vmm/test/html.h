@@ -16,6 +16,7 @@ struct html {
 	int dir;			/* the results directory */
 	/* Bytes of a console that are shown, of a run that went wrong / of another. */
 	size_t console_bad, console_good;
+	size_t why;			/* bytes of a reason that are shown */
 	bool details_of_good;		/* are there details of runs that went well? */
 };
 
@@ -24,6 +25,9 @@ extern const char html_style[];
 /* A class and a sign for each verdict: people see colours differently. */
 const char *html_class(enum verdict verdict);
 const char *html_sign(enum verdict verdict);
+
+/* A text of any lines, of which at most 'most' bytes are written.  NULL is nothing. */
+void html_text(FILE *out, const char *text, size_t most);
 
 /* "12.3 s", "45 ms". */
 void html_duration(FILE *out, uint64_t ns);
@@ -38,7 +42,10 @@ MUST_USE int html_write_run(const struct html *h, const struct test_result *resu
 /* Where the time went: phases of the boot, if they were recorded, and the steps, as a picture. */
 void html_write_timeline(const struct html *h, const struct test_result *result);
 
-/* The console, with what matched and what offended marked; long ones without their middle. */
-void html_write_console(const struct html *h, const struct test_result *result);
+/*
+ * The console of run 'index', with what matched and what offended marked; long ones without their
+ * middle.
+ */
+void html_write_console(const struct html *h, const struct test_result *result, unsigned index);
 
 #endif

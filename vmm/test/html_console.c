@@ -34,6 +34,8 @@ struct view {
 	int fd;
 	uint64_t size;
 	unsigned n_marks, n_windows;
+	unsigned index;		/* of the run: the first line that offended is "oINDEX" */
+	bool has_id;
 	struct mark mark[MAX_MARKS];
 	struct window window[MAX_WINDOWS];
 };
@@ -110,17 +112,25 @@ static enum mark_kind kind_of(const struct view *v, uint64_t from, uint64_t to)
 	return kind;
 }
 
-/* One line, [from, to) of 'bytes', which begin at 'base' of the console. */
-static void write_line(const struct view *v, const char *bytes, size_t from, size_t to,
-		       uint64_t base)
+/*
+ * One line, [from, to) of 'bytes', which begin at 'base' of the console.  Returns how many bytes of
+ * text that made, some 'most' of them.
+ */
+static size_t write_line(struct view *v, const char *bytes, size_t from, size_t to, uint64_t base,
+			 size_t most)
 {
 	struct plain_text t = { .bytes = bytes, .len = to, .at = from };
 	enum mark_kind line = kind_of(v, base + from, base + to), now = MARK_NONE;
 	struct plain_char c;
+	size_t len = 0;
 
-	if (line != MARK_NONE)
-		fprintf(v->out, "<span class=\"%s\">", line == MARK_OFFENCE ? "lo" : "lm");
-	while (plain_text_next(&t, &c)) {
+	if (line == MARK_MATCH)
+		fputs("<span class=\"lm\">", v->out);
+	if (line == MARK_OFFENCE)
+		fprintf(v->out, v->has_id ? "<span class=\"lo\">" :
+			"<span class=\"lo\" id=\"o%u\">", v->index);
+	v->has_id |= line == MARK_OFFENCE;
+	while (len <= most && plain_text_next(&t, &c)) {
 		enum mark_kind kind = line == MARK_NONE || c.c == '\n' ? MARK_NONE :
 				      kind_of(v, base + c.from, base + c.from + 1);
 		if (kind != now && now != MARK_NONE)
@@ -128,17 +138,24 @@ static void write_line(const struct view *v, const char *bytes, size_t from, siz
 		if (kind != now && kind != MARK_NONE)
 			fputs(kind == MARK_OFFENCE ? "<mark class=\"o\">" : "<mark>", v->out);
 		now = kind;
-		escape_html_char(v->out, c.c);
+		len += escape_html_char(v->out, c.c);
 	}
 	if (now != MARK_NONE)
 		fputs("</mark>", v->out);
 	if (line != MARK_NONE)
 		fputs("</span>", v->out);
+	return len;
 }
 
-static void write_window(const struct view *v, const struct window *w)
+static void write_gap(const struct view *v, uint64_t len)
 {
-	size_t len = w->to - w->from, at = 0;
+	fprintf(v->out, "<span class=\"gap\">&#8943; %llu %s left out &#8943;</span>\n",
+		(unsigned long long)(len < 4096 ? len : len >> 10), len < 4096 ? "bytes" : "KiB");
+}
+
+static void write_window(struct view *v, const struct window *w)
+{
+	size_t len = w->to - w->from, at = 0, written = 0;
 	char *bytes = malloc(len + 1), *newline;
 
 	if (!bytes || fd_pread_all(v->fd, bytes, len, (off_t)w->from) < 0) {
@@ -149,32 +166,42 @@ static void write_window(const struct view *v, const struct window *w)
 	/* Not beyond what the window is there for. */
 	if (newline && kind_of(v, w->from, w->from + (uint64_t)(newline - bytes)) == MARK_NONE)
 		at = (size_t)(newline - bytes) + 1;
-	while (at < len) {
+	/* Escapes are long: what has more of them than text is not worth its room. */
+	while (at < len && written <= 2 * len) {
 		newline = memchr(bytes + at, '\n', len - at);
 		size_t to = newline ? (size_t)(newline - bytes) + 1 : len;
-		write_line(v, bytes, at, to, w->from);
+		written += write_line(v, bytes, at, to, w->from, 2 * len - written);
 		at = to;
 	}
+	if (written > 2 * len)
+		fputs("<span class=\"gap\">&#8943; some is left out &#8943;</span>\n", v->out);
 	free(bytes);
 }
 
-static void write_gap(const struct view *v, uint64_t len)
+/* Is something of what offended shown? */
+static bool has_offence(const struct view *v)
 {
-	fprintf(v->out, "<span class=\"gap\">&#8943; %llu %s left out &#8943;</span>\n",
-		(unsigned long long)(len < 4096 ? len : len >> 10), len < 4096 ? "bytes" : "KiB");
+	for (unsigned i = 0; i < v->n_windows; i++)
+		if (kind_of(v, v->window[i].from, v->window[i].to) == MARK_OFFENCE)
+			return true;
+	return false;
 }
 
-void html_write_console(const struct html *h, const struct test_result *result)
+void html_write_console(const struct html *h, const struct test_result *result, unsigned index)
 {
-	struct view v = { .out = h->out };
+	struct view v = { .out = h->out, .index = index };
+	bool is_bad = verdict_is_bad(result->verdict);
 	uint64_t end = 0;
 
 	v.fd = result->dir ? run_files_open(h->dir, result->dir, "console.log", &v.size) : FD_NONE;
 	if (v.fd < 0)
 		return;
 	collect_marks(&v, result);
-	choose_windows(&v, verdict_is_bad(result->verdict) ? h->console_bad : h->console_good);
-	fputs("<h4>Console</h4>\n<pre class=\"con\" tabindex=\"0\">", h->out);
+	choose_windows(&v, is_bad ? h->console_bad : h->console_good);
+	fputs("<h4>Console", h->out);
+	if (has_offence(&v))
+		fprintf(h->out, " <a href=\"#o%u\">what went wrong</a>", index);
+	fprintf(h->out, "</h4>\n<div class=\"con%s\" tabindex=\"0\"><pre>", is_bad ? " end" : "");
 	for (unsigned i = 0; i < v.n_windows; i++) {
 		if (v.window[i].from > end)
 			write_gap(&v, v.window[i].from - end);
@@ -183,6 +210,6 @@ void html_write_console(const struct html *h, const struct test_result *result)
 	}
 	if (v.size == 0)
 		fputs("<span class=\"gap\">nothing was printed</span>", h->out);
-	fputs("</pre>\n", h->out);
+	fputs("</pre></div>\n", h->out);
 	fd_close(&v.fd);
 }

@@ -182,7 +182,7 @@ static void write_row(const struct html *h, const struct grid *g, const struct p
 	unsigned below = g->n_rows, at = 0, cell;
 
 	fputs("<tr>", h->out);
-	if (g->n_row_axes == 0)
+	if (g->n_row_axes == 0 && g->n_axes > 0)
 		fputs("<td></td>", h->out);
 	for (unsigned a = 0; a < g->n_row_axes; a++) {
 		below /= g->n_values[a];

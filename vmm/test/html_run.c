@@ -14,22 +14,11 @@
 
 enum {
 	STEPS_SHOWN = 60,
-	WHY_SHOWN = 4096,
+	STEP_SHOWN = 400,		/* bytes of a step's text */
+	COMMAND_SHOWN = 2048,
 	REPORT_SHOWN = 24 << 10,	/* of a state report, and of what Vireo said */
 	FILES_SHOWN = 100,
 };
-
-/* At most 'most' bytes of a text of many lines. */
-static void write_text(FILE *out, const char *text, size_t most)
-{
-	struct plain_text t = { .bytes = text, .len = strnlen(text, most) };
-	struct plain_char c;
-
-	while (plain_text_next(&t, &c))
-		escape_html_char(out, c.c);
-	if (text[t.len])
-		fputs("&#8230;", out);
-}
 
 static void write_first_line(FILE *out, const char *text)
 {
@@ -108,11 +97,13 @@ static void write_facts(FILE *out, const struct test_result *r)
 	fputs("</dl>\n", out);
 }
 
-static void write_step(FILE *out, const struct test_step *step, unsigned number)
+static void write_step(const struct html *h, const struct test_step *step, unsigned number)
 {
+	FILE *out = h->out;
+
 	fprintf(out, "<li value=\"%u\" class=\"%s\"><b>%s</b> <code>", number,
 		html_class(step->verdict), html_sign(step->verdict));
-	write_text(out, step->text, 500);
+	html_text(out, step->text, STEP_SHOWN);
 	fputs("</code>", out);
 	if (step->line)
 		fprintf(out, " <small>line %u</small>", step->line);
@@ -120,14 +111,15 @@ static void write_step(FILE *out, const struct test_step *step, unsigned number)
 		fprintf(out, " <small>%s</small>", verdict_words(step->verdict));
 	if (step->why) {
 		fputs("<pre>", out);
-		write_text(out, step->why, WHY_SHOWN / 2);
+		html_text(out, step->why, h->why / 2);
 		fputs("</pre>", out);
 	}
 	fputs("</li>\n", out);
 }
 
-static void write_steps(FILE *out, const struct test_result *r)
+static void write_steps(const struct html *h, const struct test_result *r)
 {
+	FILE *out = h->out;
 	unsigned first = r->n_steps > STEPS_SHOWN ? r->n_steps - STEPS_SHOWN : 0;
 
 	if (!r->n_steps)
@@ -137,7 +129,7 @@ static void write_steps(FILE *out, const struct test_result *r)
 		fprintf(out, "<p class=\"gap\">the first %u are left out</p>\n", first);
 	fputs("<ol>\n", out);
 	for (unsigned i = first; i < r->n_steps; i++)
-		write_step(out, &r->step[i], i + 1);
+		write_step(h, &r->step[i], i + 1);
 	fputs("</ol>\n", out);
 }
 
@@ -249,18 +241,18 @@ int html_write_run(const struct html *h, const struct test_result *r, unsigned i
 	fprintf(h->out, "<div class=\"b\" id=\"r%u\">\n", index);
 	if (r->why) {
 		fputs("<pre class=\"why\">", h->out);
-		write_text(h->out, r->why, WHY_SHOWN);
+		html_text(h->out, r->why, h->why);
 		fputs("</pre>\n", h->out);
 	}
 	write_facts(h->out, r);
 	if (r->command) {
 		fputs("<h4>To reproduce</h4>\n<pre class=\"cmd\">", h->out);
-		write_text(h->out, r->command, WHY_SHOWN);
+		html_text(h->out, r->command, COMMAND_SHOWN);
 		fputs("</pre>\n", h->out);
 	}
 	html_write_timeline(h, r);
-	write_steps(h->out, r);
-	html_write_console(h, r);
+	write_steps(h, r);
+	html_write_console(h, r, index);
 	if (is_bad && r->dir) {
 		write_folded(h, r, "state.txt", "State of the guest");
 		write_folded(h, r, "stderr.log", "What Vireo said");

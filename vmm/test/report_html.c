@@ -6,18 +6,22 @@
 
 #include "vmm/test/escape.h"
 #include "vmm/test/html.h"
+#include "vmm/test/plain_text.h"
 #include "vmm/test/report.h"
 
 /* What the page may have of consoles; the rest of a run takes some 3 KiB. */
 enum {
-	BAD_BYTES = 8 << 20,
-	GOOD_BYTES = 4 << 20,
+	BAD_BYTES = 6 << 20,
+	GOOD_BYTES = 3 << 20,
+	WHY_BYTES = 4 << 20,
+	WHY_MOST = 4 << 10,
 	BAD_MOST = 64 << 10,
 	BAD_LEAST = 1 << 10,
 	GOOD_MOST = 4 << 10,
 	GOOD_LEAST = 256,
 	DETAILS_MOST = 3000,	/* runs; with more, only those that went wrong have details */
 	WRONG_LISTED = 200,
+	WRONG_WHY = 600,
 };
 
 static const struct {
@@ -39,6 +43,18 @@ const char *html_class(enum verdict verdict)
 const char *html_sign(enum verdict verdict)
 {
 	return looks[verdict].sign;
+}
+
+void html_text(FILE *out, const char *text, size_t most)
+{
+	struct plain_text t = { .bytes = text, .len = text ? strlen(text) : 0 };
+	struct plain_char c;
+	size_t len = 0;
+
+	while (len < most && plain_text_next(&t, &c))
+		len += escape_html_char(out, c.c);
+	if (len >= most && t.at < t.len)
+		fputs("&#8230;", out);
 }
 
 void html_duration(FILE *out, uint64_t ns)
@@ -160,7 +176,7 @@ static int write_wrong(FILE *out, const struct result_order *order)
 			i, html_sign(r->verdict));
 		escape_html(out, title);
 		fprintf(out, "</a> <small>%s</small><br>", verdict_words(r->verdict));
-		escape_html(out, why);
+		html_text(out, why, WRONG_WHY);
 		fputs("</li>\n", out);
 		free(title);
 		free(why);
@@ -213,6 +229,7 @@ int report_write_html(FILE *out, const struct test_results *results, int dir)
 		return r;
 	h.console_bad = share(BAD_BYTES, bad, BAD_LEAST, BAD_MOST);
 	h.console_good = share(GOOD_BYTES, counts.attempts - bad, GOOD_LEAST, GOOD_MOST);
+	h.why = max_u64(share(WHY_BYTES, counts.attempts, 0, WHY_MOST), 100);
 	h.details_of_good = counts.attempts <= DETAILS_MOST;
 	fputs("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
 	      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"

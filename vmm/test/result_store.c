@@ -311,7 +311,9 @@ int result_store_finish(struct result_store *store, bool complete)
 	for (unsigned i = 0; i < all->n_tests; i++)
 		if (all->test[i]->verdict == VERDICT_NOT_RUN)
 			all->complete = false;
-	all->duration_ns = clock_now_ns() - store->began_ns;
+	/* Merged results know how long it took. */
+	if (!all->duration_ns)
+		all->duration_ns = clock_now_ns() - store->began_ns;
 	if (test_results_mark_flaky(all) < 0)
 		return error_set(ENOMEM, "write reports");
 	r = reports_write(all, store->dir);
