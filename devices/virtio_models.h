@@ -42,7 +42,10 @@ enum { VIRTIO_MAX_PORTS = 31, VIRTIO_PORT_PATH_MAX = 107 };
 struct virtio_port_config {
 	const char *name;		/* 1 to 64 characters */
 	struct chardev *chardev;	/* its host end; keeps */
-	bool open;			/* somebody is at the host end; see virtio_console_port_open */
+	bool open;			/* somebody is at the host end */
+	/* Optional: who hung up is forgotten in the guest, too.  On the I/O loop. */
+	void (*closed)(void *arg);
+	void *closed_arg;
 };
 
 struct virtio_console_config {
@@ -58,6 +61,19 @@ MUST_USE int virtio_console_create(struct virtio_device **out,
 				   const struct virtio_console_config *config);
 /* The terminal's size changed.  Machine lock held. */
 void virtio_console_resize(struct virtio_device *dev, uint16_t cols, uint16_t rows);
+
+/*
+ * Somebody has come to the host end of port 'index' (from 1) / has hung up: the driver is told, of
+ * the latter when it has all input; then 'closed' is called, and before that the port is not to be
+ * opened again.  Any thread.
+ */
+void virtio_console_port_open(struct virtio_device *dev, unsigned index, bool open);
+
+/*
+ * Nothing runs in the guest any more: let what it has written to any port go to its chardev, at the
+ * latest until 'deadline_ms' (clock_now_ms).  Main thread, loop not running, machine lock not held.
+ */
+void virtio_console_drain(struct virtio_device *dev, uint64_t deadline_ms);
 
 struct virtio_rng_config {
 	const char *name;

@@ -4,7 +4,13 @@
 
 #include <stddef.h>
 
-/* An ELF file that needs nothing but a Linux kernel: its bytes, and how many they are. */
+/*
+ * An ELF file that needs nothing but a Linux kernel: its bytes, and how many they are (0 where no
+ * compiler for it was found).
+ */
 const void *agent_image(size_t *len);
+
+/* The unit by which systemd starts it in a guest; not ended by NUL. */
+const char *agent_unit(size_t *len);
 
 #endif

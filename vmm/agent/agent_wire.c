@@ -66,9 +66,9 @@ static bool stream_is_right(const struct wire_head *head, enum wire_side from)
 		return false;
 	if (head->type == WIRE_CREDIT)
 		return to_guest == (from == WIRE_AGENT);
-	/* An agent's END of the input says that nobody reads it any more. */
-	if (head->type == WIRE_END && from == WIRE_AGENT)
-		return true;
+	/* Of the input only; from the agent, it says that nobody reads it any more. */
+	if (head->type == WIRE_END)
+		return to_guest;
 	return to_guest == (from == WIRE_HOST);
 }
 

@@ -39,7 +39,7 @@ enum wire_type {
 	WIRE_POWER,		/* host */
 
 	WIRE_DATA = 32,		/* both */
-	WIRE_END,		/* both: of a stream */
+	WIRE_END,		/* both: of the input */
 	WIRE_CREDIT,		/* both */
 
 	WIRE_ENDED = 48,	/* agent: a run */
