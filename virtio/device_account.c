@@ -53,6 +53,7 @@ const char *device_type_name(enum virtio_device_id id)
 	case VIRTIO_ID_SCSI: return "SCSI host";
 	case VIRTIO_ID_VSOCK: return "socket device";
 	case VIRTIO_ID_IOMMU: return "IOMMU";
+	case VIRTIO_ID_FS: return "file system device";
 	}
 	return "device";
 }

@@ -15,6 +15,7 @@ enum virtio_device_id {
 	VIRTIO_ID_SCSI = 8,
 	VIRTIO_ID_VSOCK = 19,
 	VIRTIO_ID_IOMMU = 23,
+	VIRTIO_ID_FS = 26,
 };
 
 /* virtio-v1.4 2.1 "Device Status Field" */
