@@ -106,13 +106,13 @@ Test(outcome, errors_of_vireo_are_125)
 	cr_expect_eq(outcome_of_error(BLAME_VIREO, -ENOMEM), 125);
 	cr_expect_eq(outcome_of_error(BLAME_FILE, -EACCES), 125);
 	cr_expect_eq(outcome_of_error(BLAME_FILE, -ENOEXEC), 125);
-	cr_expect_eq(outcome_of_error(BLAME_HOST, -ENOMEM), 125);
+	cr_expect_eq(outcome_of_error(BLAME_HOST, -EINVAL), 125);
 }
 
 Test(outcome, a_missing_facility_is_126)
 {
 	static const int errs[] = {
-		ENOENT, EACCES, EPERM, ENODEV, ENXIO, EBUSY, ENOTTY, EOPNOTSUPP
+		ENOENT, EACCES, EPERM, ENODEV, ENXIO, EBUSY, ENOTTY, EOPNOTSUPP, ENOMEM
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(errs); i++)
