@@ -127,26 +127,32 @@ static int attach(int fd, char ifname[NET_TAP_NAME_SIZE], unsigned flags)
 	return 0;
 }
 
-/* Does it open another way?  Then the interface is of another kind than was asked for. */
-static bool opens_as(const char *ifname, unsigned flags)
+/*
+ * Does it open another way?  Then the interface is of another kind than was asked for.  0, or -EPERM:
+ * it would, but belongs to another user; -EINVAL: nor that.
+ */
+static int open_as(const char *ifname, unsigned flags)
 {
 	struct ifreq ifr = { .ifr_flags = (short)(IFF_NO_PI | flags) };
-	int fd;
-	bool opens;
+	int fd, r = open_node(&fd);
 
-	if (open_node(&fd) < 0) {
+	if (r < 0) {
 		error_clear();
-		return false;
+		return r;
 	}
 	memcpy(ifr.ifr_name, ifname, NET_TAP_NAME_SIZE);
-	opens = ioctl(fd, TUNSETIFF, &ifr) == 0;
+	r = ioctl(fd, TUNSETIFF, &ifr) == 0 ? 0 : -errno;
 	fd_close(&fd);
-	return opens;
+	return r;
 }
 
 static int refuse_existing(int err, const char *ifname, bool many)
 {
-	int r;
+	int r, as_tap = err == EINVAL && many ? open_as(ifname, IFF_TAP) : -EINVAL;
+
+	/* The kernel looks at the kind first, and then at whose it is. */
+	if (as_tap == -EPERM)
+		err = EPERM;
 
 	if (err == EBUSY) {
 		r = error_set(EBUSY, "tap '%s' is in use by another program", ifname);
@@ -161,12 +167,12 @@ static int refuse_existing(int err, const char *ifname, bool many)
 	}
 	if (err == E2BIG)
 		return error_set(E2BIG, "tap '%s' has no more queues", ifname);
-	if (err == EINVAL && opens_as(ifname, IFF_TUN)) {
+	if (err == EINVAL && open_as(ifname, IFF_TUN) != -EINVAL) {
 		r = error_set(EINVAL, "'%s' is a tun, which has no Ethernet", ifname);
 		error_hint("make a tap: 'ip tuntap add NAME mode tap'");
 		return r;
 	}
-	if (err == EINVAL && many && opens_as(ifname, IFF_TAP)) {
+	if (err == EINVAL && as_tap == 0) {
 		r = error_set(EINVAL, "tap '%s' was made without multi_queue", ifname);
 		error_hint("make it anew: 'ip tuntap del %s mode tap; ip tuntap add %s mode tap "
 			   "multi_queue', or take 'queues=1'", ifname, ifname);
