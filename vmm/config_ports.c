@@ -33,7 +33,8 @@ static void validate_end(const struct vm_config *config, unsigned i, bool whole,
 			       "'fd', 'socket' and 'to' exclude each other");
 	if (port->socket && strlen(port->socket) > VIRTIO_PORT_PATH_MAX)
 		config_mistake(config, mistakes, "ports", i, "socket",
-			       "'%.120s' is longer than %d bytes, the most for a Unix socket", port->socket, VIRTIO_PORT_PATH_MAX);
+			       "'%.120s' is longer than %d bytes, the most for a Unix socket",
+			       port->socket, VIRTIO_PORT_PATH_MAX);
 	if (port->to.kind == TARGET_STDIO && (config->console.kind == TARGET_STDIO ||
 					      config->serial.kind == TARGET_STDIO))
 		config_mistake(config, mistakes, "ports", i, "to",
