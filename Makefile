@@ -194,7 +194,7 @@ FUZZ_IF_ANY = $(if $(filter yes,$(HAVE_FUZZ)),$(FUZZ_PROGRAMS))
 check-configured: vireo $(GENERATED) $(UNIT_TESTS) $(PATHS) $(FUZZ_IF_ANY) payloads
 	@$(srcdir)/images/build-kernel >/dev/null || echo "make check: goes on without a kernel of our own"
 	@$(srcdir)/tests/check unit cli path fuzz payload vhost guest
-check-unit-configured: vireo $(UNIT_TESTS)
+check-unit-configured: vireo $(UNIT_TESTS) payloads
 	@$(srcdir)/tests/check unit cli
 check-payload-configured: vireo payloads
 	@$(srcdir)/tests/check payload

@@ -162,6 +162,10 @@ static void signal_received(void *arg, int sig)
 	case SIGUSR2:
 		vm_switch_datapaths(run->vm);
 		break;
+	case SIGPWR:
+		log_info("SIGPWR presses the power button");
+		vm_press_power_button(run->vm);
+		break;
 	case SIGWINCH:
 		if (run->config.console.kind == TARGET_STDIO && terminal_size(&cols, &rows))
 			vm_resize_console(run->vm, cols, rows);

@@ -446,6 +446,12 @@ void vm_process_report(struct vm_process *p)
 		kill(p->pid, SIGUSR1);
 }
 
+void vm_process_press_power_button(struct vm_process *p)
+{
+	if (p->pid > 0)
+		kill(p->pid, SIGPWR);
+}
+
 static void out_of_patience(void *arg)
 {
 	struct vm_process *p = arg;

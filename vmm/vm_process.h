@@ -90,6 +90,9 @@ void vm_process_input_end(struct vm_process *process);
 /* Ask it for a state report, which goes to stderr.log.  Fine when it is over. */
 void vm_process_report(struct vm_process *process);
 
+/* Press the guest's power button.  Fine when it is over. */
+void vm_process_press_power_button(struct vm_process *process);
+
 /*
  * End it: SIGTERM, and SIGKILL VM_PROCESS_PATIENCE_MS later.  'ended' tells when it is over.  A
  * report that was asked for before is written first.  Again is fine.

@@ -237,6 +237,16 @@ Test(vm_process, a_report_is_asked_for_before_it_is_stopped)
 	cr_expect_eq(seen.end.status, 9);
 }
 
+Test(vm_process, the_power_button_is_a_signal)
+{
+	start_with("trap 'echo pressed; exit 0' PWR; echo; while :; do sleep 0.1; done", NULL, 0);
+	seen.stop_at_output = true;
+	event_loop_run(loop);
+	vm_process_press_power_button(process);
+	event_loop_run(loop);
+	cr_expect_str_eq(seen.text, "\npressed\n");
+}
+
 Test(vm_process, who_does_not_stop_is_killed)
 {
 	uint64_t before;
