@@ -35,7 +35,7 @@ DIRS_machine := vmm/machine vmm/machine/x86
 DIRS_virtio := virtio
 DIRS_vhost := vhost
 DIRS_devices := devices
-DIRS_vmm := vmm vmm/control vmm/export vmm/file vmm/report
+DIRS_vmm := vmm vmm/agent vmm/control vmm/export vmm/file vmm/report
 DIRS_vmm += vmm/test
 
 sources = $(sort $(patsubst $(srcdir)/%,%,$(wildcard $(addprefix $(srcdir)/,$(addsuffix /*.c,$(1))))))
@@ -66,6 +66,17 @@ OPENAPI_CFLAGS := -Wa,-I,$(srcdir)
 obj/vmm/control/openapi.o: EXTRA_CFLAGS = $(OPENAPI_CFLAGS)
 obj/vmm/control/openapi.o obj/fuzz/vmm/control/openapi.o: docs/openapi.yaml
 
+# The agent is a program of its own: static, without the sanitizers, for whatever guest.
+AGENT := obj/agent/vireo-agent
+AGENT_SRC := $(call sources,images/agent) vmm/agent/agent_wire.c
+AGENT_CFLAGS := -std=c17 -D_GNU_SOURCE -Os -Wall -Wextra -Wshadow -Wundef -Wmissing-prototypes -Wstrict-prototypes \
+	-Wwrite-strings -Wvla -Wformat=2 -Wno-format-truncation -fno-strict-aliasing -fno-asynchronous-unwind-tables \
+	-ffunction-sections -fdata-sections
+AGENT_LDFLAGS := -static -s -Wl,--gc-sections -Wl,-z,noseparate-code
+IMAGE_CFLAGS := -Wa,-I,. -Wa,-I,$(srcdir)
+obj/vmm/agent/agent_image.o: EXTRA_CFLAGS = $(IMAGE_CFLAGS)
+obj/vmm/agent/agent_image.o obj/fuzz/vmm/agent/agent_image.o: $(AGENT) docs/examples/vireo-agent.service
+
 .PHONY: all check check-unit check-guest check-payload check-fuzz check-vhost conformance bench fuzz lint install \
 	uninstall dist distcheck clean distclean help deps kernel run configured payloads docs-screenshot
 .PHONY: run-configured check-configured check-unit-configured check-guest-configured \
@@ -84,6 +95,12 @@ all: vireo $(GENERATED) ## build the program (default)
 vireo: obj/vmm/main.o $(call archives,vmm)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) $(LINK) -o $@ $^ $(ALL_LDFLAGS) $(LIBS)
+
+# One command for all of it: it is small.  Without a compiler for it, there is none to be had.
+$(AGENT): $(AGENT_SRC) $(srcdir)/images/agent/guest.h $(srcdir)/vmm/agent/agent_wire.h config.mak
+	$(call say,AGENT,$@)
+	$(Q)mkdir -p $(@D) && $(if $(AGENT_CC),$(AGENT_CC) $(AGENT_CFLAGS) $(AGENT_EXTRA) -I$(srcdir) \
+		-I$(srcdir)/images/agent -o $@ $(filter %.c,$^) $(AGENT_LDFLAGS),: >$@)
 
 $(PAGES): obj/man/%: docs/man/%.scd docs/man/compose vireo
 	$(call say,MAN,$@)
@@ -177,7 +194,7 @@ FUZZ_IF_ANY = $(if $(filter yes,$(HAVE_FUZZ)),$(FUZZ_PROGRAMS))
 check-configured: vireo $(GENERATED) $(UNIT_TESTS) $(PATHS) $(FUZZ_IF_ANY) payloads
 	@$(srcdir)/images/build-kernel >/dev/null || echo "make check: goes on without a kernel of our own"
 	@$(srcdir)/tests/check unit cli path fuzz payload vhost guest
-check-unit-configured: vireo $(UNIT_TESTS)
+check-unit-configured: vireo $(UNIT_TESTS) payloads
 	@$(srcdir)/tests/check unit cli
 check-payload-configured: vireo payloads
 	@$(srcdir)/tests/check payload
@@ -239,6 +256,7 @@ $(FUZZ_PROGRAMS): obj/fuzz/%: obj/fuzz/tests/fuzz/%.o obj/fuzz/libfuzz.a
 	$(call say,LINK,$@)
 	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -pie -fsanitize=fuzzer -o $@ $^ -Wl,--as-needed $(LIBS)
 obj/fuzz/vmm/control/openapi.o: FUZZ_EXTRA = $(OPENAPI_CFLAGS)
+obj/fuzz/vmm/agent/agent_image.o: FUZZ_EXTRA = $(IMAGE_CFLAGS)
 # The helpers' assertions must not need a test runner.
 $(FUZZ_SUPPORT): FUZZ_EXTRA = -I$(srcdir)/tests/fuzz/stand-in
 obj/fuzz/%.o: %.c config.mak config.h

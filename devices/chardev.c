@@ -38,6 +38,8 @@ struct chardev {
 	struct event_source in_watch;
 	struct host_fd in;
 	bool in_ended;
+	bool is_hung_up;		/* seen to be; with 'hung_up' only */
+	bool has_told;			/* 'hung_up' was called */
 	bool in_unwatchable;		/* epoll refuses it: always ready (files, /dev/null) */
 	uint8_t in_buf[IN_SIZE];
 	size_t in_len;
@@ -71,9 +73,9 @@ void chardev_cancel_room(struct chardev *c, struct event_post *post)
 	chardev_output_cancel_room(&c->out, post);
 }
 
-void chardev_drain(struct chardev *c, unsigned timeout_ms)
+bool chardev_drain(struct chardev *c, unsigned timeout_ms)
 {
-	chardev_output_drain(&c->out, timeout_ms);
+	return chardev_output_drain(&c->out, timeout_ms);
 }
 
 void chardev_attach(struct chardev *c, struct chardev_reader *reader)
@@ -156,6 +158,24 @@ static void read_input(struct chardev *c)
 		c->in_len += left;
 }
 
+/* Nothing comes from there any more (or ever did), but somebody may still read. */
+static bool wants_hang_up(const struct chardev *c)
+{
+	return c->config.hung_up && c->in_ended && !c->is_hung_up && !c->has_told &&
+	       c->in_watch.fd != FD_NONE;
+}
+
+/* Hang-ups and errors are reported unasked. */
+static void follow_hang_up(struct chardev *c)
+{
+	if (c->in_watch.loop) {
+		event_loop_modify(&c->in_watch, 0);
+	} else if (event_loop_add(c->config.main_loop, &c->in_watch, 0) < 0) {
+		/* A file: it never hangs up. */
+		error_clear();
+	}
+}
+
 /*
  * Watch the input exactly while it is wanted: a level-triggered event that nobody handles spins.
  * Returns 0, or -errno with an error chain: there is no input any more.
@@ -167,6 +187,8 @@ static int follow_input(struct chardev *c)
 	if (c->in_unwatchable) {
 		if (wants)
 			fd_signal(c->wake.fd);
+	} else if (!wants && wants_hang_up(c)) {
+		follow_hang_up(c);
 	} else if (!wants) {
 		event_loop_remove(&c->in_watch);
 	} else if (!c->in_watch.loop &&
@@ -189,14 +211,32 @@ static void follow_input_or_complain(struct chardev *c)
 	error_clear();
 }
 
+/* Both ends of one that hung up are closed, and whoever wants to know is told. */
+static void settle(struct chardev *c)
+{
+	bool over = c->in_ended && c->in_len == 0 &&
+		    (c->is_hung_up || chardev_output_is_dead(&c->out));
+
+	if (!c->config.hung_up || c->has_told || !over)
+		return;
+	c->has_told = true;
+	event_loop_remove(&c->in_watch);
+	host_fd_close(&c->in);
+	c->in_watch.fd = FD_NONE;
+	chardev_output_disconnect(&c->out);
+	c->config.hung_up(c->config.hung_up_arg);
+}
+
 static void in_fn(struct event_source *source, uint32_t events)
 {
 	struct chardev *c = container_of(source, struct chardev, in_watch);
 
-	(void)events;
 	read_input(c);
+	if (c->in_ended && events & (EPOLLHUP | EPOLLERR))
+		c->is_hung_up = true;
 	deliver(c);
 	follow_input_or_complain(c);
+	settle(c);
 }
 
 static void wake_fn(struct event_source *source, uint32_t events)
@@ -210,6 +250,17 @@ static void wake_fn(struct event_source *source, uint32_t events)
 		read_input(c);
 	deliver(c);
 	follow_input_or_complain(c);
+	settle(c);
+}
+
+/* One that is only written to is watched all the same, for its hang-up. */
+static int open_input(struct chardev *c, const struct chardev_config *config)
+{
+	if (!c->in_ended)
+		return host_fd_open(&c->in, config->in_fd, O_RDONLY);
+	if (config->hung_up && config->out_fd != FD_NONE)
+		return host_fd_open(&c->in, config->out_fd, O_WRONLY);
+	return 0;
 }
 
 int chardev_create(struct chardev **out, const struct chardev_config *config)
@@ -223,6 +274,7 @@ int chardev_create(struct chardev **out, const struct chardev_config *config)
 	c->config = *config;
 	c->in = (struct host_fd)HOST_FD_INIT;
 	c->in_ended = config->in_fd == FD_NONE;
+	c->has_told = c->in_ended && config->out_fd == FD_NONE;
 	c->wake = (struct event_source){ .fd = FD_NONE, .fn = wake_fn };
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->delivered, NULL);
@@ -239,7 +291,7 @@ int chardev_create(struct chardev **out, const struct chardev_config *config)
 		r = error_set(wake_error, "eventfd for the console");
 		goto fail;
 	}
-	r = c->in_ended ? 0 : host_fd_open(&c->in, config->in_fd, O_RDONLY);
+	r = open_input(c, config);
 	if (r < 0) {
 		error_add(r, "console input");
 		goto fail;
@@ -258,6 +310,26 @@ int chardev_create(struct chardev **out, const struct chardev_config *config)
 fail:
 	chardev_destroy(c);
 	return r;
+}
+
+int chardev_connect(struct chardev *c, int fd)
+{
+	c->in = (struct host_fd){ .fd = fd, .kind = HOST_FD_NONBLOCK };
+	c->in_watch.fd = fd;
+	c->in_ended = c->is_hung_up = false;
+	int r = chardev_output_connect(&c->out, fd);
+	if (r == 0)
+		r = follow_input(c);
+	if (r < 0) {
+		event_loop_remove(&c->in_watch);
+		chardev_output_disconnect(&c->out);
+		host_fd_close(&c->in);
+		c->in_watch.fd = FD_NONE;
+		c->in_ended = true;
+		return error_add(r, "a client of a console");
+	}
+	c->has_told = false;
+	return 0;
 }
 
 void chardev_destroy(struct chardev *c)

@@ -40,6 +40,13 @@ struct chardev_config {
 	 */
 	void (*copy)(void *arg, const uint8_t *buf, size_t len);
 	void *copy_arg;
+	/*
+	 * Optional, where 'in_fd' and 'out_fd' are one: nobody is at the other end any more, and a
+	 * reader has taken all that came from there.  Both descriptors are closed.  Once, on the
+	 * main loop, no lock held.
+	 */
+	void (*hung_up)(void *arg);
+	void *hung_up_arg;
 };
 
 /*
@@ -50,6 +57,13 @@ struct chardev_config {
  * loop runs.
  */
 MUST_USE int chardev_create(struct chardev **out, const struct chardev_config *config);
+
+/*
+ * Somebody new is at the other end, of one that hung up or never had anybody: read from and write
+ * to 'fd', a non-blocking socket (consumed, also on failure).  Main loop.  Returns 0 or -errno with
+ * an error chain: nobody is there still.
+ */
+MUST_USE int chardev_connect(struct chardev *chardev, int fd);
 
 /* What is still buffered is lost (chardev_drain).  NULL is fine.  Main thread. */
 void chardev_destroy(struct chardev *chardev);
@@ -85,7 +99,10 @@ void chardev_reader_ready(struct chardev *chardev);
 size_t chardev_tail(struct chardev *chardev, void *buf, size_t size);
 void chardev_forget_moments(struct chardev *chardev);
 
-/* Wait until everything written has left, at most 'timeout_ms'.  Main thread, loop not running. */
-void chardev_drain(struct chardev *chardev, unsigned timeout_ms);
+/*
+ * Wait until everything written has left, at most 'timeout_ms'; returns whether it has.  Main
+ * thread, loop not running.
+ */
+bool chardev_drain(struct chardev *chardev, unsigned timeout_ms);
 
 #endif

@@ -66,6 +66,7 @@ static size_t write_now(struct chardev_output *out, const uint8_t *buf, size_t l
 			log_info("console output is discarded from now on: %s",
 				 error_name((int)-n));
 			out->dead = true;
+			fd_signal(out->wake_fd);
 		} else {
 			done += (size_t)n;
 		}
@@ -165,6 +166,41 @@ void chardev_output_cancel_room(struct chardev_output *out, struct event_post *p
 	pthread_mutex_unlock(&out->lock);
 }
 
+bool chardev_output_is_dead(struct chardev_output *out)
+{
+	pthread_mutex_lock(&out->lock);
+	bool dead = out->dead;
+	pthread_mutex_unlock(&out->lock);
+	return dead;
+}
+
+void chardev_output_disconnect(struct chardev_output *out)
+{
+	pthread_mutex_lock(&out->lock);
+	out->dead = true;
+	flush(out);
+	event_loop_remove(&out->watch);
+	host_fd_close(&out->host);
+	out->watch.fd = FD_NONE;
+	pthread_mutex_unlock(&out->lock);
+}
+
+int chardev_output_connect(struct chardev_output *out, int fd)
+{
+	/* Its own: epoll knows a descriptor once, and input has that one. */
+	int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	if (own < 0)
+		return error_set(errno, "duplicate file descriptor %d", fd);
+	pthread_mutex_lock(&out->lock);
+	out->host = (struct host_fd){ .fd = own, .kind = HOST_FD_NONBLOCK };
+	out->watch.fd = own;
+	out->len = 0;
+	out->dead = false;
+	pthread_mutex_unlock(&out->lock);
+	return 0;
+}
+
 void chardev_output_follow(struct chardev_output *out)
 {
 	pthread_mutex_lock(&out->lock);
@@ -181,7 +217,7 @@ void chardev_output_follow(struct chardev_output *out)
 	pthread_mutex_unlock(&out->lock);
 }
 
-void chardev_output_drain(struct chardev_output *out, unsigned timeout_ms)
+bool chardev_output_drain(struct chardev_output *out, unsigned timeout_ms)
 {
 	int64_t deadline = (int64_t)clock_now_ms() + timeout_ms;
 
@@ -192,7 +228,7 @@ void chardev_output_drain(struct chardev_output *out, unsigned timeout_ms)
 		pthread_mutex_unlock(&out->lock);
 		int64_t left = deadline - (int64_t)clock_now_ms();
 		if (empty || left <= 0)
-			return;
+			return empty;
 		struct pollfd p = { .fd = out->host.fd, .events = POLLOUT };
 		poll(&p, 1, (int)left);
 	}

@@ -49,11 +49,17 @@ size_t chardev_output_write(struct chardev_output *out, const uint8_t *buf, size
 void chardev_output_notify_room(struct chardev_output *out, struct event_loop *loop,
 				struct event_post *post);
 void chardev_output_cancel_room(struct chardev_output *out, struct event_post *post);
-void chardev_output_drain(struct chardev_output *out, unsigned timeout_ms);
+bool chardev_output_drain(struct chardev_output *out, unsigned timeout_ms);
 
 /* As chardev_tail and chardev_forget_moments. */
 size_t chardev_output_tail(struct chardev_output *out, void *buf, size_t size);
 void chardev_output_forget_moments(struct chardev_output *out);
+
+/* Is nobody there who reads? / Nobody is from now on: what waits is lost.  Main loop. */
+bool chardev_output_is_dead(struct chardev_output *out);
+void chardev_output_disconnect(struct chardev_output *out);
+/* Somebody is, at 'fd' (borrowed, non-blocking).  Main loop.  Returns 0 or -errno with a chain. */
+MUST_USE int chardev_output_connect(struct chardev_output *out, int fd);
 
 /* Flush, and watch the descriptor while something is left.  Main loop. */
 void chardev_output_follow(struct chardev_output *out);

@@ -1,32 +1,29 @@
 /*
- * The virtio console device.  Everything that a port needs is in struct console_port; today there
- * is port 0, with queues 0 and 1, on a chardev.
- *
- * Output goes from the ring to the chardev on the I/O loop; when the chardev is full the chain that
- * did not fit waits, and no further one is taken.  Input comes on the main loop and crosses to the
- * I/O loop through a ring buffer with one writer and one reader, which needs no lock.
+ * The virtio console device: its configuration, and which queue belongs to what.  A port is
+ * console_port.c, the messages about ports are console_control.c.  Port 0 is the console; where the
+ * configuration names others MULTIPORT is offered.
  *
  * virtio-v1.4 5.3 "Console Device"
  */
+#include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "devices/console_control.h"
+#include "devices/console_port.h"
 #include "devices/virtio_models.h"
 #include "virtio/datapath_local.h"
+#include "vmm/base/clock.h"
 #include "vmm/base/error.h"
-#include "vmm/base/iov.h"
 #include "vmm/base/le.h"
 
 enum {
-	QUEUE_SIZE = 64,
 	PCI_CLASS_COMMUNICATION_OTHER = 0x078000,
-	INPUT_SIZE = 4096,		/* power of two */
-	OUTPUT_PIECE = 4096,
-	MAX_CHAINS_PER_TURN = QUEUE_SIZE,
-	MAX_BYTES_PER_TURN = 1 << 20,
-	N_PORTS = 1,
-	QUEUES_PER_PORT = 2,
+	PORT_0_QUEUES = 2,
+	MAX_QUEUES = 2 * (VIRTIO_MAX_PORTS + 2),
+	DRAIN_STEP_MS = 10,
 };
 
 /* virtio-v1.4 5.3.4 "Device configuration layout" */
@@ -38,287 +35,145 @@ enum {
 	CONFIG_LEN = 12,
 };
 
-struct console_port {
-	struct virtio_console *console;
-	struct chardev *chardev;
-	struct event_loop *loop;
-	unsigned rx_index, tx_index;
-	struct virtqueue *rx, *tx;	/* while they run; owner loop */
-	bool attached;			/* control path: input comes to us */
-
-	/* output, owner loop */
-	struct chain unsent;		/* while has_unsent: not with the chardev yet */
-	size_t sent;			/* bytes of it that are */
-	bool has_unsent;
-	struct event_post room;
-
-	/* input: the main loop moves 'head', the owner loop 'tail'; both run freely */
-	struct chardev_reader reader;
-	struct event_post arrived;
-	_Atomic uint32_t head, tail;
-	atomic_bool starved;		/* the main loop has more than fits */
-	uint8_t input[INPUT_SIZE];
-};
-
 struct virtio_console {
 	struct virtio_device dev;
 	struct datapath *datapath;	/* owned by 'dev' once it is a part */
-	struct console_port port[N_PORTS];
+	struct event_loop *loop;
+	struct console_control control;
+	bool multiport, has_size;	/* what the driver accepted */
+	unsigned n_ports;		/* with port 0 */
+	struct console_port port[];
 };
 
-/* --- output --------------------------------------------------------------- */
+/* --- data path ---------------------------------------------------------------------------- */
 
-enum send_result { SEND_DONE, SEND_NO_ROOM, SEND_NO_TIME };
-
-/* Write on with the unsent chain, at most '*budget' bytes. */
-static enum send_result send_on(struct console_port *port, size_t *budget)
+static bool is_control(unsigned index)
 {
-	const struct chain *c = &port->unsent;
-	uint8_t piece[OUTPUT_PIECE];
-
-	while (port->sent < c->out_len) {
-		size_t len = iov_read(c->out, c->n_out, port->sent, piece,
-				      min_u64(sizeof(piece), *budget));
-		size_t taken = chardev_write(port->chardev, piece, len);
-
-		port->sent += taken;
-		*budget -= taken;
-		if (taken < len)
-			return SEND_NO_ROOM;
-		if (len == 0)
-			return SEND_NO_TIME;
-	}
-	return SEND_DONE;
+	return index == CONSOLE_CONTROL_RX || index == CONSOLE_CONTROL_TX;
 }
 
-static void output_done(struct console_port *port)
-{
-	port->has_unsent = false;
-	virtqueue_push(port->tx, port->unsent.head, 0);
-}
-
-/* Writable buffers do not belong here; they come back unused. */
-static bool next_output(struct console_port *port)
-{
-	if (port->has_unsent)
-		return true;
-	if (virtqueue_pop(port->tx, &port->unsent) != VQ_CHAIN)
-		return false;
-	port->has_unsent = true;
-	port->sent = port->unsent.in_len > 0 ? port->unsent.out_len : 0;
-	return true;
-}
-
-/* A driver that offers gigabytes of output, in one chain or many, gets turns like everybody. */
-static void serve_output(struct console_port *port)
-{
-	size_t budget = MAX_BYTES_PER_TURN;
-
-	for (unsigned n = 0; n < MAX_CHAINS_PER_TURN && budget > 0; n++) {
-		if (!next_output(port))
-			return;
-		switch (send_on(port, &budget)) {
-		case SEND_DONE:
-			output_done(port);
-			break;
-		case SEND_NO_ROOM:
-			chardev_notify_room(port->chardev, port->loop, &port->room);
-			return;
-		case SEND_NO_TIME:
-			break;
-		}
-	}
-}
-
-static void on_room(struct event_post *post)
-{
-	struct console_port *port = container_of(post, struct console_port, room);
-
-	if (port->tx)
-		local_queue_resume(port->console->datapath, port->tx_index);
-}
-
-/* --- input ---------------------------------------------------------------- */
-
-/* Main loop.  Copy what fits; returns how much. */
-static size_t take_input(struct console_port *port, const uint8_t *buf, size_t len)
-{
-	uint32_t head = atomic_load_explicit(&port->head, memory_order_relaxed);
-	uint32_t room = INPUT_SIZE - (head - atomic_load(&port->tail));
-	size_t n = min_u64(len, room);
-
-	for (size_t i = 0; i < n; i++)
-		port->input[(head + i) % INPUT_SIZE] = buf[i];
-	atomic_store_explicit(&port->head, head + (uint32_t)n, memory_order_release);
-	return n;
-}
-
-static size_t on_input(struct chardev_reader *reader, const uint8_t *buf, size_t len)
-{
-	struct console_port *port = container_of(reader, struct console_port, reader);
-	size_t n = take_input(port, buf, len);
-
-	if (n < len) {
-		/* Say so first and look once more: the other side makes room first and then looks
-		 * whether someone said so.  One of the two sees the other. */
-		atomic_store(&port->starved, true);
-		n += take_input(port, buf + n, len - n);
-	}
-	if (n > 0)
-		event_loop_post(port->loop, &port->arrived);
-	return n;
-}
-
-/* Owner loop.  Move buffered input into 'c'; returns how much. */
-static uint32_t deliver(struct console_port *port, const struct chain *c)
-{
-	uint32_t tail = atomic_load_explicit(&port->tail, memory_order_relaxed);
-	uint32_t held = atomic_load_explicit(&port->head, memory_order_acquire) - tail;
-	uint32_t len = (uint32_t)min_u64(held, c->in_len);
-	uint32_t at = tail % INPUT_SIZE;
-	uint32_t first = (uint32_t)min_u64(len, INPUT_SIZE - at);
-
-	iov_write(c->in, c->n_in, 0, port->input + at, first);
-	iov_write(c->in, c->n_in, first, port->input, len - first);
-	atomic_store(&port->tail, tail + len);
-	return len;
-}
-
-static bool has_input(struct console_port *port)
-{
-	return atomic_load_explicit(&port->head, memory_order_acquire) !=
-	       atomic_load_explicit(&port->tail, memory_order_relaxed);
-}
-
-/*
- * Buffers stay in the ring until there is something to put in.  Readable ones do not belong here
- * and empty ones are of no use: both come back unused and swallow nothing.
- */
-static void serve_input(struct console_port *port)
-{
-	struct chain c;
-
-	for (unsigned n = 0; n < MAX_CHAINS_PER_TURN && has_input(port); n++) {
-		if (virtqueue_pop(port->rx, &c) != VQ_CHAIN)
-			break;
-		virtqueue_push(port->rx, c.head, c.out_len > 0 ? 0 : deliver(port, &c));
-	}
-	if (atomic_load(&port->starved) && atomic_exchange(&port->starved, false))
-		chardev_reader_ready(port->chardev);
-}
-
-static void on_arrived(struct event_post *post)
-{
-	struct console_port *port = container_of(post, struct console_port, arrived);
-
-	if (port->rx)
-		local_queue_resume(port->console->datapath, port->rx_index);
-}
-
-/* --- data path ------------------------------------------------------------ */
-
+/* Of a queue that is not one of control. */
 static struct console_port *port_of_queue(struct virtio_console *console, unsigned index)
 {
-	return &console->port[index / QUEUES_PER_PORT];
+	return &console->port[index < PORT_0_QUEUES ? 0 : (index - PORT_0_QUEUES) / 2];
 }
 
 static bool is_rx(unsigned index)
 {
-	return index % QUEUES_PER_PORT == 0;
+	return index % 2 == 0;
 }
 
-static void attach(struct console_port *port)
+static void begin_session(void *arg)
 {
-	if (port->attached)
-		return;
-	/* What was typed for an earlier driver is not for this one. */
-	atomic_store(&port->tail, atomic_load(&port->head));
-	atomic_store(&port->starved, false);
-	chardev_attach(port->chardev, &port->reader);
-	port->attached = true;
+	struct virtio_console *console = arg;
+
+	console_control_begin(&console->control, console->multiport, console->has_size);
 }
 
-static void detach(struct console_port *port)
+static int console_start(void *model, const struct datapath_start *start)
 {
-	if (!port->attached)
-		return;
-	chardev_detach(port->chardev, &port->reader);
-	port->attached = false;
+	struct virtio_console *console = model;
+
+	console->multiport = features_has(&start->features, VIRTIO_CONSOLE_F_MULTIPORT);
+	console->has_size = features_has(&start->features, VIRTIO_CONSOLE_F_SIZE);
+	event_loop_call(console->loop, begin_session, console);
+	return 0;
 }
 
 /* Without a receive queue input stays with whoever had it before. */
 static int console_queue_open(void *model, unsigned index, const struct datapath_queue *dq)
 {
 	(void)dq;
-	if (is_rx(index))
-		attach(port_of_queue(model, index));
+	if (is_rx(index) && !is_control(index))
+		console_port_attach(port_of_queue(model, index));
 	return 0;
 }
 
 static void console_queue_close(void *model, unsigned index)
 {
-	if (is_rx(index))
-		detach(port_of_queue(model, index));
+	if (is_rx(index) && !is_control(index))
+		console_port_detach(port_of_queue(model, index));
 }
 
 static void console_queue_start(void *model, unsigned index, struct virtqueue *q)
 {
-	struct console_port *port = port_of_queue(model, index);
+	struct virtio_console *console = model;
 
-	if (is_rx(index)) {
-		port->rx = q;
-	} else {
-		port->tx = q;
-		port->has_unsent = false;
-	}
+	if (index == CONSOLE_CONTROL_RX)
+		console->control.rx = q;
+	else if (index == CONSOLE_CONTROL_TX)
+		console->control.tx = q;
+	else if (is_rx(index))
+		port_of_queue(console, index)->rx = q;
+	else
+		console_port_start_output(port_of_queue(console, index), q);
 }
 
 static void console_handle(void *model, unsigned index, struct virtqueue *q)
 {
-	struct console_port *port = port_of_queue(model, index);
+	struct virtio_console *console = model;
 
 	(void)q;
-	if (is_rx(index))
-		serve_input(port);
+	if (index == CONSOLE_CONTROL_RX)
+		console_control_send(&console->control);
+	else if (index == CONSOLE_CONTROL_TX)
+		console_control_receive(&console->control);
+	else if (is_rx(index))
+		console_port_serve_input(port_of_queue(console, index));
 	else
-		serve_output(port);
+		console_port_serve_output(port_of_queue(console, index));
 }
 
-/* Last words: a guest that writes and ends at once is read to the end. */
+static bool is_output(unsigned index)
+{
+	return !is_rx(index) && !is_control(index);
+}
+
+static void console_hold(void *model, unsigned index)
+{
+	if (is_output(index))
+		console_port_hold_output(port_of_queue(model, index));
+}
+
 static void console_cancel(void *model, unsigned index)
 {
-	struct console_port *port = port_of_queue(model, index);
+	if (is_output(index))
+		console_port_cancel_output(port_of_queue(model, index));
+}
 
-	if (!is_rx(index))
-		serve_output(port);
+static bool console_waits(void *model, unsigned index)
+{
+	return is_output(index) && console_port_waits(port_of_queue(model, index));
 }
 
 static void console_queue_stop(void *model, unsigned index, struct virtqueue *q)
 {
-	struct console_port *port = port_of_queue(model, index);
+	struct virtio_console *console = model;
 
 	(void)q;
-	if (is_rx(index)) {
-		port->rx = NULL;
-	} else {
-		/* What the chardev had no room for, or all of it if there was no cancel. */
-		serve_output(port);
-		chardev_cancel_room(port->chardev, &port->room);
-		port->has_unsent = false;
-		port->tx = NULL;
-	}
+	if (index == CONSOLE_CONTROL_RX)
+		console->control.rx = NULL;
+	else if (index == CONSOLE_CONTROL_TX)
+		console->control.tx = NULL;
+	else if (is_rx(index))
+		port_of_queue(console, index)->rx = NULL;
+	else
+		console_port_stop_output(port_of_queue(console, index));
 }
 
 static const struct local_ops console_local_ops = {
+	.start = console_start,
 	.queue_open = console_queue_open,
 	.queue_start = console_queue_start,
 	.handle = console_handle,
 	.queue_stop = console_queue_stop,
 	.queue_close = console_queue_close,
+	.hold = console_hold,
 	.cancel = console_cancel,
+	.waits = console_waits,
 };
 
-/* --- device --------------------------------------------------------------- */
+/* --- device -------------------------------------------------------------------------------- */
 
 /* The emergency port works in every state of the device, and reads as 0. */
 static void console_config_written(struct virtio_device *dev, unsigned offset, unsigned len)
@@ -334,6 +189,24 @@ static void console_config_written(struct virtio_device *dev, unsigned offset, u
 		chardev_write(console->port[0].chardev, &byte, 1);
 }
 
+/* Without MULTIPORT there is port 0 and nothing else. */
+static void show_queues(struct virtio_device *dev, bool all)
+{
+	for (unsigned i = PORT_0_QUEUES; i < dev->n_queues; i++)
+		dev->queue[i].size = dev->queue[i].size_max = all ? CONSOLE_QUEUE_SIZE : 0;
+}
+
+static void console_sealed(struct virtio_device *dev)
+{
+	if (!features_has(&dev->negotiation.accepted, VIRTIO_CONSOLE_F_MULTIPORT))
+		show_queues(dev, false);
+}
+
+static void console_reset(struct virtio_device *dev)
+{
+	show_queues(dev, true);
+}
+
 static void do_nothing(void *arg)
 {
 	(void)arg;
@@ -345,35 +218,48 @@ static void console_destroy(struct virtio_device *dev)
 
 	virtio_device_fini(dev);
 	/* Posts that are still in a loop's list: let them pass. */
-	for (unsigned i = 0; i < N_PORTS; i++)
-		event_loop_call(console->port[i].loop, do_nothing, NULL);
+	event_loop_call(console->loop, do_nothing, NULL);
 	free(console);
 }
 
 static const struct virtio_device_ops console_ops = {
+	.sealed = console_sealed,
 	.config_written = console_config_written,
+	.reset = console_reset,
 	.destroy = console_destroy,
 };
 
-static void init_port(struct virtio_console *console, unsigned index,
-		      const struct virtio_console_config *config)
+static void port_emptied(struct console_port *port)
 {
-	struct console_port *port = &console->port[index];
+	struct virtio_console *console =
+		container_of(port - port->id, struct virtio_console, port[0]);
 
-	port->console = console;
-	port->chardev = config->chardev;
-	port->loop = config->loop;
-	port->rx_index = index * QUEUES_PER_PORT;
-	port->tx_index = port->rx_index + 1;
-	port->room.fn = on_room;
-	port->arrived.fn = on_arrived;
-	port->reader.input = on_input;
+	console_control_emptied(&console->control, port);
+}
+
+static void init_ports(struct virtio_console *console, const struct virtio_console_config *config)
+{
+	console_port_init(&console->port[0], 0, config->chardev, config->loop);
+	atomic_init(&console->port[0].host_open, true);
+	for (unsigned i = 1; i < console->n_ports; i++) {
+		const struct virtio_port_config *from = &config->port[i - 1];
+		struct console_port *port = &console->port[i];
+
+		console_port_init(port, i, from->chardev, config->loop);
+		snprintf(port->name, sizeof(port->name), "%s", from->name);
+		atomic_init(&port->host_open, from->open);
+		port->closed = from->closed;
+		port->closed_arg = from->closed_arg;
+		port->emptied = port_emptied;
+	}
+	console_control_init(&console->control, console->port, console->n_ports, config->loop);
+	atomic_init(&console->control.size, config->cols | (uint32_t)config->rows << 16);
 }
 
 static int create_device(struct virtio_console *console, const struct virtio_console_config *config)
 {
-	struct event_loop *loop[N_PORTS * QUEUES_PER_PORT];
-	uint16_t queue_size[N_PORTS * QUEUES_PER_PORT];
+	struct event_loop *loop[MAX_QUEUES];
+	uint16_t queue_size[MAX_QUEUES];
 	uint8_t bytes[CONFIG_LEN] = { 0 };
 	struct virtio_device_config dev = {
 		.name = config->name,
@@ -381,21 +267,23 @@ static int create_device(struct virtio_console *console, const struct virtio_con
 		.pci_class = PCI_CLASS_COMMUNICATION_OTHER,
 		.config = bytes,
 		.config_len = CONFIG_LEN,
-		.n_queues = N_PORTS * QUEUES_PER_PORT,
+		.n_queues = console->n_ports > 1 ? 2 * (console->n_ports + 1) : PORT_0_QUEUES,
 		.queue_size = queue_size,
 	};
 	int r;
 
 	for (unsigned i = 0; i < dev.n_queues; i++) {
 		loop[i] = config->loop;
-		queue_size[i] = QUEUE_SIZE;
+		queue_size[i] = CONSOLE_QUEUE_SIZE;
 	}
 	if (config->cols > 0 && config->rows > 0)
 		features_add(&dev.features, VIRTIO_CONSOLE_F_SIZE);
+	if (console->n_ports > 1)
+		features_add(&dev.features, VIRTIO_CONSOLE_F_MULTIPORT);
 	features_add(&dev.features, VIRTIO_CONSOLE_F_EMERG_WRITE);
 	store_le16(bytes + CONFIG_COLS, config->cols);
 	store_le16(bytes + CONFIG_ROWS, config->rows);
-	store_le32(bytes + CONFIG_MAX_NR_PORTS, N_PORTS);
+	store_le32(bytes + CONFIG_MAX_NR_PORTS, console->n_ports);
 
 	r = virtio_device_init(&console->dev, &console_ops, &dev);
 	if (r < 0)
@@ -403,21 +291,29 @@ static int create_device(struct virtio_console *console, const struct virtio_con
 	memset(console->dev.config_writable + CONFIG_EMERG_WR, 0xff, CONFIG_LEN - CONFIG_EMERG_WR);
 	console->dev.config_early = true;	/* the emergency port is for emergencies */
 	r = local_create(&console->datapath, &console_local_ops, console, loop, dev.n_queues);
-	if (r == 0)
-		virtio_device_add_part(&console->dev, console->datapath, 0, dev.n_queues);
-	return r;
+	if (r < 0)
+		return r;
+	virtio_device_add_part(&console->dev, console->datapath, 0, dev.n_queues);
+	console->control.datapath = console->datapath;
+	for (unsigned i = 0; i < console->n_ports; i++)
+		console->port[i].datapath = console->datapath;
+	return 0;
 }
 
 int virtio_console_create(struct virtio_device **out, const struct virtio_console_config *config)
 {
-	struct virtio_console *console = calloc(1, sizeof(*console));
+	unsigned n_ports = 1 + config->n_ports;
+	struct virtio_console *console;
 	int r;
 
+	assert(config->n_ports <= VIRTIO_MAX_PORTS);
 	*out = NULL;
+	console = calloc(1, sizeof(*console) + n_ports * sizeof(console->port[0]));
 	if (!console)
 		return error_set(ENOMEM, "create '%s'", config->name);
-	for (unsigned i = 0; i < N_PORTS; i++)
-		init_port(console, i, config);
+	console->loop = config->loop;
+	console->n_ports = n_ports;
+	init_ports(console, config);
 	r = create_device(console, config);
 	if (r < 0) {
 		console_destroy(&console->dev);
@@ -429,11 +325,54 @@ int virtio_console_create(struct virtio_device **out, const struct virtio_consol
 
 void virtio_console_resize(struct virtio_device *dev, uint16_t cols, uint16_t rows)
 {
+	struct virtio_console *console = container_of(dev, struct virtio_console, dev);
 	struct features offered = virtio_device_offered(dev);
 	uint8_t size[4];
 
 	store_le16(size, cols);
 	store_le16(size + 2, rows);
-	if (features_has(&offered, VIRTIO_CONSOLE_F_SIZE))
-		virtio_device_update_config(dev, CONFIG_COLS, size, sizeof(size));
+	if (!features_has(&offered, VIRTIO_CONSOLE_F_SIZE))
+		return;
+	virtio_device_update_config(dev, CONFIG_COLS, size, sizeof(size));
+	console_control_resize(&console->control, cols, rows);
+}
+
+void virtio_console_port_open(struct virtio_device *dev, unsigned index, bool open)
+{
+	struct virtio_console *console = container_of(dev, struct virtio_console, dev);
+
+	console_control_open(&console->control, &console->port[index], open);
+}
+
+/* --- the end --- */
+
+struct drain {
+	struct virtio_console *console;
+	bool busy;
+};
+
+static void flush_ports(void *arg)
+{
+	struct drain *drain = arg;
+
+	for (unsigned i = 0; i < drain->console->n_ports; i++)
+		drain->busy |= console_port_flush(&drain->console->port[i]);
+}
+
+void virtio_console_drain(struct virtio_device *dev, uint64_t deadline_ms)
+{
+	struct drain drain = { .console = container_of(dev, struct virtio_console, dev) };
+	struct virtio_console *console = drain.console;
+
+	do {
+		bool waited = false;
+
+		drain.busy = false;
+		event_loop_call(console->loop, flush_ports, &drain);
+		for (unsigned i = 0; drain.busy && i < console->n_ports; i++)
+			if (!chardev_drain(console->port[i].chardev, 0) && !waited) {
+				chardev_drain(console->port[i].chardev, DRAIN_STEP_MS);
+				waited = true;
+			}
+	} while (drain.busy && clock_now_ms() < deadline_ms);
 }

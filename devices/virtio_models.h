@@ -35,17 +35,45 @@ struct virtio_blk_config {
  */
 MUST_USE int virtio_blk_create(struct virtio_device **out, const struct virtio_blk_config *config);
 
+/* Named ports, beside port 0; the longest path of one that is a Unix socket. */
+enum { VIRTIO_MAX_PORTS = 31, VIRTIO_PORT_PATH_MAX = 107 };
+
+/* A named port. */
+struct virtio_port_config {
+	const char *name;		/* 1 to 64 characters */
+	struct chardev *chardev;	/* its host end; keeps */
+	bool open;			/* somebody is at the host end */
+	/* Optional: who hung up is forgotten in the guest, too.  On the I/O loop. */
+	void (*closed)(void *arg);
+	void *closed_arg;
+};
+
 struct virtio_console_config {
 	const char *name;
 	struct chardev *chardev;	/* port 0; keeps */
 	struct event_loop *loop;	/* I/O loop; keeps */
 	uint16_t cols, rows;		/* 0: no size known, SIZE not offered */
+	const struct virtio_port_config *port;	/* ports 1 to n_ports */
+	unsigned n_ports;		/* 0: MULTIPORT is not offered */
 };
 
 MUST_USE int virtio_console_create(struct virtio_device **out,
 				   const struct virtio_console_config *config);
 /* The terminal's size changed.  Machine lock held. */
 void virtio_console_resize(struct virtio_device *dev, uint16_t cols, uint16_t rows);
+
+/*
+ * Somebody has come to the host end of port 'index' (from 1) / has hung up: the driver is told, of
+ * the latter when it has all input; then 'closed' is called, and before that the port is not to be
+ * opened again.  Any thread.
+ */
+void virtio_console_port_open(struct virtio_device *dev, unsigned index, bool open);
+
+/*
+ * Nothing runs in the guest any more: let what it has written to any port go to its chardev, at the
+ * latest until 'deadline_ms' (clock_now_ms).  Main thread, loop not running, machine lock not held.
+ */
+void virtio_console_drain(struct virtio_device *dev, uint64_t deadline_ms);
 
 struct virtio_rng_config {
 	const char *name;

@@ -116,7 +116,7 @@ static void on_client(struct event_source *source, uint32_t events)
 
 	(void)events;
 	for (unsigned i = 0; i < MAX_ACCEPTS_PER_TURN && wants_clients(hub); i++) {
-		int fd = vsock_unix_accept(&entry->listener);
+		int fd = unix_listener_accept(&entry->listener);
 
 		if (fd == -EAGAIN)
 			break;
@@ -338,7 +338,7 @@ int vsock_hub_create(struct vsock_hub **out, const struct vsock_hub_config *conf
 	for (unsigned i = 0; i < VSOCK_LISTENERS; i++)
 		hub->entry[i] = (struct vsock_entry){
 			.hub = hub,
-			.listener = VSOCK_LISTENER_INIT,
+			.listener = UNIX_LISTENER_INIT,
 			.source = { .fd = FD_NONE, .fn = on_client },
 		};
 	hub->timer = (struct event_source){
@@ -366,7 +366,7 @@ void vsock_hub_destroy(struct vsock_hub *hub)
 	if (!hub)
 		return;
 	for (unsigned i = 0; i < VSOCK_LISTENERS; i++)
-		vsock_unix_unlisten(&hub->entry[i].listener);
+		unix_listener_close(&hub->entry[i].listener);
 	fd_close(&hub->timer.fd);
 	free(hub);
 }

@@ -105,7 +105,7 @@ struct vsock_reply {
 struct vsock_entry {
 	struct vsock_hub *hub;
 	enum vsock_type type;
-	struct vsock_listener listener;
+	struct unix_listener listener;
 	struct event_source source;
 };
 

@@ -4,157 +4,40 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
-
-enum { BACKLOG = 64, SOCKET_MODE = 0600 };
 
 static int socket_type(enum vsock_type type)
 {
 	return type == VSOCK_STREAM ? SOCK_STREAM : SOCK_SEQPACKET;
 }
 
-static int socket_open(enum vsock_type type)
+int vsock_unix_listen(struct unix_listener *l, const char *path, enum vsock_type type)
 {
-	int fd = socket(AF_UNIX, socket_type(type) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	char full[VSOCK_PATH_MAX + 12];
 
-	return fd < 0 ? -errno : fd;
-}
-
-static int socket_connect(int fd, const struct sockaddr_un *address)
-{
-	int r;
-
-	do
-		r = connect(fd, (const struct sockaddr *)address, sizeof(*address));
-	while (r < 0 && errno == EINTR);
-	return r < 0 ? -errno : 0;
-}
-
-static int socket_bind(int fd, const struct sockaddr_un *address)
-{
-	return bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
-}
-
-/* Somebody bound the address.  Returns 0 when the file was a leftover and is gone. */
-static int remove_stale(const struct sockaddr_un *address, enum vsock_type type)
-{
-	struct stat st;
-
-	if (lstat(address->sun_path, &st) < 0)
-		return errno == ENOENT ? 0 : error_set(errno, "look at '%s'", address->sun_path);
-	if (!S_ISSOCK(st.st_mode)) {
-		error_set(EEXIST, "'%s' is there and is not a socket", address->sun_path);
-		error_hint("it is left alone: give 'vsock.socket' another name");
-		return -EEXIST;
-	}
-	int fd = socket_open(type);
-	if (fd < 0)
-		return error_set(-fd, "create a socket");
-	int r = socket_connect(fd, address);
-	fd_close(&fd);
-	if (r == -ENOENT)
-		return 0;
-	if (r == -EACCES || r == -EPERM) {
-		error_set(-r, "'%s' is there, a socket of another user", address->sun_path);
-		error_hint("give 'vsock.socket' another name");
-		return r;
-	}
-	if (r != -ECONNREFUSED) {
-		error_set(EADDRINUSE, "somebody else listens at '%s'", address->sun_path);
-		error_hint("does another VM use this socket? Give each its own 'vsock.socket'");
-		return -EADDRINUSE;
-	}
-	if (unlink(address->sun_path) < 0 && errno != ENOENT)
-		return error_set(errno, "remove '%s', at which nobody listens any more",
-				 address->sun_path);
-	return 0;
-}
-
-static int bind_and_listen(struct vsock_listener *l, const struct sockaddr_un *address,
-			   enum vsock_type type)
-{
-	struct stat st;
-	int r;
-
-	/* The file takes its mode over from the socket: there is no moment when others may. */
-	if (fchmod(l->fd, SOCKET_MODE) < 0)
-		return error_set(errno, "make a socket that is its owner's alone");
-	r = socket_bind(l->fd, address);
-	if (r == -EADDRINUSE) {
-		r = remove_stale(address, type);
-		if (r < 0)
-			return r;
-		r = socket_bind(l->fd, address);
-	}
-	if (r < 0)
-		return error_set(-r, "bind a socket to '%s'", address->sun_path);
-	snprintf(l->path, sizeof(l->path), "%s", address->sun_path);
-	if (lstat(l->path, &st) < 0)
-		return error_set(errno, "look at '%s'", l->path);
-	l->dev = st.st_dev;
-	l->ino = st.st_ino;
-	if (listen(l->fd, BACKLOG) < 0)
-		return error_set(errno, "listen at '%s'", l->path);
-	return 0;
-}
-
-int vsock_unix_listen(struct vsock_listener *l, const char *path, enum vsock_type type)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int r;
-
-	*l = (struct vsock_listener)VSOCK_LISTENER_INIT;
+	*l = (struct unix_listener)UNIX_LISTENER_INIT;
 	if (strlen(path) == 0 || strlen(path) > VSOCK_PATH_MAX)
 		return error_set(ENAMETOOLONG,
 				 "the path of a vsock's socket has 1 to %d characters: '%s'",
 				 VSOCK_PATH_MAX, path);
-	snprintf(address.sun_path, sizeof(address.sun_path), "%.*s%s", VSOCK_PATH_MAX, path,
+	snprintf(full, sizeof(full), "%.*s%s", VSOCK_PATH_MAX, path,
 		 type == VSOCK_STREAM ? "" : ".seqpacket");
-	r = socket_open(type);
-	if (r < 0)
-		return error_set(-r, "create a socket");
-	l->fd = r;
-	r = bind_and_listen(l, &address, type);
-	if (r < 0)
-		vsock_unix_unlisten(l);
-	return r;
-}
-
-void vsock_unix_unlisten(struct vsock_listener *l)
-{
-	struct stat st;
-
-	/* Before it is closed: while it is bound nobody else gets its inode. */
-	if (l->path[0] && lstat(l->path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
-		unlink(l->path);
-	l->path[0] = '\0';
-	fd_close(&l->fd);
-}
-
-int vsock_unix_accept(const struct vsock_listener *l)
-{
-	int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-	if (fd >= 0)
-		return fd;
-	/* One that went away, or a signal: the listener is looked at again if there are more. */
-	return errno == EINTR || errno == ECONNABORTED ? -EAGAIN : -errno;
+	return unix_listener_open(l, full, socket_type(type), "vsock.socket");
 }
 
 int vsock_unix_connect(const char *path, uint32_t port, enum vsock_type type)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket_open(type);
+	int fd = unix_socket_open(socket_type(type));
 
 	if (fd < 0)
 		return fd;
 	snprintf(address.sun_path, sizeof(address.sun_path), "%.*s_%u", VSOCK_PATH_MAX, path,
 		 port);
-	int r = socket_connect(fd, &address);
+	int r = unix_socket_connect(fd, &address);
 	if (r < 0)
 		fd_close(&fd);
 	return r < 0 ? r : fd;

@@ -14,35 +14,17 @@
 #ifndef DEVICES_VSOCK_UNIX_H
 #define DEVICES_VSOCK_UNIX_H
 
-#include <sys/types.h>
-
+#include "devices/unix_listener.h"
 #include "devices/vsock_packet.h"
 #include "vmm/base/util.h"
 
 /* The longest PATH; a socket's address has room for 107 bytes. */
 enum { VSOCK_PATH_MAX = 96 };
 
-struct vsock_listener {
-	int fd;
-	char path[VSOCK_PATH_MAX + 12];	/* "": not bound */
-	dev_t dev;			/* which file that is */
-	ino_t ino;
-};
-
-#define VSOCK_LISTENER_INIT { .fd = FD_NONE }
-
 /*
- * Listen where clients for sockets of 'type' come to.  The file is its owner's alone (0600).  One
- * that was left behind is replaced; -EADDRINUSE if somebody listens there, -EEXIST if it is no
- * socket, -ENAMETOOLONG, ... with an error chain.
+ * Listen where clients for sockets of 'type' come to.  Returns as unix_listener_open.
  */
-MUST_USE int vsock_unix_listen(struct vsock_listener *l, const char *path, enum vsock_type type);
-
-/* Close it and remove the file, unless another one is there by now. */
-void vsock_unix_unlisten(struct vsock_listener *l);
-
-/* The next client: a non-blocking owned fd, -EAGAIN if there is none, or another -errno. */
-MUST_USE int vsock_unix_accept(const struct vsock_listener *l);
+MUST_USE int vsock_unix_listen(struct unix_listener *l, const char *path, enum vsock_type type);
 
 /*
  * Connect to the program that listens for 'port'.  Returns a non-blocking owned fd; -EAGAIN if the

@@ -16,6 +16,7 @@ const struct command *const commands[] = {
 	&explain_command,
 	&timeline_command,
 	&doctor_command,
+	&agent_command,
 	&completion_command,
 	&help_command,
 	&version_command,

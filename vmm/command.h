@@ -36,6 +36,7 @@ extern const struct command top_command;
 extern const struct command explain_command;
 extern const struct command timeline_command;
 extern const struct command doctor_command;
+extern const struct command agent_command;
 extern const struct command completion_command;
 extern const struct command help_command;
 extern const struct command version_command;

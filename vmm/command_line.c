@@ -6,6 +6,7 @@
  */
 #include "vmm/command_line.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -30,6 +31,8 @@ const struct switch_info command_line_switches[] = {
 	  COMMAND_LINE_RUN },
 	{ "--explain[=text|json]",
 	  "at the end and at each SIGUSR1, tell what became of the feature bits",
+	  COMMAND_LINE_RUN },
+	{ "--no-run-dir", "neither run directory nor control socket, whatever the file says",
 	  COMMAND_LINE_RUN },
 	{ "--json", "for programs: the same facts as JSON",
 	  COMMAND_LINE_EXPLAIN | COMMAND_LINE_CONFIG },
@@ -319,7 +322,9 @@ static void read_set(struct reader *rd, const char *text)
 		return;
 	}
 	if (!section) {
-		const char *names[16], *near;
+		const char *names[32], *near;
+
+		assert(option_sections_len <= ARRAY_SIZE(names));
 		for (unsigned i = 0; i < option_sections_len; i++)
 			names[i] = option_sections[i].name;
 		snprintf(label, sizeof(label), "%.*s", (int)section_len, text);
@@ -423,6 +428,8 @@ static bool read_switch(struct reader *rd, const char *name, size_t len, const c
 		sw->quiet = true;
 	else if (!strcmp(name, "json"))
 		read_json(sw);
+	else if (!strcmp(name, "no-run-dir"))
+		sw->no_run_dir = true;
 	else if (!strcmp(name, "all"))
 		sw->all = true;
 	else if (!strcmp(name, "schema"))

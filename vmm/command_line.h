@@ -31,6 +31,7 @@ struct run_switches {
 	enum config_form print;		/* write the configuration, run nothing */
 	bool all;			/* --all: with every setting */
 	bool qemu;			/* --qemu */
+	bool no_run_dir;		/* --no-run-dir */
 };
 
 /* A switch, as --help shows it. */

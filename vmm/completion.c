@@ -55,13 +55,18 @@ static void add_features(struct completion *c, size_t at, const struct option *o
 	}
 }
 
-static void add_target(struct completion *c, size_t at)
+static void add_target(struct completion *c, size_t at, const struct option *o)
 {
 	static const char file[] = "file=";
+	static const char *const help[] = {
+		[TARGET_STDIO] = "the terminal",
+		[TARGET_NULL] = "nobody listens",
+		[TARGET_OFF] = "no such device",
+		[TARGET_STATUS] = "the guest's exit status",
+	};
 
-	add_at(c, at, "stdio", "", "the terminal");
-	add_at(c, at, "null", "", "nobody listens");
-	add_at(c, at, "off", "", "no such device");
+	for (const struct option_choice *word = o->choice; word->name; word++)
+		add_at(c, at, word->name, "", help[word->value]);
 	if (!strncmp(c->word + at, file, strlen(file)))
 		completion_add_files(c, at + strlen(file));
 	else
@@ -81,7 +86,7 @@ static void add_values(struct completion *c, size_t at, const struct option *o)
 			add_at(c, at, choice->name, "", o->help);
 		break;
 	case OPTION_TARGET:
-		add_target(c, at);
+		add_target(c, at, o);
 		break;
 	case OPTION_FEATURES:
 		add_features(c, at, o);

@@ -32,6 +32,7 @@ enum target_kind {
 	TARGET_NULL,		/* it exists, nobody listens */
 	TARGET_STDIO,
 	TARGET_FILE,
+	TARGET_STATUS,		/* a port: what is written there is the guest's exit status */
 };
 struct target {
 	enum target_kind kind;
@@ -108,6 +109,14 @@ struct scsi_settings {
 	struct device_settings device;
 };
 
+/* A named port of the console device: exactly one of its three ends is given. */
+struct port_settings {
+	char *name;		/* never NULL after config_validate */
+	unsigned fd;		/* 0: none */
+	char *socket;
+	struct target to;	/* TARGET_OFF: none */
+};
+
 struct iommu_settings {
 	bool given;		/* any of them was: it needs a device behind it */
 	bool bypass;
@@ -182,6 +191,8 @@ struct vm_config {
 	unsigned n_nets;
 	struct scsi_settings *scsi;
 	unsigned n_scsis;
+	struct port_settings *port;
+	unsigned n_ports;
 	struct numa_settings *numa;
 	unsigned n_numas;
 	struct origins origins;	/* where all that came from */

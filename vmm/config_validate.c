@@ -11,6 +11,7 @@
 #include "vmm/config_mistake.h"
 #include "vmm/config_net.h"
 #include "vmm/config_numa.h"
+#include "vmm/config_ports.h"
 #include "vmm/config_vsock.h"
 #include "vmm/control/run_dir.h"
 #include "vmm/identity.h"
@@ -313,6 +314,7 @@ void config_validate(struct vm_config *config, struct mistakes *mistakes)
 		validate_disk(config, i, whole, mistakes);
 	config_validate_nets(config, mistakes);
 	validate_scsis(config, whole, mistakes);
+	config_validate_ports(config, whole, mistakes);
 	validate_descriptors(config, mistakes);
 	validate_balloon(config, mistakes);
 	validate_iommu(config, mistakes);

@@ -1,13 +1,10 @@
 #include "vmm/consoles.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "vmm/base/error.h"
-
-enum { DRAIN_MS = 2000 };
+#include "vmm/base/clock.h"
+#include "vmm/target_file.h"
 
 static bool same_target(const struct target *a, const struct target *b)
 {
@@ -25,16 +22,17 @@ static int open_target(struct chardev **out, int *file, const char *name,
 		       const struct target *target, struct event_loop *main_loop,
 		       const struct consoles_filter *filter, const struct consoles_copy *copy)
 {
-	const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY;
 	struct chardev_config config = {
 		.in_fd = FD_NONE, .out_fd = FD_NONE, .main_loop = main_loop, .name = name,
 		.copy = copy->copy, .copy_arg = copy->arg,
 	};
+	int r;
 
 	switch (target->kind) {
 	case TARGET_OFF:
 		return 0;
 	case TARGET_NULL:
+	case TARGET_STATUS:		/* of ports only */
 		break;
 	case TARGET_STDIO:
 		config.in_fd = STDIN_FILENO;
@@ -43,14 +41,9 @@ static int open_target(struct chardev **out, int *file, const char *name,
 		config.filter_arg = filter->arg;
 		break;
 	case TARGET_FILE:
-		/* A FIFO that nobody reads must not hang us; chardev copes with O_NONBLOCK. */
-		*file = open(target->path, flags | O_NONBLOCK, 0666);
-		if (*file < 0) {
-			error_set(errno, "open '%s' for a console's output", target->path);
-			if (error_errno() == ENXIO)
-				error_hint("it is a FIFO that nobody reads yet");
-			return -error_errno();
-		}
+		r = target_file_open(file, target->path);
+		if (r < 0)
+			return r;
 		config.out_fd = *file;
 		break;
 	}
@@ -84,12 +77,19 @@ int consoles_pretend(struct consoles *c, const struct vm_config *config,
 	return config->console.kind == TARGET_OFF ? 0 : chardev_create(&c->console, &nowhere);
 }
 
-void consoles_drain(struct consoles *c)
+static void drain(struct chardev *chardev, uint64_t deadline_ms)
 {
-	if (c->serial)
-		chardev_drain(c->serial, DRAIN_MS);
-	if (c->console && c->console != c->serial)
-		chardev_drain(c->console, DRAIN_MS);
+	uint64_t now = clock_now_ms();
+
+	if (chardev)
+		chardev_drain(chardev, now < deadline_ms ? (unsigned)(deadline_ms - now) : 0);
+}
+
+void consoles_drain(struct consoles *c, uint64_t deadline_ms)
+{
+	drain(c->serial, deadline_ms);
+	if (c->console != c->serial)
+		drain(c->console, deadline_ms);
 }
 
 void consoles_close(struct consoles *c)

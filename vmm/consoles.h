@@ -46,8 +46,8 @@ MUST_USE int consoles_pretend(struct consoles *c, const struct vm_config *config
 /* Does a console lead to standard input and output? */
 bool consoles_use_stdio(const struct vm_config *config);
 
-/* Wait until all output has left, but not for ever.  Main thread, loop not running. */
-void consoles_drain(struct consoles *c);
+/* Wait until all output has left, until 'deadline_ms' at most.  Main thread, loop not running. */
+void consoles_drain(struct consoles *c, uint64_t deadline_ms);
 
 /* Close everything.  Nobody uses the chardevs any more. */
 void consoles_close(struct consoles *c);

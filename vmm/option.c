@@ -74,6 +74,15 @@ static void list_choices(const struct option *o, const char *separator, char *bu
 					c->name);
 }
 
+const char *option_target_words(const struct option *o, char buf[80])
+{
+	int len = snprintf(buf, 80, "%s, file=PATH, ", o->choice->name);
+
+	list_choices(&(struct option){ .choice = o->choice + 1 }, ", ", buf + len,
+		     80 - (size_t)len);
+	return buf;
+}
+
 const char *option_value_text(const struct option *o, char buf[128])
 {
 	if (o->type == OPTION_CHOICE)
@@ -177,11 +186,9 @@ static int set_choice(const struct option *o, void *field, const char *text, cha
 	return refuse(why, "'%s' is not one of %s", text, list);
 }
 
-static int set_target(struct target *target, const char *text, char *why)
+static int set_target(const struct option *o, struct target *target, const char *text, char *why)
 {
-	static const struct option_choice kinds[] = {
-		{ "off", TARGET_OFF }, { "null", TARGET_NULL }, { "stdio", TARGET_STDIO }, { 0 }
-	};
+	char allowed[80];
 
 	if (!strncmp(text, "file=", 5)) {
 		int r = set_path(&target->path, text + 5, why);
@@ -189,13 +196,13 @@ static int set_target(struct target *target, const char *text, char *why)
 			target->kind = TARGET_FILE;
 		return r;
 	}
-	for (const struct option_choice *c = kinds; c->name; c++) {
+	for (const struct option_choice *c = o->choice; c->name; c++) {
 		if (!strcmp(c->name, text)) {
 			target->kind = (enum target_kind)c->value;
 			return 0;
 		}
 	}
-	return refuse(why, "'%s' is not one of stdio, file=PATH, null, off", text);
+	return refuse(why, "'%s' is not one of %s", text, option_target_words(o, allowed));
 }
 
 /* The place of the pair with the name of 'pair' ("NAME=..."), or NULL. */
@@ -279,7 +286,7 @@ int option_set(const struct option *o, void *object, const char *text, char why[
 	case OPTION_CHOICE:
 		return set_choice(o, field, text, why);
 	case OPTION_TARGET:
-		return set_target(field, text, why);
+		return set_target(o, field, text, why);
 	case OPTION_FEATURES:
 		return set_features(o, field, text, why);
 	case OPTION_TEXTS:

@@ -50,6 +50,9 @@ bool option_flag_is_list(const char *flag);
 
 const struct option_section *option_section_of(const struct option *o);
 
+/* "stdio, file=PATH, null": what a target can be, written to 'buf' and returned. */
+const char *option_target_words(const struct option *o, char buf[80]);
+
 /* "FILE", "pci|mmio", "SIZE": the value as --help shows it, written to 'buf' and returned. */
 const char *option_value_text(const struct option *o, char buf[128]);
 

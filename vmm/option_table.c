@@ -10,6 +10,7 @@
 #define DISK(field) offsetof(struct disk_settings, field)
 #define NET(field) offsetof(struct net_settings, field)
 #define NUMA(field) offsetof(struct numa_settings, field)
+#define PORT(field) offsetof(struct port_settings, field)
 #define SCSI(field) offsetof(struct scsi_settings, field)
 
 /* A build without libseccomp cannot do what would be best. */
@@ -61,6 +62,13 @@ static const struct option_choice seccomp_modes[] = {
 static const struct option_choice presences[] = {
 	{ "on", PRESENCE_ON }, { "off", PRESENCE_OFF }, { 0 }
 };
+static const struct option_choice console_targets[] = {
+	{ "stdio", TARGET_STDIO }, { "null", TARGET_NULL }, { "off", TARGET_OFF }, { 0 }
+};
+static const struct option_choice port_targets[] = {
+	{ "stdio", TARGET_STDIO }, { "null", TARGET_NULL }, { "status", TARGET_STATUS },
+	{ "off", TARGET_OFF }, { 0 }
+};
 static const struct option_choice huge_pages[] = {
 	{ "no", HUGE_PAGES_NO }, { "2M", HUGE_PAGES_2M }, { "1G", HUGE_PAGES_1G }, { 0 }
 };
@@ -99,6 +107,8 @@ const struct option_section option_sections[] = {
 	{ "disks", .title = "Disks", .list = LIST("disk", disk, disk_settings) },
 	{ "nets", .title = "Network interfaces", .list = LIST("net", net, net_settings) },
 	{ "console", .title = "The virtio console (hvc0)" },
+	{ "ports", .title = "Named ports of the virtio console (/dev/virtio-ports/NAME)",
+	  .list = LIST("port", port, port_settings) },
 	{ "serial", .title = "The serial port (ttyS0)" },
 	{ "rng", .title = "Random numbers" },
 	{ "balloon", .title = "The memory balloon (there is none unless a setting of it is given)",
@@ -281,11 +291,21 @@ const struct option option_table[] = {
 	  .help = "how long the kernel's vhost looks for more work before it sleeps" },
 	DEVICE_ROWS("nets", NET(device), "net", VIRTIO_ID_NET),
 
-	{ "console", "to", OPTION_TARGET, VM(console), "stdio", .flag = "console",
-	  .value = "TARGET",
+	{ "console", "to", OPTION_TARGET, VM(console), "stdio", .choice = console_targets,
+	  .flag = "console", .value = "TARGET",
 	  .help = "stdio, file=PATH, null (nobody listens) or off (no such device)" },
 	DEVICE_ROWS("console", VM(console_device), "console", VIRTIO_ID_CONSOLE),
-	{ "serial", "to", OPTION_TARGET, VM(serial), "stdio", .flag = "serial", .value = "TARGET",
+	{ "ports", "name", OPTION_TEXT, PORT(name), .flag = "port", .value = "NAME",
+	  .help = "what the guest finds it by; letters, digits, '.', '_', '-'" },
+	{ "ports", "socket", OPTION_PATH, PORT(socket), .flag = "port", .value = "PATH",
+	  .help = "leads to who connects to this Unix socket, one at a time" },
+	{ "ports", "fd", OPTION_NUMBER, PORT(fd), .min = 3, .max = 65535, .flag = "port",
+	  .value = "N", .help = "leads to this descriptor, which is open already" },
+	{ "ports", "to", OPTION_TARGET, PORT(to), "off", .choice = port_targets, .flag = "port",
+	  .value = "TARGET",
+	  .help = "stdio, file=PATH, null, or status (a number there ends the guest)" },
+	{ "serial", "to", OPTION_TARGET, VM(serial), "stdio", .choice = console_targets,
+	  .flag = "serial", .value = "TARGET",
 	  .help = "likewise: stdio, file=PATH, null or off" },
 	{ "rng", "enabled", OPTION_CHOICE, VM(rng), "on", .choice = presences, .flag = "rng",
 	  .help = "a virtio entropy device, fed by the host" },

@@ -41,7 +41,7 @@ struct option {
 	const char *unit;	/* of a NUMBER, for people; or NULL */
 	uint64_t min, max;	/* NUMBER and SIZE, both allowed */
 	bool power_of_two;	/* NUMBER: 0 or a power of two */
-	const struct option_choice *choice;
+	const struct option_choice *choice;	/* of CHOICE; of TARGET: words beside file=PATH */
 	unsigned device;	/* FEATURES: the type whose bits have names; 0: those of all */
 	/*
 	 * The long option without "--"; NULL: only by --set.  Rows that share a flag are the items

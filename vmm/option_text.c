@@ -9,6 +9,7 @@
 
 #include "vmm/base/text.h"
 #include "vmm/config.h"
+#include "vmm/option.h"
 
 enum { WORD_SIZE = 80 };
 
@@ -89,6 +90,7 @@ static int format_target(const struct target *target, char **out)
 {
 	static const char *const names[] = {
 		[TARGET_OFF] = "off", [TARGET_NULL] = "null", [TARGET_STDIO] = "stdio",
+		[TARGET_STATUS] = "status",
 	};
 
 	if (target->kind != TARGET_FILE)
@@ -185,6 +187,8 @@ static void put_range(const struct option *o, FILE *out)
 
 void option_put_allowed(const struct option *o, FILE *out)
 {
+	char words[80];
+
 	switch (o->type) {
 	case OPTION_TEXT:
 		fputs("a text", out);
@@ -211,7 +215,7 @@ void option_put_allowed(const struct option *o, FILE *out)
 			fprintf(out, "%s%s", c == o->choice ? "" : ", ", c->name);
 		break;
 	case OPTION_TARGET:
-		fputs("one of stdio, file=PATH, null, off", out);
+		fprintf(out, "one of %s", option_target_words(o, words));
 		break;
 	case OPTION_FEATURES:
 		fputs("a list of feature bits, + or - before each", out);

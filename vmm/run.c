@@ -162,6 +162,10 @@ static void signal_received(void *arg, int sig)
 	case SIGUSR2:
 		vm_switch_datapaths(run->vm);
 		break;
+	case SIGPWR:
+		log_info("SIGPWR presses the power button");
+		vm_press_power_button(run->vm);
+		break;
 	case SIGWINCH:
 		if (run->config.console.kind == TARGET_STDIO && terminal_size(&cols, &rows))
 			vm_resize_console(run->vm, cols, rows);
@@ -234,7 +238,7 @@ static void give_name(struct run *run)
 	const char *base;
 	char *name;
 
-	if (!HAVE_JANSSON || config->name || config->run_dir || !file)
+	if (!HAVE_JANSSON || config->name || config->run_dir || !file || run->switches.no_run_dir)
 		return;
 	base = strrchr(file, '/');
 	name = strdup(base ? base + 1 : file);
@@ -251,7 +255,7 @@ static int make_control(struct run *run)
 {
 	int r;
 
-	if (!control_is_wanted(&run->config))
+	if (run->switches.no_run_dir || !control_is_wanted(&run->config))
 		return 0;
 	r = control_create(&run->control, &run->config, run->loop);
 	if (r == 0 || r == -EBUSY || !run->named_by_file)

@@ -94,7 +94,7 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(socket), WHEN(ARG(0, AF_UNIX)), .need = SANDBOX_VSOCK_USER },
 	{ CALL(connect), .need = SANDBOX_VSOCK_USER },	/* to the programs that listen */
 	{ CALL(accept4),
-	  .need = SANDBOX_VSOCK_USER | SANDBOX_CONTROL },	/* clients of our own sockets */
+	  .need = SANDBOX_VSOCK_USER | SANDBOX_CONTROL | SANDBOX_PORTS },	/* clients of ours */
 	{ CALL(sendmsg), .need = SANDBOX_VSOCK_USER },	/* data of the guest's */
 	{ CALL(recvmsg), .need = SANDBOX_VSOCK_USER },	/* messages for the guest */
 	{ CALL(sendto), .need = SANDBOX_VSOCK_USER },	/* the answer to a client */
@@ -102,8 +102,11 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(shutdown), .need = SANDBOX_VSOCK_USER },	/* halves of connections */
 	{ CALL(setsockopt), WHEN(ARG(1, SOL_SOCKET), ARG(2, SO_PASSCRED)),
 	  .need = SANDBOX_VSOCK_USER },			/* bounds of empty messages */
-	{ CALL(newfstatat), .need = SANDBOX_VSOCK_USER },	/* at the end: is the file ours? */
-	{ CALL(unlink), .need = SANDBOX_VSOCK_USER },	/* then it goes */
+	{ CALL(newfstatat),
+	  .need = SANDBOX_VSOCK_USER | SANDBOX_PORTS },	/* at the end: is the file ours? */
+	{ CALL(unlink), .need = SANDBOX_VSOCK_USER | SANDBOX_PORTS },	/* then it goes */
+	{ CALL(fcntl), WHEN(ARG(1, F_DUPFD_CLOEXEC)),
+	  .need = SANDBOX_PORTS },			/* both directions of a client */
 
 	/* The control socket: clients as above, and the run directory. */
 	{ CALL(getsockopt), WHEN(ARG(1, SOL_SOCKET), ARG(2, SO_PEERCRED)),

@@ -24,7 +24,7 @@ int signals_init(struct signals *signals, struct event_loop *loop,
 {
 	static const int caught[] = {
 		SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH, SIGUSR1,
-		SIGUSR2,
+		SIGUSR2, SIGPWR,
 	};
 	sigset_t set;
 

@@ -155,6 +155,7 @@ static int create_machine(struct vm *vm)
 		return r;
 	vm->machine->on_outcome = machine_ended;
 	vm->machine->on_outcome_arg = vm;
+	ports_set_machine(&vm->ports, vm->machine);
 	return 0;
 }
 
@@ -315,6 +316,13 @@ static int open_consoles(struct vm *vm)
 			     &vm->host.copy);
 }
 
+static int open_ports(struct vm *vm)
+{
+	if (vm->only_look)
+		return ports_pretend(&vm->ports, vm->config, vm->host.main_loop);
+	return ports_open(&vm->ports, vm->config, vm->host.main_loop);
+}
+
 static int describe_and_load(struct vm *vm)
 {
 	int r = describe_identity(vm);
@@ -350,6 +358,7 @@ int vm_create(struct vm **out, const struct vm_config *config, const struct vm_h
 {
 	static const struct step steps[] = {
 		{ open_consoles, BLAME_FILE, "files" },
+		{ open_ports, BLAME_FILE, NULL },
 		{ open_kernel, BLAME_FILE, NULL },
 		{ start_io_threads, BLAME_VIREO, "devices" },
 		{ vm_create_models, BLAME_FILE, NULL },
@@ -374,6 +383,7 @@ int vm_look(struct vm **out, const struct vm_config *config, struct event_loop *
 {
 	static const struct step steps[] = {
 		{ open_consoles, BLAME_VIREO, NULL },
+		{ open_ports, BLAME_VIREO, NULL },
 		{ start_io_threads, BLAME_VIREO, NULL },
 		{ vm_create_models, BLAME_FILE, NULL },
 		{ settle_features, BLAME_VIREO, NULL },
@@ -396,6 +406,7 @@ int vm_examine(const struct vm_config *config, struct event_loop *main_loop, vm_
 	static const struct step steps[] = {
 		{ check_places, BLAME_VIREO, NULL },
 		{ open_consoles, BLAME_VIREO, NULL },
+		{ open_ports, BLAME_VIREO, NULL },
 		{ start_io_threads, BLAME_VIREO, NULL },
 		{ vm_create_models, BLAME_VIREO, NULL },
 	};
@@ -445,6 +456,7 @@ void vm_destroy(struct vm *vm)
 	for (unsigned i = 0; vm->io_loop && i < vm->config->io_threads; i++)
 		event_loop_destroy(vm->io_loop[i]);
 	free(vm->io_loop);
+	ports_close(&vm->ports);
 	consoles_close(&vm->consoles);
 	boot_close(vm->boot);
 	identity_destroy(&vm->identity);

@@ -66,18 +66,25 @@ static int add_seed_model(struct vm *vm)
 
 static int add_console_model(struct vm *vm)
 {
+	struct virtio_port_config port[VIRTIO_MAX_PORTS];
 	struct virtio_console_config config = {
 		.name = "console",
 		.chardev = vm->consoles.console,
 		.loop = vm->io_loop[0],
+		.port = port,
+		.n_ports = vm->ports.n,
 	};
 
+	ports_describe(&vm->ports, port);
 	if (vm->config->console.kind == TARGET_STDIO)
 		terminal_size(&config.cols, &config.rows);
 	int r = virtio_console_create(&vm->model[vm->n_models], &config);
 	if (r < 0)
 		return r;
 	vm->console = vm->model[vm->n_models++];
+	ports_connect(&vm->ports, vm->console);
+	if (ports_listen(&vm->ports))
+		vm->sandbox_needs |= SANDBOX_PORTS;
 	return 0;
 }
 

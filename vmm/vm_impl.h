@@ -10,6 +10,7 @@
 #include "vmm/identity.h"
 #include "vmm/machine/boot.h"
 #include "vmm/machine/numa.h"
+#include "vmm/ports.h"
 #include "vmm/vm.h"
 
 enum { VM_MAX_PLATFORM_DEVICES = 8 };
@@ -28,6 +29,7 @@ struct vm {
 	struct numa numa;
 	struct boot *boot;
 	struct consoles consoles;
+	struct ports ports;
 	struct event_loop **io_loop;	/* config->io_threads */
 	struct machine *machine;
 	struct platform_device *platform[VM_MAX_PLATFORM_DEVICES];

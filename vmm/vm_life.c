@@ -8,10 +8,14 @@
 #include "devices/platform.h"
 #include "devices/virtio_models.h"
 #include "virtio/device_account.h"
+#include "vmm/base/clock.h"
 #include "vmm/base/error.h"
 #include "vmm/base/event_log.h"
 #include "vmm/guest_cmdline.h"
 #include "vmm/vm_control.h"
+
+/* How long a host that does not read may keep us at the end. */
+enum { DRAIN_MS = 2000 };
 
 unsigned vm_sandbox_needs(const struct vm *vm)
 {
@@ -90,13 +94,19 @@ void vm_halt(struct vm *vm)
 
 void vm_stop(struct vm *vm)
 {
+	uint64_t deadline_ms = clock_now_ms() + DRAIN_MS;
+
 	vm_halt(vm);
+	if (vm->console)
+		virtio_console_drain(vm->console, deadline_ms);
 	/* What the guest has written is output, even if our loops did not get to it yet. */
 	machine_lock(vm->machine);
 	for (unsigned i = 0; i < vm->n_transports; i++)
 		virtio_transport_reset(vm->transport[i]);
 	machine_unlock(vm->machine);
-	consoles_drain(&vm->consoles);
+	/* Results first: nobody may be reading the console. */
+	ports_drain(&vm->ports, deadline_ms);
+	consoles_drain(&vm->consoles, deadline_ms);
 }
 
 void vm_describe_cpus(struct vm *vm, char *buf, size_t size)

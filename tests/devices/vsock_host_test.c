@@ -221,58 +221,58 @@ TestSuite(vsock_unix, .init = setup_files, .fini = teardown_files);
 
 Test(vsock_unix, sockets_are_their_owners_alone_and_vanish)
 {
-	struct vsock_listener l;
+	struct unix_listener l;
 	struct stat st;
 
 	cr_assert_eq(vsock_unix_listen(&l, path, VSOCK_SEQPACKET), 0);
 	cr_assert_not_null(strstr(l.path, "/s.seqpacket"));
 	cr_assert_eq(stat(l.path, &st), 0);
 	cr_assert_eq(st.st_mode & 0777, 0600u);
-	vsock_unix_unlisten(&l);
+	unix_listener_close(&l);
 	snprintf(path, sizeof(path), "%s/s.seqpacket", dir);
 	cr_assert_eq(stat(path, &st), -1);
-	vsock_unix_unlisten(&l);
+	unix_listener_close(&l);
 }
 
 Test(vsock_unix, one_that_was_left_behind_is_replaced)
 {
-	struct vsock_listener l, left;
+	struct unix_listener l, left;
 
 	cr_assert_eq(vsock_unix_listen(&left, path, VSOCK_STREAM), 0);
 	fd_close(&left.fd);
 	cr_assert_eq(vsock_unix_listen(&l, path, VSOCK_STREAM), 0);
-	vsock_unix_unlisten(&l);
+	unix_listener_close(&l);
 	cr_assert_eq(access(path, F_OK), -1);
 }
 
 Test(vsock_unix, the_end_of_one_leaves_the_file_of_another_alone)
 {
-	struct vsock_listener l, other;
+	struct unix_listener l, other;
 
 	cr_assert_eq(vsock_unix_listen(&other, path, VSOCK_STREAM), 0);
 	cr_assert_eq(unlink(path), 0);
 	cr_assert_eq(vsock_unix_listen(&l, path, VSOCK_STREAM), 0);
-	vsock_unix_unlisten(&other);
+	unix_listener_close(&other);
 	cr_assert_eq(access(path, F_OK), 0);
-	vsock_unix_unlisten(&l);
+	unix_listener_close(&l);
 	cr_assert_eq(access(path, F_OK), -1);
 }
 
 Test(vsock_unix, one_at_which_somebody_listens_is_not)
 {
-	struct vsock_listener l, other;
+	struct unix_listener l, other;
 
 	cr_assert_eq(vsock_unix_listen(&other, path, VSOCK_STREAM), 0);
 	cr_assert_eq(vsock_unix_listen(&l, path, VSOCK_STREAM), -EADDRINUSE);
 	cr_assert_not_null(strstr(error_text(), path));
 	error_clear();
 	cr_assert_eq(access(path, F_OK), 0);
-	vsock_unix_unlisten(&other);
+	unix_listener_close(&other);
 }
 
 Test(vsock_unix, what_is_no_socket_stays)
 {
-	struct vsock_listener l;
+	struct unix_listener l;
 	int fd = open(path, O_CREAT | O_WRONLY, 0600);
 
 	close(fd);
@@ -283,7 +283,7 @@ Test(vsock_unix, what_is_no_socket_stays)
 
 Test(vsock_unix, paths_that_cannot_be_are_explained)
 {
-	struct vsock_listener l;
+	struct unix_listener l;
 	char file[256];
 
 	memset(file, 'a', sizeof(file));
@@ -299,5 +299,5 @@ Test(vsock_unix, paths_that_cannot_be_are_explained)
 	file[strlen(dir)] = '/';
 	cr_assert_eq(vsock_unix_listen(&l, file, VSOCK_STREAM), 0);
 	cr_assert_eq(vsock_unix_connect(file, UINT32_MAX, VSOCK_STREAM), -ENOENT);
-	vsock_unix_unlisten(&l);
+	unix_listener_close(&l);
 }

@@ -9,7 +9,7 @@
 #include "tests/support/fake_driver.h"
 #include "virtio/transport.h"
 
-enum { RIG_QUEUES = 5, RIG_QUEUE_SIZE = 64 };
+enum { RIG_QUEUES = 8, RIG_QUEUE_SIZE = 64 };
 
 struct device_rig {
 	struct fake_machine *machine;

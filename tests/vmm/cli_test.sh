@@ -252,6 +252,8 @@ if $has_kvm; then
 	sleep 0.3
 	kill -USR2 $first
 	wait_for grep -q 'no device has another datapath' first
+	kill -PWR $first
+	wait_for grep -q 'presses the power button' first
 	kill -TERM $first
 	wait $first
 	status=$?
@@ -266,6 +268,11 @@ if $has_kvm; then
 	else
 		not_ok "SIGUSR2 says that there is nothing to switch" 143
 	fi
+	if grep -q 'presses the power button' first; then
+		ok "SIGPWR presses the power button, in the sandbox"
+	else
+		not_ok "SIGPWR presses the power button, in the sandbox" 143
+	fi
 	cp first out
 	if [ $status -eq 143 ] && grep -q 'ended by SIGTERM' out; then ok "SIGTERM ends it in order"; else not_ok "SIGTERM ends it in order" 143; fi
 	expect "and the disk is free again" 0 'status 0' "$vireo" run --kernel exit0 --disk d1.img
@@ -273,6 +280,7 @@ else
 	skip "a disk that another VM uses is refused" "/dev/kvm does not work here"
 	skip "but can be explained" "likewise"
 	skip "SIGUSR1 explains a VM that runs, in the sandbox" "likewise"
+	skip "SIGPWR presses the power button, in the sandbox" "likewise"
 	skip "SIGUSR2 says that there is nothing to switch" "likewise"
 	skip "SIGTERM ends it in order" "likewise"
 	skip "and the disk is free again" "likewise"

@@ -43,7 +43,7 @@ Test(option_table, every_value_has_a_word_for_it)
 Test(option_table, choices_are_given_where_they_are_needed)
 {
 	FOR_EACH_ROW (o)
-		cr_expect_eq(o->choice != NULL, o->type == OPTION_CHOICE, "%s.%s", o->section,
+		cr_expect_eq(o->choice != NULL, o->type == OPTION_CHOICE || o->type == OPTION_TARGET, "%s.%s", o->section,
 			     o->key);
 }
 

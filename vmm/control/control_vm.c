@@ -19,6 +19,7 @@ static const char *console_place(const struct target *target)
 		[TARGET_NULL] = "null",
 		[TARGET_STDIO] = "stdio",
 		[TARGET_FILE] = "file",
+		[TARGET_STATUS] = "status",
 	};
 
 	return names[target->kind];

@@ -130,13 +130,12 @@ static json_t *choice(struct maker *m, const struct option *o)
 }
 
 /* In YAML a plain null is no string. */
-static json_t *target(struct maker *m)
+static json_t *target(struct maker *m, const struct option *o)
 {
-	static const char *const words[] = { "stdio", "null", "off" };
 	json_t *schema = json_object(), *allowed = json_array();
 
-	for (unsigned i = 0; i < ARRAY_SIZE(words); i++)
-		append(m, allowed, json_string(words[i]));
+	for (const struct option_choice *c = o->choice; c->name; c++)
+		append(m, allowed, json_string(c->name));
 	append(m, allowed, json_null());
 	put(m, schema, "enum", allowed);
 	return schema;
@@ -195,7 +194,7 @@ static void put_forms(struct maker *m, json_t *forms, const struct option *o)
 		append(m, forms, choice(m, o));
 		break;
 	case OPTION_TARGET:
-		append(m, forms, target(m));
+		append(m, forms, target(m, o));
 		append(m, forms, pattern(m, "^file=."));
 		break;
 	case OPTION_FEATURES:

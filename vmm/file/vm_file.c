@@ -42,8 +42,8 @@ static bool judge(struct vm_file *f, const struct file_text *text)
 
 	if (file_text_is_binary(text)) {
 		mistakes_add_at(f->load->mistakes, &whole, STATUS_FAILED,
-				"this is no text and so no VM file; a kernel to boot is named by "
-				"'--kernel FILE'");
+				"this is no text and so no %s; a kernel to boot is named by "
+				"'--kernel FILE'", f->load->kind);
 		return false;
 	}
 	if (file_text_judge(text, &flaw))
@@ -56,6 +56,12 @@ static bool judge(struct vm_file *f, const struct file_text *text)
 
 static void read_file(struct vm_load *load, const char *path, const struct origin *at,
 		      const struct vm_file *includer);
+
+/* Which word names the file, at that place. */
+static const char *named_by(const struct origin *at, const struct vm_file *includer)
+{
+	return !at ? "" : includer ? "include: " : "vm: ";
+}
 
 static bool is_same(const struct vm_file *f, const struct file_text *text)
 {
@@ -146,25 +152,22 @@ static void read_sections(struct vm_file *f, const struct yaml_node *root)
 	}
 }
 
-static void read_tree(struct vm_file *f, struct file_text *text)
+void vm_file_map(struct vm_file *f, const struct yaml_node *map)
 {
-	struct yaml_tree tree;
-	bool good;
+	read_includes(f, map);
+	read_sections(f, map);
+}
 
-	file_text_adapt_json(text);
-	good = yaml_tree_read(&tree, text, note_flaw, f);
-	/* What was read before a flaw is no less wrong. */
-	file_text_free(text);
-	if (good && tree.root && tree.root->kind == YAML_MAP) {
-		read_includes(f, tree.root);
-		read_sections(f, tree.root);
-	} else if (good && tree.root && !tree.root->is_empty) {
-		struct origin at = { f->origin, tree.root->line, tree.root->column, NULL };
+static void read_tree(struct vm_file *f, const struct yaml_tree *tree)
+{
+	if (tree->root && tree->root->kind == YAML_MAP) {
+		vm_file_map(f, tree->root);
+	} else if (tree->root && !tree->root->is_empty) {
+		struct origin at = { f->origin, tree->root->line, tree->root->column, NULL };
 		mistakes_add_at(f->load->mistakes, &at, STATUS_FAILED,
 				"a VM file is a map of sections, as 'vm: { memory: 512M }', not a "
-				"%s", tree.root->kind == YAML_LIST ? "list" : "single text");
+				"%s", tree->root->kind == YAML_LIST ? "list" : "single text");
 	}
-	yaml_tree_free(&tree);
 }
 
 /* How people mean what is no file: "memory=1G" is "--memory=1G". */
@@ -180,7 +183,8 @@ static void hint_option(char *hint, size_t size, const char *word)
 		snprintf(hint, size, "; did you mean '--set %.80s'?", word);
 }
 
-static void refuse_file(struct vm_load *load, const char *path, const struct origin *at)
+static void refuse_file(struct vm_load *load, const char *path, const struct origin *at,
+			const struct vm_file *includer)
 {
 	int err = error_errno(), status = outcome_of_error(BLAME_FILE, err);
 	char hint[128] = "";
@@ -190,47 +194,83 @@ static void refuse_file(struct vm_load *load, const char *path, const struct ori
 	bool is_said = err == EFBIG || err == EINVAL;
 	if (err == EFBIG && !at)
 		snprintf(hint, sizeof(hint), "; a kernel to boot is named by '--kernel FILE'");
-	mistakes_add_at(load->mistakes, at, status, "%s%s%s%s%s", at ? "include: " : "",
+	mistakes_add_at(load->mistakes, at, status, "%s%s%s%s%s", named_by(at, includer),
 			error_text(), is_said ? "" : ": ", is_said ? "" : strerror(err), hint);
 	error_clear();
+}
+
+static bool read_text(struct vm_file *f, struct file_text *text, const struct origin *at,
+		      struct yaml_tree *tree)
+{
+	struct vm_load *load = f->load;
+
+	if (refuse_loop(load, at, f->includer, text, f->path))
+		return false;
+	f->origin = origins_add_file(load->origins,
+				     strcmp(f->path, "-") ? f->path : "<standard input>", at);
+	if (!f->origin)
+		mistakes_add(load->mistakes, "no memory");
+	if (!f->origin || !judge(f, text))
+		return false;
+	file_text_adapt_json(text);
+	/* What was read before a flaw is no less wrong. */
+	return yaml_tree_read(tree, text, note_flaw, f);
+}
+
+bool vm_file_open(struct vm_file *f, struct vm_load *load, const char *path,
+		  const struct origin *at, const struct vm_file *includer, struct yaml_tree *tree)
+{
+	struct file_text text;
+	bool good;
+
+	*tree = (struct yaml_tree){ 0 };
+	*f = (struct vm_file){ .load = load, .path = path, .includer = includer };
+	f->depth = includer ? includer->depth + 1 : 0;
+	if (f->depth > MAX_INCLUDES || load->n_files == MAX_FILES) {
+		mistakes_add_at(load->mistakes, at, STATUS_FAILED, f->depth > MAX_INCLUDES ?
+				"include: files include each other more than %d deep" :
+				"these are more than %d files", f->depth > MAX_INCLUDES ?
+				MAX_INCLUDES : MAX_FILES);
+		return false;
+	}
+	if (file_text_read(&text, path, at != NULL) < 0) {
+		refuse_file(load, path, at, includer);
+		return false;
+	}
+	load->n_files++;
+	f->has_folder = text.is_regular && strcmp(path, "-") != 0;
+	f->dev = text.dev;
+	f->ino = text.ino;
+	good = read_text(f, &text, at, tree);
+	file_text_free(&text);
+	return good;
 }
 
 /* 'at': the include that names it, of 'includer'; NULL: the user did. */
 static void read_file(struct vm_load *load, const char *path, const struct origin *at,
 		      const struct vm_file *includer)
 {
-	struct vm_file f = { .load = load, .path = path, .includer = includer };
-	struct file_text text;
+	struct yaml_tree tree;
+	struct vm_file f;
 
-	f.depth = includer ? includer->depth + 1 : 0;
-	if (f.depth > MAX_INCLUDES || load->config->origins.n_files == MAX_FILES) {
-		mistakes_add_at(load->mistakes, at, STATUS_FAILED, f.depth > MAX_INCLUDES ?
-				"include: files include each other more than %d deep" :
-				"these are more than %d files", f.depth > MAX_INCLUDES ?
-				MAX_INCLUDES : MAX_FILES);
-		return;
-	}
-	if (file_text_read(&text, path, at != NULL) < 0) {
-		refuse_file(load, path, at);
-		return;
-	}
-	f.has_folder = text.is_regular && strcmp(path, "-") != 0;
-	f.dev = text.dev;
-	f.ino = text.ino;
-	if (!refuse_loop(load, at, includer, &text, path)) {
-		f.origin = origins_add_file(&load->config->origins,
-					    strcmp(path, "-") ? path : "<standard input>", at);
-		if (!f.origin)
-			mistakes_add(load->mistakes, "no memory");
-		else if (judge(&f, &text))
-			read_tree(&f, &text);
-	}
-	file_text_free(&text);
+	if (vm_file_open(&f, load, path, at, includer, &tree))
+		read_tree(&f, &tree);
+	yaml_tree_free(&tree);
+}
+
+void vm_file_read_at(struct vm_load *load, const char *path, const struct origin *at)
+{
+	read_file(load, path, at, NULL);
 }
 
 void vm_file_read(struct vm_config *config, const char *path, struct mistakes *mistakes)
 {
-	struct vm_load load = { config, mistakes, EXPAND_MAX };
+	struct vm_load load = {
+		.config = config, .mistakes = mistakes, .budget = EXPAND_MAX,
+		.origins = &config->origins, .kind = "VM file",
+		/* Those of the command line count together. */
+		.n_files = config->origins.n_files,
+	};
 
 	read_file(&load, path, NULL, NULL);
 }

@@ -10,7 +10,7 @@
 #include "vmm/option.h"
 #include "vmm/outcome.h"
 
-enum { MAX_NAMES = 64, LABEL_SIZE = YAML_PATH_SIZE, SENTENCE_SIZE = 480 };
+enum { MAX_NAMES = 64, OPTION_MAX_NAMES = 256, LABEL_SIZE = YAML_PATH_SIZE, SENTENCE_SIZE = 480 };
 
 /* Of one section, for what goes on in it. */
 struct place {
@@ -46,8 +46,8 @@ void vm_file_mistake(const struct vm_file *f, const struct yaml_node *node, cons
 /* --- Unknown words --------------------------------------------------------------------------- */
 
 /* "; did you mean 'x'; allowed: a, b, c" */
-static void unknown(struct vm_file *f, const struct yaml_node *node, const char *what,
-		    const char *const *names, unsigned n, const char *elsewhere)
+void vm_file_unknown(const struct vm_file *f, const struct yaml_node *node, const char *what,
+		     const char *const *names, unsigned n, const char *elsewhere)
 {
 	const char *near = text_nearest(node->key, names, n);
 	char sentence[SENTENCE_SIZE], path[YAML_PATH_SIZE];
@@ -88,8 +88,8 @@ static void unknown_section(struct vm_file *f, const struct yaml_node *node)
 	names[n++] = "include";
 	for (unsigned i = 0; i < option_sections_len && n < MAX_NAMES; i++)
 		names[n++] = option_sections[i].name;
-	unknown(f, node, "section", names, n,
-		find_elsewhere(node->key, elsewhere, sizeof(elsewhere)));
+	vm_file_unknown(f, node, "section", names, n,
+			find_elsewhere(node->key, elsewhere, sizeof(elsewhere)));
 }
 
 static void unknown_key(const struct place *p, const struct yaml_node *node)
@@ -102,8 +102,8 @@ static void unknown_key(const struct place *p, const struct yaml_node *node)
 		if (!strcmp(option_table[i].section, p->section->name) &&
 		    !option_is_name(&option_table[i]))
 			names[n++] = option_table[i].key;
-	unknown(p->file, node, "key", names, n,
-		find_elsewhere(node->key, elsewhere, sizeof(elsewhere)));
+	vm_file_unknown(p->file, node, "key", names, n,
+			find_elsewhere(node->key, elsewhere, sizeof(elsewhere)));
 }
 
 /* --- Values ---------------------------------------------------------------------------------- */
@@ -184,6 +184,19 @@ static void note_origin(const struct place *p, const struct option *o, unsigned 
 		mistakes_add(p->file->load->mistakes, "no memory");
 }
 
+static void set_values(const struct place *p, const struct option *o,
+		       const struct yaml_node *node, const char *label)
+{
+	note_origin(p, o, node->line, node->column);
+	/* A list is one value: it takes the place of an earlier file's. */
+	option_clear(o, p->object);
+	if (node->kind == YAML_LIST && option_is_list(o))
+		for (const struct yaml_node *i = node->first; i; i = i->next)
+			set_value(p, o, i, label);
+	else
+		set_value(p, o, node, label);
+}
+
 static void read_setting(const struct place *p, const struct yaml_node *node)
 {
 	const struct option *o = option_find(p->section->name, strlen(p->section->name), node->key,
@@ -200,15 +213,7 @@ static void read_setting(const struct place *p, const struct yaml_node *node)
 		unknown_key(p, node);
 		return;
 	}
-	yaml_node_path(node, label);
-	note_origin(p, o, node->line, node->column);
-	/* A list is one value: it takes the place of an earlier file's. */
-	option_clear(o, p->object);
-	if (node->kind == YAML_LIST && option_is_list(o))
-		for (const struct yaml_node *i = node->first; i; i = i->next)
-			set_value(p, o, i, label);
-	else
-		set_value(p, o, node, label);
+	set_values(p, o, node, yaml_node_path(node, label));
 }
 
 /* --- Sections -------------------------------------------------------------------------------- */
@@ -342,4 +347,71 @@ void vm_file_section(struct vm_file *f, const struct yaml_node *node)
 			read_pair(&p, pair_row(p.section), child);
 	else
 		read_settings(&p, node);
+}
+
+/* --- One setting, from elsewhere ------------------------------------------------------------- */
+
+static void unknown_setting(const struct vm_file *f, const struct yaml_node *node,
+			    const char *setting, const struct place *p, const char *key)
+{
+	char known[OPTION_MAX_NAMES][64];
+	const char *names[OPTION_MAX_NAMES], *near;
+	char elsewhere[64], label[LABEL_SIZE];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < option_table_len && n < ARRAY_SIZE(names); i++) {
+		const struct option *o = &option_table[i];
+		if (option_is_name(o) || option_section_of(o)->pairs)
+			continue;
+		if (p->section && strcmp(o->section, p->section->name))
+			continue;
+		snprintf(known[n], sizeof(known[n]), "%s.%s%s", o->section,
+			 option_section_of(o)->list ? "NAME." : "", o->key);
+		names[n] = known[n];
+		n++;
+	}
+	near = text_nearest(setting, names, n);
+	if (!near)
+		near = find_elsewhere(key, elsewhere, sizeof(elsewhere));
+	vm_file_mistake(f, node, yaml_node_path(node, label),
+			"unknown setting '%.80s'%s%s%s; 'vireo config --all' has all of them",
+			setting, near ? "; did you mean '" : "", near ? near : "", near ? "'" : "");
+}
+
+void vm_file_set(struct vm_file *f, const char *setting, const struct yaml_node *node)
+{
+	const char *first = strchr(setting, '.'), *dot = strrchr(setting, '.');
+	struct vm_config *config = f->load->config;
+	struct place p = { .file = f, .object = config };
+	const struct option *o = NULL;
+	char label[LABEL_SIZE];
+
+	if (first)
+		p.section = option_find_section(setting, (size_t)(first - setting));
+	if (p.section && !p.section->pairs)
+		o = option_find(p.section->name, strlen(p.section->name), dot + 1, strlen(dot + 1));
+	if (!o || option_is_name(o) || (p.section->list == NULL && first != dot)) {
+		unknown_setting(f, node, setting, &p, dot ? dot + 1 : setting);
+		return;
+	}
+	yaml_node_path(node, label);
+	if (p.section->list && (first == dot || dot == first + 1)) {
+		vm_file_mistake(f, node, label, "give a name: '%s.NAME.%s'", p.section->name,
+				o->key);
+		return;
+	}
+	if (p.section->list) {
+		size_t len = (size_t)(dot - first - 1);
+		p.object = config_find(config, p.section, first + 1, len);
+		if (!p.object)
+			p.object = config_add_named(config, p.section, first + 1, len);
+		if (!p.object) {
+			vm_file_mistake(f, node, label, "no memory");
+			return;
+		}
+		p.item = config_index(config, p.section, p.object);
+	}
+	if (p.section->given)
+		*(bool *)((char *)config + p.section->given) = true;
+	set_values(&p, o, node, label);
 }

@@ -1,0 +1,503 @@
+/* Sessions with a peer that does not keep the rules: an agent that lies, and a host that does. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/vmm/agent_rig.h"
+#include "vmm/base/error.h"
+#include "vmm/base/le.h"
+
+static uint8_t buf[WIRE_RUN_HEAD + WIRE_COMMAND_MAX];
+
+/* --- An agent that lies ----------------------------------------------------------------------- */
+
+static uint32_t begin_run(struct agent_rig *rig)
+{
+	struct agent_command command = { .argv = COMMAND((char *)"x"), .has_stdin = true };
+	struct wire_head head;
+
+	rig_start_alone(rig);
+	peer_be_welcomed(rig);
+	uint32_t run = rig_begin(rig, &command);
+	cr_assert_gt(peer_await(rig, WIRE_RUN, &head, buf), 0);
+	cr_assert_eq(head.op, run);
+	return run;
+}
+
+static void send_ended(struct agent_rig *rig, uint32_t run, uint32_t how, uint32_t value)
+{
+	uint8_t p[9];
+
+	store_le32(p, how);
+	store_le32(p + 4, value);
+	p[8] = 0x1b;
+	peer_send(rig, WIRE_ENDED, 0, run, p, 9);
+}
+
+Test(agent_session, texts_of_the_guest_are_made_printable)
+{
+	struct agent_rig rig;
+	uint32_t run = begin_run(&rig);
+
+	cr_expect_str_eq(rig.hello.hostname, "a?z");
+	cr_expect_str_eq(rig.hello.program, "9");
+	cr_expect(rig.hello.is_init);
+	cr_expect_str_eq(rig.hello.machine, "");
+	send_ended(&rig, run, WIRE_NOT_STARTED, ENOENT);
+	RIG_WAIT(&rig, rig.run[run].ended);
+	cr_expect_str_eq(rig.run[run].why, "?");
+	rig_end(&rig);
+}
+
+Test(agent_session, what_was_in_the_port_before_is_dropped)
+{
+	struct agent_rig rig;
+	char junk[5000];
+
+	rig_start_alone(&rig);
+	for (unsigned i = 0; i < sizeof(junk); i++)
+		junk[i] = (char)(i * 7);
+	/* Whole frames, a part of one, and a mark that is none. */
+	peer_send(&rig, WIRE_DATA, WIRE_STDOUT, 3, junk, 500);
+	peer_send(&rig, WIRE_HELLO, 0, 0, WIRE_MAGIC_CALL, 8);
+	peer_send(&rig, WIRE_HELLO, 0, 7, WIRE_MAGIC_HELLO, 8);
+	cr_assert_eq(send(rig.peer, junk, sizeof(junk), 0), (ssize_t)sizeof(junk));
+	peer_be_welcomed(&rig);
+	cr_expect_eq(rig.failed, 0);
+	rig_end(&rig);
+}
+
+Test(agent_session, other_versions_are_told_what_to_do)
+{
+	struct agent_rig rig;
+	struct wire_head head;
+
+	rig_start_alone(&rig);
+	peer_say_hello(&rig, 1, 2, 9);
+	RIG_WAIT(&rig, rig.failed);
+	cr_expect_eq(rig.failed, EPROTO);
+	cr_expect_not_null(strstr(rig.failure, "versions 2 to 9"));
+	cr_expect_not_null(strstr(rig.failure, "vireo agent"));
+	cr_expect_eq(peer_await(&rig, WIRE_WELCOME, &head, buf), WIRE_MAGIC + 20);
+	cr_expect_eq(load_le16(buf + 8), 0u);
+	cr_expect_eq(rig.n_ready, 0u);
+	rig_end(&rig);
+
+	rig_start_alone(&rig);
+	peer_say_hello(&rig, 1, 0, 5);
+	RIG_WAIT(&rig, rig.n_ready);
+	rig_end(&rig);
+}
+
+Test(agent_session, an_agent_started_anew_loses_what_was_in_progress)
+{
+	struct agent_rig rig;
+	uint32_t run = begin_run(&rig);
+	struct agent_command command = { .argv = COMMAND((char *)"y") };
+	struct wire_head head;
+
+	peer_say_hello(&rig, 77, 1, 1);		/* the same, said twice */
+	peer_say_hello(&rig, 99, 1, 1);
+	RIG_WAIT(&rig, rig.n_ready == 2);
+	cr_expect(rig.run[run].ended);
+	cr_expect_eq(rig.run[run].end.how, AGENT_LOST);
+	memset(&rig.run[run], 0, sizeof(rig.run[run]));
+	run = rig_begin(&rig, &command);
+	cr_assert_gt(peer_await(&rig, WIRE_RUN, &head, buf), 0);
+	send_ended(&rig, run, WIRE_EXITED, 0);
+	RIG_WAIT(&rig, rig.run[run].ended);
+	cr_expect_eq(rig.failed, 0);
+	rig_end(&rig);
+}
+
+struct lie {
+	uint8_t type, stream;
+	uint32_t op;		/* 1: the run's */
+	uint32_t len;		/* of a payload of 0xff */
+};
+
+Test(agent_session, each_lie_ends_the_session)
+{
+	static const struct lie lies[] = {
+		{ 0, 0, 1, 0 }, { 99, 0, 1, 0 },			/* types that are none */
+		{ WIRE_RUN, 0, 2, 100 }, { WIRE_WELCOME, 0, 0, 28 },	/* the host's */
+		{ WIRE_DATA, WIRE_STDIN, 1, 4 }, { WIRE_DATA, 3, 1, 4 },
+		{ WIRE_DATA, WIRE_STDOUT, 1, 0 },
+		{ WIRE_DATA, WIRE_STDOUT, 2, 4 }, { WIRE_DATA, WIRE_STDOUT, 0, 4 },
+		{ WIRE_DATA, WIRE_STDOUT, UINT32_MAX, 4 },
+		{ WIRE_DATA, WIRE_STDOUT, 1, WIRE_DATA_MAX + 1 },
+		{ WIRE_CREDIT, WIRE_STDIN, 1, 4 }, { WIRE_CREDIT, WIRE_STDOUT, 1, 4 },
+		{ WIRE_CREDIT, WIRE_STDIN, 1, 3 },
+		{ WIRE_END, WIRE_STDOUT, 1, 0 }, { WIRE_END, WIRE_STDIN, 2, 0 },
+		{ WIRE_ENDED, 0, 1, 8 }, { WIRE_ENDED, 0, 1, 7 }, { WIRE_ENDED, 1, 1, 8 },
+		{ WIRE_DONE, 0, 1, 4 }, { WIRE_ENTRY, 0, 1, 10 },
+		{ WIRE_HELLO, 0, 0, 40 }, { WIRE_HELLO, 0, 0, 4 },
+		{ WIRE_COMPLAINT, 0, 0, 10 },
+	};
+	uint8_t payload[WIRE_DATA_MAX + 1];
+
+	memset(payload, 0xff, sizeof(payload));
+	for (unsigned i = 0; i < ARRAY_SIZE(lies); i++) {
+		struct agent_rig rig;
+		uint32_t run = begin_run(&rig);
+
+		peer_send(&rig, lies[i].type, lies[i].stream, lies[i].op, payload, lies[i].len);
+		RIG_WAIT(&rig, rig.failed);
+		cr_expect_eq(rig.failed, EPROTO, "lie %u: %s", i, rig.failure);
+		cr_expect(rig.run[run].ended && rig.run[run].end.how == AGENT_LOST, "lie %u", i);
+		for (const char *p = rig.failure; *p; p++)
+			cr_expect(*p >= ' ' && *p <= '~');
+		rig_end(&rig);
+	}
+}
+
+Test(agent_session, a_length_of_4_gib_is_not_waited_for)
+{
+	struct agent_rig rig;
+	struct wire_head head = { .len = UINT32_MAX, .type = WIRE_DATA, .stream = 1, .op = 1 };
+	uint8_t bytes[WIRE_HEAD];
+
+	begin_run(&rig);
+	wire_put_head(bytes, &head);
+	cr_assert_eq(send(rig.peer, bytes, sizeof(bytes), 0), (ssize_t)sizeof(bytes));
+	RIG_WAIT(&rig, rig.failed);
+	rig_end(&rig);
+}
+
+Test(agent_session, more_output_than_credit_is_refused)
+{
+	struct agent_rig rig;
+	uint32_t run = begin_run(&rig);
+	static char piece[WIRE_DATA_MAX];
+
+	rig.keeps_output = true;
+	for (unsigned i = 0; i < WIRE_WINDOW / WIRE_DATA_MAX; i++)
+		peer_send(&rig, WIRE_DATA, WIRE_STDOUT, run, piece, sizeof(piece));
+	RIG_WAIT(&rig, rig.run[run].len[AGENT_STDOUT] == WIRE_WINDOW);
+	cr_expect_eq(rig.failed, 0);
+	peer_send(&rig, WIRE_DATA, WIRE_STDERR, run, "x", 1);	/* that has its own */
+	RIG_WAIT(&rig, rig.run[run].len[AGENT_STDERR] == 1);
+	/* What was not given cannot be consumed. */
+	agent_consumed(rig.agent, run, AGENT_STDERR, 1000000);
+	peer_send(&rig, WIRE_DATA, WIRE_STDOUT, run, "x", 1);
+	RIG_WAIT(&rig, rig.failed);
+	cr_expect_not_null(strstr(rig.failure, "credit"));
+	rig_end(&rig);
+}
+
+Test(agent_session, nothing_may_follow_the_end_of_a_run)
+{
+	struct agent_rig rig;
+	uint32_t run = begin_run(&rig);
+
+	send_ended(&rig, run, WIRE_EXITED, 0);
+	RIG_WAIT(&rig, rig.run[run].ended);
+	cr_expect_eq(agent_input(rig.agent, run, "x", 1), -EPIPE);
+	agent_input_end(rig.agent, run);
+	agent_consumed(rig.agent, run, AGENT_STDOUT, 5);
+	send_ended(&rig, run, WIRE_EXITED, 0);
+	RIG_WAIT(&rig, rig.failed);
+	rig_end(&rig);
+}
+
+Test(agent_session, an_agent_that_does_not_read_stops_nobody)
+{
+	struct agent_rig rig;
+	uint32_t run = begin_run(&rig), other;
+	static char text[AGENT_COMMAND_MAX - 10];
+	struct agent_command command = { .argv = COMMAND((char *)"x", text) };
+	int r = 0;
+
+	memset(text, 'x', sizeof(text) - 1);
+	for (unsigned i = 0; i < AGENT_OPS - 1 && r == 0; i++)
+		r = agent_run(rig.agent, &command, &other);
+	cr_expect_eq(r, -EAGAIN);
+	for (r = 0; r == 0;)
+		r = agent_signal(rig.agent, run, SIGTERM);
+	cr_expect_eq(r, -EAGAIN);
+	cr_expect_eq(agent_poweroff(rig.agent, AGENT_OFF), -EAGAIN);
+	cr_expect_eq(agent_input(rig.agent, run, text, sizeof(text)), 0);
+	agent_input_end(rig.agent, run);
+	error_clear();
+	/* It reads again: what was said comes, the end of the input too. */
+	struct wire_head head;
+	for (;;) {
+		event_loop_stop(rig.loop);
+		rig_turn(&rig);
+		cr_assert(peer_receive(&rig, &head, buf));
+		if (head.type == WIRE_END)
+			break;
+		peer_say_hello(&rig, 77, 1, 1);		/* something for the loop to wake up by */
+	}
+	cr_expect_eq(head.op, run);
+	rig_end(&rig);
+}
+
+Test(agent_session, closed_in_the_middle_of_a_frame)
+{
+	struct agent_rig rig;
+	uint32_t run = begin_run(&rig);
+	uint8_t head[WIRE_HEAD] = { 100, 0, 0, 0, WIRE_DATA, 1, 0, 0, (uint8_t)run };
+
+	cr_assert_eq(send(rig.peer, head, sizeof(head), 0), (ssize_t)sizeof(head));
+	close(rig.peer);
+	rig.peer = -1;
+	RIG_WAIT(&rig, rig.failed);
+	cr_expect_eq(rig.failed, ECONNRESET);
+	rig_end(&rig);
+}
+
+Test(agent_session, before_its_hello_an_agent_is_not_there)
+{
+	struct agent_rig rig;
+	struct agent_command command = { .argv = COMMAND((char *)"x") };
+	uint32_t run;
+
+	rig_start_alone(&rig);
+	cr_expect_not(agent_is_ready(rig.agent));
+	cr_expect_eq(agent_run(rig.agent, &command, &run), -ENOTCONN);
+	cr_expect_eq(agent_copy_out(rig.agent, "/x", "/tmp/x", &run), -ENOTCONN);
+	error_clear();
+	rig_end(&rig);
+	agent_destroy(NULL);
+}
+
+/* --- A host that lies ------------------------------------------------------------------------- */
+
+/* The agent has told what was wrong, and ends, as it was started for this session only. */
+static void expect_complaint(struct agent_rig *rig, const char *what)
+{
+	struct wire_head head;
+	ssize_t len = peer_await(rig, WIRE_COMPLAINT, &head, buf);
+
+	cr_assert_gt(len, 0, "%s", what);
+	buf[len] = 0;
+	cr_expect_not_null(strstr((char *)buf, what), "%s, not %s", buf, what);
+	cr_expect_not(peer_receive(rig, &head, buf));
+	rig_end(rig);
+}
+
+struct host_lie {
+	uint8_t type, stream;
+	uint32_t op;
+	uint32_t len;
+	const char *complaint;
+};
+
+static size_t put_run(uint8_t *p, uint32_t flags, uint32_t argc, uint32_t envc, const char *texts,
+		      size_t len)
+{
+	store_le32(p, flags);
+	store_le32(p + 4, 0);
+	store_le32(p + 8, argc);
+	store_le32(p + 12, envc);
+	memcpy(p + WIRE_RUN_HEAD, texts, len);
+	return WIRE_RUN_HEAD + len;
+}
+
+/* "cat", with a window full of input allowed. */
+static void start_cat(struct agent_rig *rig)
+{
+	static const char texts[] = "cat\0/";
+	uint8_t p[64];
+
+	peer_send(rig, WIRE_RUN, 0, 1, p,
+		  put_run(p, WIRE_RUN_STDIN, 1, 0, texts, sizeof(texts)));
+}
+
+Test(agent_guest, each_lie_of_the_host_is_told, .timeout = 60)
+{
+	static const struct host_lie lies[] = {
+		{ 99, 0, 1, 0, "type that does not exist" },
+		{ WIRE_ENDED, 0, 1, 8, "only the other side" },
+		{ WIRE_DATA, WIRE_STDOUT, 1, 4, "stream" },
+		{ WIRE_DATA, WIRE_STDIN, 0, 4, "cannot be" },
+		{ WIRE_DATA, WIRE_STDIN, 2, 4, "does not exist" },
+		{ WIRE_DATA, WIRE_STDIN, 1, 0, "length" },
+		{ WIRE_DATA, WIRE_STDIN, 1, WIRE_DATA_MAX + 1, "length" },
+		{ WIRE_CREDIT, WIRE_STDOUT, 1, 4, "more credit" },
+		{ WIRE_CREDIT, WIRE_STDIN, 1, 4, "stream" },
+		{ WIRE_RUN, 0, 1, 40, "had been used" },
+		{ WIRE_RUN, 0, 2, 40, "unknown flags" },
+		{ WIRE_SIGNAL, 0, 1, 4, "signal" },
+		{ WIRE_CANCEL, 0, 1, 0, "cancelled" },
+		{ WIRE_POWER, 0, 0, 4, "way to end" },
+		{ WIRE_POWER, 0, 1, 4, "cannot be" },
+		{ WIRE_WELCOME, 0, 0, 28, "welcome" },
+	};
+	uint8_t payload[WIRE_DATA_MAX + 1];
+
+	memset(payload, 0xff, sizeof(payload));
+	for (unsigned i = 0; i < ARRAY_SIZE(lies); i++) {
+		struct agent_rig rig;
+
+		rig_start_guest(&rig);
+		peer_welcome(&rig);
+		start_cat(&rig);
+		peer_send(&rig, lies[i].type, lies[i].stream, lies[i].op, payload, lies[i].len);
+		expect_complaint(&rig, lies[i].complaint);
+	}
+}
+
+struct bad_run {
+	uint32_t argc, envc;
+	const char *texts;
+	size_t len;
+	const char *complaint;
+};
+
+Test(agent_guest, texts_of_a_command_are_counted)
+{
+	static const struct bad_run runs[] = {
+		{ 0, 0, "a\0/", 4, "without words" },
+		{ 1, 0, "a\0/", 3, "does not end" },
+		{ 2, 0, "a\0/", 4, "fewer" },
+		{ 1, 1, "a\0/", 4, "fewer" },
+		{ 1, 0, "a\0b\0/", 6, "more" },
+		{ 1, 30000, "a\0/", 4, "fewer" },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(runs); i++) {
+		struct agent_rig rig;
+		uint8_t p[64];
+
+		rig_start_guest(&rig);
+		peer_welcome(&rig);
+		size_t len = put_run(p, 0, runs[i].argc, runs[i].envc, runs[i].texts, runs[i].len);
+		peer_send(&rig, WIRE_RUN, 0, 1, p, len);
+		expect_complaint(&rig, runs[i].complaint);
+	}
+}
+
+Test(agent_guest, input_beyond_its_credit_or_end_is_refused)
+{
+	static char piece[WIRE_DATA_MAX];
+	static const char sleeps[] = "sleep\0" "5\0/";
+	struct agent_rig rig;
+	uint8_t p[64];
+
+	rig_start_guest(&rig);
+	peer_welcome(&rig);
+	peer_send(&rig, WIRE_RUN, 0, 1, p,
+		  put_run(p, WIRE_RUN_STDIN, 2, 0, sleeps, sizeof(sleeps)));
+	/* Its pipe takes 64 KiB, its window is as much again; then it is too much. */
+	for (unsigned i = 0; i < 2 * WIRE_WINDOW / WIRE_DATA_MAX + 1; i++)
+		peer_send(&rig, WIRE_DATA, WIRE_STDIN, 1, piece, sizeof(piece));
+	expect_complaint(&rig, "more data");
+
+	rig_start_guest(&rig);
+	peer_welcome(&rig);
+	peer_send(&rig, WIRE_RUN, 0, 1, p,
+		  put_run(p, WIRE_RUN_STDIN, 2, 0, sleeps, sizeof(sleeps)));
+	peer_send(&rig, WIRE_END, WIRE_STDIN, 1, NULL, 0);
+	peer_send(&rig, WIRE_DATA, WIRE_STDIN, 1, "x", 1);
+	expect_complaint(&rig, "after its end");
+
+	rig_start_guest(&rig);
+	peer_welcome(&rig);
+	peer_send(&rig, WIRE_RUN, 0, 1, p,
+		  put_run(p, WIRE_RUN_STDIN, 2, 0, sleeps, sizeof(sleeps)));
+	peer_send(&rig, WIRE_END, WIRE_STDIN, 1, NULL, 0);
+	peer_send(&rig, WIRE_END, WIRE_STDIN, 1, NULL, 0);
+	expect_complaint(&rig, "second end");
+}
+
+Test(agent_guest, seventeen_at_once_are_refused)
+{
+	static const char sleeps[] = "sleep\0" "5\0/";
+	struct agent_rig rig;
+	uint8_t p[64];
+
+	rig_start_guest(&rig);
+	peer_welcome(&rig);
+	for (uint32_t i = 1; i <= WIRE_OPS + 1; i++)
+		peer_send(&rig, WIRE_RUN, 0, i, p, put_run(p, 0, 2, 0, sleeps, sizeof(sleeps)));
+	expect_complaint(&rig, "more operations");
+}
+
+Test(agent_guest, paths_with_a_nul_are_refused)
+{
+	struct agent_rig rig;
+
+	rig_start_guest(&rig);
+	peer_welcome(&rig);
+	peer_send(&rig, WIRE_COPY_OUT, 0, 1, "/etc/\0passwd", 12);
+	expect_complaint(&rig, "NUL");
+	rig_start_guest(&rig);
+	peer_welcome(&rig);
+	peer_send(&rig, WIRE_COPY_IN, 0, 1, "\0\0\0\0/tmp/\0x", 11);
+	expect_complaint(&rig, "NUL");
+}
+
+Test(agent_guest, what_comes_late_for_one_that_ended_is_dropped)
+{
+	static const char runs_true[] = "true\0/";
+	struct agent_rig rig;
+	struct wire_head head;
+	uint8_t p[64];
+
+	rig_start_guest(&rig);
+	peer_welcome(&rig);
+	for (uint32_t i = 1; i <= 100; i++) {
+		size_t len = put_run(p, WIRE_RUN_STDIN, 1, 0, runs_true, sizeof(runs_true));
+		peer_send(&rig, WIRE_RUN, 0, i, p, len);
+		cr_assert_geq(peer_await(&rig, WIRE_ENDED, &head, buf), 8);
+		cr_assert_eq(head.op, i);
+		cr_assert_eq(load_le32(buf), (uint32_t)WIRE_EXITED);
+		peer_send(&rig, WIRE_DATA, WIRE_STDIN, i, "late", 4);
+		peer_send(&rig, WIRE_END, WIRE_STDIN, i, NULL, 0);
+		store_le32(p, SIGKILL);
+		peer_send(&rig, WIRE_SIGNAL, 0, i, p, 4);
+	}
+	rig_end(&rig);
+}
+
+Test(agent_guest, a_new_host_gets_a_session_of_its_own)
+{
+	static const uint8_t kept[WIRE_MAGIC + 8] = WIRE_MAGIC_CALL "\x05";
+	static const uint8_t call[WIRE_MAGIC + 8] = WIRE_MAGIC_CALL "another";
+	struct agent_rig rig;
+	struct wire_head head;
+	uint8_t id[8];
+
+	rig_start_guest(&rig);
+	/* Before the welcome: what is no welcome, or one to somebody else. */
+	cr_assert_eq(send(rig.peer, "rubbish", 7, 0), 7);
+	peer_send(&rig, WIRE_WELCOME, 0, 0, WIRE_MAGIC_WELCOME "\1\0\0\0aaaaaaaabbbbbbbb", 28);
+	peer_send(&rig, WIRE_CALL, 0, 0, call, sizeof(call));
+	cr_assert_gt(peer_await(&rig, WIRE_HELLO, &head, buf), 0);
+	memcpy(id, buf + 12, 8);
+	peer_welcome(&rig);			/* to the second hello, which is the same */
+	cr_expect_eq(memcmp(id, buf + 12, 8), 0);
+	start_cat(&rig);
+	peer_send(&rig, WIRE_CALL, 0, 0, kept, sizeof(kept));	/* its own, that came late */
+	peer_send(&rig, WIRE_DATA, WIRE_STDIN, 1, "meow", 4);
+	cr_expect_eq(peer_await(&rig, WIRE_DATA, &head, buf), 4);
+	peer_send(&rig, WIRE_CALL, 0, 0, call, sizeof(call));
+	peer_welcome(&rig);
+	cr_expect_neq(memcmp(id, buf + 12, 8), 0);
+	start_cat(&rig);			/* number 1 again: nothing is left of the other */
+	peer_send(&rig, WIRE_DATA, WIRE_STDIN, 1, "moo", 3);
+	cr_expect_eq(peer_await(&rig, WIRE_DATA, &head, buf), 3);
+	rig_end(&rig);
+}
+
+Test(agent_guest, a_host_of_another_version_is_left)
+{
+	struct agent_rig rig;
+	struct wire_head head;
+	uint8_t p[WIRE_MAGIC + 20] = WIRE_MAGIC_WELCOME;
+
+	rig_start_guest(&rig);
+	cr_assert_gt(peer_await(&rig, WIRE_HELLO, &head, buf), 0);
+	memcpy(p + 12, buf + 12, 8);
+	peer_send(&rig, WIRE_WELCOME, 0, 0, p, sizeof(p));
+	cr_expect_not(peer_receive(&rig, &head, buf));
+	rig_end(&rig);
+}
