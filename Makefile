@@ -87,7 +87,8 @@ obj/vmm/agent/agent_image.o obj/fuzz/vmm/agent/agent_image.o: $(AGENT) docs/exam
 COMPLETIONS := obj/completion/vireo.bash obj/completion/_vireo obj/completion/vireo.fish
 SCHEMA := $(if $(filter 1,$(HAVE_JANSSON)),obj/vireo.schema.json)
 QUIET_ASAN := ASAN_OPTIONS=detect_leaks=0
-PAGES := $(if $(filter yes,$(HAVE_SCDOC)),obj/man/vireo.1 obj/man/vireo-ctl.1 obj/man/vireo.yaml.5)
+PAGES := $(if $(filter yes,$(HAVE_SCDOC)),obj/man/vireo.1 obj/man/vireo-ctl.1 obj/man/vireo-test.1 \
+	obj/man/vireo.yaml.5)
 GENERATED := $(PAGES) $(COMPLETIONS) $(SCHEMA)
 
 all: vireo $(GENERATED) ## build the program (default)
