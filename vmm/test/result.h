@@ -16,7 +16,7 @@ enum verdict {
 	VERDICT_FAILED,		/* an expectation was not met */
 	VERDICT_TIMED_OUT,
 	VERDICT_BROKEN,		/* Vireo itself failed, or the VM could not be made */
-	VERDICT_SKIPPED,	/* it is not for this host, or was found in the run cache */
+	VERDICT_SKIPPED,	/* it is not for this host */
 	VERDICT_NOT_RUN,	/* planned, but the whole ended before: says nothing about it */
 	N_VERDICTS,
 };
