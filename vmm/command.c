@@ -8,6 +8,7 @@
 const struct command *const commands[] = {
 	&run_command,
 	&exec_command,
+	&test_command,
 	&check_command,
 	&config_command,
 	&export_command,

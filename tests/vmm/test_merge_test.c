@@ -220,6 +220,28 @@ Test(test_merge, journals_of_killed_runs_are_read)
 	test_results_fini(&set);
 }
 
+/* Of 4 attempts none was run before a kill: another run of one does not stand for all. */
+Test(test_merge, attempts_that_nobody_ran_are_not_forgotten)
+{
+	struct test_results head = { 0 }, set;
+	struct test_result *a = results_rig_test("a", VERDICT_NOT_RUN);
+	char text[8192] = "", *line = journal_head(&head);
+
+	strcat(text, line);
+	free(line);
+	for (a->attempt = 1; a->attempt <= 4; a->attempt++) {
+		strcat(text, line = journal_planned(a));
+		free(line);
+	}
+	results_rig_write("killed/results.jsonl", text);
+	write_shard("other", "A", 0, 0);
+	cr_expect_eq(merge("killed other", &set), 125);
+	cr_expect_eq(set.n_tests, 4u);
+	cr_expect(!set.complete);
+	test_result_destroy(a);
+	test_results_fini(&set);
+}
+
 Test(test_merge, what_cannot_be_read_is_named)
 {
 	struct test_results set;

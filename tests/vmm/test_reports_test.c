@@ -48,8 +48,8 @@ Test(test_tap, has_a_point_for_each_test_and_step)
 		"    not ok 1 - expect: \"login:\"\n      ---\n      verdict: \"failed\"\n"
 		"      message: \"the guest's kernel panicked\"\n      ...\n"
 		"    not ok 2 - poweroff\n",
-		"not ok 2 - boots [vm.transport=mmio vm.cpus=4]\n  ---\n  verdict: \"failed\"\n"
-		"  message: \"the guest's kernel panicked\\nKernel panic <now>\"\n",
+		("not ok 2 - boots [vm.transport=mmio vm.cpus=4]\n  ---\n  verdict: \"failed\"\n"
+		 "  message: \"the guest's kernel panicked\\nKernel panic <now>\"\n"),
 		"not ok 3 - hangs\n", "\nnot ok 4 - breaks\n", "\nok 5 - skips # SKIP it needs /dev",
 		"\nnot ok 6 - waits\n", "\nok 7 - sometimes\n",
 		"\nnot ok 8 - sometimes (attempt 2)\n", "  flaky: true\n",

@@ -177,7 +177,7 @@ static int judge_shards(struct merge *m)
 	return r < 0 ? error_set(ENOMEM, "merge results") : 0;
 }
 
-/* Attempts of a test in a row: what was run before what was not, in the order of the sources. */
+/* Attempts of a test in a row: of the same number what was run before what was not. */
 static int by_test(const void *a, const void *b)
 {
 	const struct taken *x = a, *y = b;
@@ -187,6 +187,8 @@ static int by_test(const void *a, const void *b)
 
 	if (order)
 		return order;
+	if (x->test->attempt != y->test->attempt)
+		return x->test->attempt < y->test->attempt ? -1 : 1;
 	if (x_idle != y_idle)
 		return x_idle ? 1 : -1;
 	return x->order < y->order ? -1 : x->order > y->order;
@@ -234,15 +236,17 @@ static int note_duplicate(struct merge *m, const struct taken *a, const struct t
 /* 'n' from 'o' on are of one test. */
 static int join_attempts(struct merge *m, struct taken *o, unsigned n, unsigned *named)
 {
-	bool has_run = o[0].test->verdict != VERDICT_NOT_RUN, is_named = false;
-	unsigned attempt = 0;
+	unsigned attempt = 0, was_run = 0;	/* as they were numbered: the last that was run */
+	bool is_named = false;
 
 	for (unsigned i = 0; i < n; i++) {
-		if (has_run && o[i].test->verdict == VERDICT_NOT_RUN) {
+		if (o[i].test->verdict != VERDICT_NOT_RUN) {
+			was_run = o[i].test->attempt;
+		} else if (o[i].test->attempt == was_run) {
 			o[i].dropped = true;
 			continue;
 		}
-		/* The same shard twice was run again; two different ones should not share a test. */
+		/* The same shard twice was run again; different ones should share no test. */
 		if (o[i].source != o[0].source && !is_named &&
 		    o[i].test->shard != o[0].test->shard && (*named)++ < DUPLICATES_NAMED) {
 			is_named = true;
@@ -292,7 +296,8 @@ static int judge_sources(struct merge *m)
 		if (made_good)
 			continue;
 		m->incomplete = true;
-		if (test_results_add_note(&m->head, "the run in '%s' was not complete", s->path) < 0)
+		if (test_results_add_note(&m->head, "the run in '%s' was not complete",
+					  s->path) < 0)
 			return error_set(ENOMEM, "merge results");
 	}
 	return 0;

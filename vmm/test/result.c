@@ -93,7 +93,7 @@ int result_set_bytes(char **field, const char *bytes, size_t len)
 	return 0;
 }
 
-static int set_formatted(char **field, const char *fmt, va_list args)
+static PRINTF_LIKE(2, 0) int set_formatted(char **field, const char *fmt, va_list args)
 {
 	char *text = NULL;
 	int len = vasprintf(&text, fmt, args);
