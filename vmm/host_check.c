@@ -83,7 +83,8 @@ static int check_writable(const char *path)
 	return r < 0 ? error_set(r, "make '%s'", path) : 0;
 }
 
-static void check_target(struct check *c, const char *section, const struct target *target)
+static void check_target(struct check *c, const char *section, unsigned item,
+			 const struct target *target)
 {
 	struct stat st;
 
@@ -93,7 +94,27 @@ static void check_target(struct check *c, const char *section, const struct targ
 		error_set(EISDIR, "write '%s'", target->path);
 	else if (check_writable(target->path) == 0)
 		return;
-	found(c, section, 0, "to", BLAME_FILE);
+	found(c, section, item, "to", BLAME_FILE);
+}
+
+/* Descriptors are there when it runs, or not; where a socket will be can be told now. */
+static void check_ports(struct check *c)
+{
+	const struct vm_config *config = c->config;
+	struct stat st;
+
+	for (unsigned i = 0; i < config->n_ports; i++) {
+		const struct port_settings *port = &config->port[i];
+
+		check_target(c, "ports", i, &port->to);
+		if (!port->socket)
+			continue;
+		if (stat(port->socket, &st) == 0 && !S_ISSOCK(st.st_mode))
+			error_set(EEXIST, "'%s' is there and is not a socket", port->socket);
+		else if (check_writable(port->socket) == 0)
+			continue;
+		found(c, "ports", i, "socket", BLAME_FILE);
+	}
 }
 
 static int open_kernel(const struct vm_config *config, const char *cmdline, bool initrd)
@@ -336,8 +357,9 @@ void host_check(const struct vm_config *config, struct mistakes *mistakes,
 {
 	struct check c = { config, mistakes, warnings };
 
-	check_target(&c, "console", &config->console);
-	check_target(&c, "serial", &config->serial);
+	check_target(&c, "console", 0, &config->console);
+	check_target(&c, "serial", 0, &config->serial);
+	check_ports(&c);
 	check_kernel(&c);
 	check_reports(&c);
 	check_devices(&c);

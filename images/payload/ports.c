@@ -41,6 +41,7 @@ struct port {
 	struct ring rx, tx;
 	char name[MESSAGE_SIZE];
 	bool is_there, is_console, is_open;
+	unsigned n_hang_ups, n_served;	/* the next one may be there before the last is missed */
 	uint8_t *buf;		/* of input, once it is open */
 };
 
@@ -90,6 +91,7 @@ static void hear(const struct message *m, uint32_t len)
 		break;
 	case PORT_OPEN:
 		p->is_open = m->value != 0;
+		p->n_hang_ups += !p->is_open;
 		break;
 	case RESIZE:
 		check_equal(len, 12, "length of a size");
@@ -154,10 +156,11 @@ static void echo(struct port *p)
 			check(ring_wait(&p->tx) >= 0, "the echo was not taken");
 			ring_add(&p->rx, &(struct piece){ p->buf, PIECE }, 0, 1);
 			ring_publish(&p->rx);
-		} else if (!p->is_open) {
+		} else if (p->n_hang_ups > p->n_served) {
 			break;
 		}
 	}
+	p->n_served++;
 	print("the host hung up\n");
 }
 
@@ -228,9 +231,11 @@ int main(void)
 	for (name = option_next("echo", NULL); name; name = option_next("echo", name))
 		echo(find(name));
 	for (name = option_next("serve", NULL); name; name = option_next("serve", name)) {
-		while (!find(name)->is_open)
+		struct port *p = find(name);
+
+		while (!p->is_open && p->n_hang_ups == p->n_served)
 			listen();
-		echo(find(name));
+		echo(p);
 	}
 	name = option_next("say", NULL);
 	if (name)

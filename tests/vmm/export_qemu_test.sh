@@ -73,6 +73,8 @@ accepts "virtio-mmio, told on the command line" --transport mmio --set vm.mmio_d
 accepts "virtio-mmio, and one device on PCI" --transport mmio --disk a.img --net user,transport=pci
 accepts "legacy virtio-mmio" --transport mmio-legacy --disk a.img --net user
 accepts "consoles in files and nowhere" --serial file=log --console null
+accepts "ports of the console" --port "name=a.b,socket=$PWD/port" --port log,to=file=log --port status,to=status --port x,to=null
+accepts "a port at the terminal" --serial null --console null --port x,to=stdio
 accepts "no console" --serial off --console off --rng off
 accepts "devices behind an IOMMU" --disk a.img,iommu --net user,iommu --iommu bypass=no
 accepts "credentials" --credential 'a.b=c, d' --credential 'e='

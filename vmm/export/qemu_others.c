@@ -26,6 +26,35 @@ static const char *chardev_of(const struct target *target, const char *id)
 	return target->kind == TARGET_STDIO ? "stdio" : id;
 }
 
+static void put_port(struct qemu_export *x, const struct port_settings *port, unsigned number)
+{
+	bool is_stdio = port->to.kind == TARGET_STDIO;
+	char id[24];
+
+	snprintf(id, sizeof(id), "port-%u", number);
+	if (port->to.kind == TARGET_STATUS)
+		qemu_remark(&x->line, "ports.%s.to=status: QEMU's exit port has the status only",
+			    port->name);
+	if (port->fd || port->socket) {
+		qemu_begin(&x->line, "-chardev", "socket,id=%s", id);
+		if (port->fd)
+			qemu_put(&x->line, ",fd=%u", port->fd);
+		else
+			qemu_put_path(&x->line, "path", port->socket);
+		if (port->socket)
+			qemu_put(&x->line, ",server=on,wait=off");
+		qemu_end(&x->line);
+	} else if (is_stdio) {
+		qemu_word(&x->line, "-chardev", "stdio,id=stdio,signal=off");
+	} else {
+		put_chardev(x, &port->to, id);
+	}
+	qemu_begin(&x->line, "-device", "virtserialport,bus=console.0,nr=%u,chardev=%s", number,
+		   is_stdio ? "stdio" : id);
+	qemu_put_text(&x->line, "name", port->name);
+	qemu_end(&x->line);
+}
+
 static void put_consoles(struct qemu_export *x)
 {
 	const struct target *console = &x->config->console, *serial = &x->config->serial;
@@ -41,11 +70,13 @@ static void put_consoles(struct qemu_export *x)
 	if (console->kind == TARGET_OFF)
 		return;
 	qemu_device(x, "virtio-serial", VIRTIO_ID_CONSOLE, "console");
-	qemu_put(&x->line, ",id=console,max_ports=1");
+	qemu_put(&x->line, ",id=console,max_ports=%u", 1 + x->config->n_ports);
 	qemu_end(&x->line);
 	qemu_begin(&x->line, "-device", "virtconsole,bus=console.0,chardev=%s",
 		   chardev_of(console, "console"));
 	qemu_end(&x->line);
+	for (unsigned i = 0; i < x->config->n_ports; i++)
+		put_port(x, &x->config->port[i], i + 1);
 }
 
 /* --- The others ------------------------------------------------------------------------------ */
