@@ -78,7 +78,7 @@ obj/vmm/agent/agent_image.o: EXTRA_CFLAGS = $(IMAGE_CFLAGS)
 obj/vmm/agent/agent_image.o obj/fuzz/vmm/agent/agent_image.o: $(AGENT) docs/examples/vireo-agent.service
 
 .PHONY: all check check-unit check-guest check-payload check-fuzz check-vhost conformance bench fuzz lint install \
-	uninstall dist distcheck clean distclean help deps kernel run configured payloads
+	uninstall dist distcheck clean distclean help deps kernel run configured payloads docs-screenshot
 .PHONY: run-configured check-configured check-unit-configured check-guest-configured \
 	check-payload-configured check-fuzz-configured check-vhost-configured conformance-configured fuzz-configured \
 	bench-configured
@@ -222,6 +222,9 @@ obj/bench/ring: obj/tests/bench/ring.o $(call archives,virtio)
 $(PATHS): obj/bench/%: obj/tests/bench/%.o obj/libsupport-devices.a $(call archives,devices)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(CFLAGS) -pie -o $@ $^ $(ALL_LDFLAGS) -lcriterion $(LIBS)
+
+docs-screenshot: vireo ## renew docs/test-report.png, the picture of a test report
+	@$(srcdir)/tests/vmm/test_report_test.sh ./vireo $(srcdir)/docs/test-report.png
 
 # --- Fuzzing -------------------------------------------------------------------------------------
 

@@ -5,8 +5,8 @@
 #include "vmm/base/util.h"
 
 /*
- * The last lines of the file 'path' that have something on them, at most 'most', each returned owned
- * in 'line'; sequences for terminals are still in them (escape.h).  Returns how many.
+ * The last lines of the file 'path' that have something on them, at most 'most', each returned
+ * owned in 'line'; sequences for terminals are still in them (escape.h).  Returns how many.
  */
 unsigned console_end_read(const char *path, char **line, unsigned most);
 

@@ -22,7 +22,7 @@ static int copy_bytes(int from, int to, uint64_t left)
 		ssize_t n = fast ? copy_file_range(from, NULL, to, NULL, left, 0) :
 			    read(from, buf, min_u64(left, sizeof(buf)));
 		if (fast && n <= 0) {
-			/* Another file system, or an old kernel: nothing was copied by that call. */
+			/* Another file system, or an old kernel: that call copied nothing. */
 			fast = false;
 			continue;
 		}

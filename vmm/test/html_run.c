@@ -175,7 +175,7 @@ static int by_name(const void *a, const void *b)
 /* What was copied out of the guest, which chose the names; in the order of these. */
 static void write_copied(const struct html *h, const char *dir, bool *any)
 {
-	char path[1100], *name[FILES_SHOWN];
+	char path[1100], *name[FILES_SHOWN] = { NULL };
 	struct dirent *entry;
 	unsigned n = 0;
 	bool more = false;

@@ -242,7 +242,7 @@ static int join_attempts(struct merge *m, struct taken *o, unsigned n, unsigned 
 			o[i].dropped = true;
 			continue;
 		}
-		/* The same shard twice was run again; two different ones should not share a test. */
+		/* The same shard twice was run again; different ones should share no test. */
 		if (o[i].source != o[0].source && !is_named &&
 		    o[i].test->shard != o[0].test->shard && (*named)++ < DUPLICATES_NAMED) {
 			is_named = true;
@@ -292,7 +292,8 @@ static int judge_sources(struct merge *m)
 		if (made_good)
 			continue;
 		m->incomplete = true;
-		if (test_results_add_note(&m->head, "the run in '%s' was not complete", s->path) < 0)
+		if (test_results_add_note(&m->head, "the run in '%s' was not complete",
+					  s->path) < 0)
 			return error_set(ENOMEM, "merge results");
 	}
 	return 0;

@@ -200,7 +200,10 @@ static int write_test(const struct html *h, const struct result_order *order, un
 	fputs("</small></h2>\n", h->out);
 	r = html_write_grid(h, order, first, n);
 	for (unsigned i = first; i < first + n && r == 0; i++)
-		if (h->details_of_good || verdict_is_bad(order->test[i]->verdict))
+		if (verdict_is_bad(order->test[i]->verdict))
+			r = html_write_run(h, order->test[i], i);
+	for (unsigned i = first; i < first + n && r == 0 && h->details_of_good; i++)
+		if (!verdict_is_bad(order->test[i]->verdict))
 			r = html_write_run(h, order->test[i], i);
 	fputs("</section>\n", h->out);
 	return r;

@@ -57,14 +57,14 @@ enum {
 };
 
 struct test_result {
-	char *file;			/* as named on the command line, or below a directory there */
+	char *file;			/* as named on the command line, or found below */
 	unsigned line;
 	char *name;			/* of the test, without axes: "boots-and-serves" */
 	unsigned n_axes;
 	struct test_axis *axis;
 	enum verdict verdict;
 	char *why;			/* one or several lines; NULL when it passed */
-	int exit_status;		/* of the VM (DESIGN: 0-127), 128 + signal, or -1: it had none */
+	int exit_status;		/* of the VM (0-127), 128 + signal, or -1: it had none */
 	int64_t started_ns;		/* since 1970 */
 	uint64_t duration_ns;
 	unsigned attempt;		/* from 1; of 'vireo test --repeat N' */
@@ -159,7 +159,7 @@ struct result_counts {
 MUST_USE int test_results_count(const struct test_results *results, struct result_counts *out);
 
 /*
- * The exit status that they mean (DESIGN: 0, 123, 124, 125): 125 if one is broken, else 123 if one
+ * The exit status that they mean (0, 123, 124, 125): 125 if one is broken, else 123 if one
  * failed, else 124 if one timed out.  One that was not run: 125, as nobody knows.  Nothing run at
  * all: 0.
  */

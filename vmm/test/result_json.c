@@ -118,7 +118,8 @@ static bool put_steps(json_t *object, const struct test_result *result)
 
 static bool put_shard(json_t *o, unsigned shard, unsigned n_shards)
 {
-	return n_shards == 0 || (put_number(o, "shard", shard) && put_number(o, "shards", n_shards));
+	return n_shards == 0 ||
+	       (put_number(o, "shard", shard) && put_number(o, "shards", n_shards));
 }
 
 static json_t *result_value(const struct test_result *r)

@@ -11,8 +11,9 @@ struct result_text {
 
 enum { RESULT_TEXTS = 6, RESULT_STEP_TEXTS = 2, RESULT_HEAD_TEXTS = 2 };
 
-extern const struct result_text result_texts[RESULT_TEXTS];		/* of a struct test_result */
-extern const struct result_text result_step_texts[RESULT_STEP_TEXTS];	/* test_step */
-extern const struct result_text result_head_texts[RESULT_HEAD_TEXTS];	/* test_results */
+/* Of a struct test_result, test_step and test_results. */
+extern const struct result_text result_texts[RESULT_TEXTS];
+extern const struct result_text result_step_texts[RESULT_STEP_TEXTS];
+extern const struct result_text result_head_texts[RESULT_HEAD_TEXTS];
 
 #endif

@@ -267,7 +267,8 @@ static int read_note(struct test_results *out, const json_t *note)
 
 static int read_lists(struct test_results *out, const json_t *root)
 {
-	const json_t *tests = json_object_get(root, "tests"), *notes = json_object_get(root, "notes");
+	const json_t *tests = json_object_get(root, "tests");
+	const json_t *notes = json_object_get(root, "notes");
 	int r = 0;
 
 	if (!json_is_array(tests))

@@ -38,21 +38,30 @@ struct result_store {
 
 /* --- The directory ---------------------------------------------------------------------------- */
 
-static int make_parents(const char *path)
+static int make_one(const char *path)
+{
+	if (mkdir(path, 0777) < 0 && errno != EEXIST)
+		return error_set(errno, "make the directory '%s'", path);
+	return 0;
+}
+
+/* And those above it. */
+static int make_with_parents(const char *path)
 {
 	char *copy = strdup(path);
-	int r = copy ? 0 : error_set(ENOMEM, "make the directory '%s'", path);
+	int r = 0;
 
-	for (char *p = copy; r == 0 && p && (p = strchr(p + 1, '/'));) {
-		*p = 0;
-		if (mkdir(copy, 0777) < 0 && errno != EEXIST)
-			r = error_set(errno, "make the directory '%s'", copy);
-		*p = '/';
+	if (!copy)
+		return error_set(ENOMEM, "make the directory '%s'", path);
+	for (size_t i = 1; copy[0] && copy[i] && r == 0; i++) {
+		if (copy[i] != '/')
+			continue;
+		copy[i] = 0;
+		r = make_one(copy);
+		copy[i] = '/';
 	}
 	free(copy);
-	if (r == 0 && mkdir(path, 0777) < 0 && errno != EEXIST)
-		r = error_set(errno, "make the directory '%s'", path);
-	return r;
+	return r == 0 ? make_one(path) : r;
 }
 
 /* A tree of any depth; links are removed, not followed. */
@@ -94,7 +103,8 @@ static int remove_earlier(const struct result_store *s)
 			const char *name = i < ARRAY_SIZE(made) ? made[i] : runs;
 			if (faccessat(s->dir, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 				continue;
-			r = error_set(EEXIST, "'%s/%s' was not made by 'vireo test'", s->path, name);
+			r = error_set(EEXIST, "'%s/%s' was not made by 'vireo test'", s->path,
+				      name);
 			error_hint("name another directory with --results, or remove it");
 			return r;
 		}
@@ -174,7 +184,7 @@ static int prepare(struct result_store *s, const char *dir)
 		return error_set(EINVAL, "the results directory has no name");
 	if (result_set_text(&s->path, "%s", dir) < 0)
 		return error_set(ENOMEM, "make a place for results");
-	r = make_parents(dir);
+	r = make_with_parents(dir);
 	if (r < 0)
 		return r;
 	s->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
