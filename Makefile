@@ -87,7 +87,8 @@ obj/vmm/agent/agent_image.o obj/fuzz/vmm/agent/agent_image.o: $(AGENT) docs/exam
 COMPLETIONS := obj/completion/vireo.bash obj/completion/_vireo obj/completion/vireo.fish
 SCHEMA := $(if $(filter 1,$(HAVE_JANSSON)),obj/vireo.schema.json)
 QUIET_ASAN := ASAN_OPTIONS=detect_leaks=0
-PAGES := $(if $(filter yes,$(HAVE_SCDOC)),obj/man/vireo.1 obj/man/vireo-ctl.1 obj/man/vireo.yaml.5)
+PAGES := $(if $(filter yes,$(HAVE_SCDOC)),obj/man/vireo.1 obj/man/vireo-ctl.1 obj/man/vireo-test.1 \
+	obj/man/vireo.yaml.5)
 GENERATED := $(PAGES) $(COMPLETIONS) $(SCHEMA)
 
 all: vireo $(GENERATED) ## build the program (default)
@@ -171,11 +172,11 @@ run-configured: vireo
 	@$(srcdir)/images/run-demo ./vireo
 
 # Each part prints TAP or Criterion's TAP; tests/check adds up and prints the line that counts.
-check: configured ## every test: unit, budget, fuzz, payload, vhost, guest
+check: configured ## every test: unit, budget, fuzz, payload, boot, vhost, guest
 	@$(MAKE) --no-print-directory check-configured
 check-unit: configured ## unit tests only (Criterion)
 	@$(MAKE) --no-print-directory check-unit-configured
-check-payload: configured ## bare-metal payloads on the host's KVM
+check-payload: configured ## bare-metal payloads on the host's KVM, also as boot tests
 	@$(MAKE) --no-print-directory check-payload-configured
 check-fuzz: configured ## replay the corpus of each fuzz target, and fuzz each for a few seconds
 	@$(MAKE) --no-print-directory check-fuzz-configured
@@ -193,11 +194,11 @@ FUZZ_IF_ANY = $(if $(filter yes,$(HAVE_FUZZ)),$(FUZZ_PROGRAMS))
 # Some guests need a kernel of our own.  Where it cannot be built they are skipped, and say so.
 check-configured: vireo $(GENERATED) $(UNIT_TESTS) $(PATHS) $(FUZZ_IF_ANY) payloads
 	@$(srcdir)/images/build-kernel >/dev/null || echo "make check: goes on without a kernel of our own"
-	@$(srcdir)/tests/check unit cli path fuzz payload vhost guest
+	@$(srcdir)/tests/check unit cli path fuzz payload boot vhost guest
 check-unit-configured: vireo $(UNIT_TESTS) payloads
 	@$(srcdir)/tests/check unit cli
 check-payload-configured: vireo payloads
-	@$(srcdir)/tests/check payload
+	@$(srcdir)/tests/check payload boot
 check-fuzz-configured: $(FUZZ_IF_ANY)
 	@$(srcdir)/tests/check fuzz
 check-vhost-configured: vireo $(UNIT_TESTS)

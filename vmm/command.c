@@ -7,6 +7,7 @@
 
 const struct command *const commands[] = {
 	&run_command,
+	&test_command,
 	&check_command,
 	&config_command,
 	&export_command,

@@ -27,6 +27,7 @@ struct command {
 };
 
 extern const struct command run_command;
+extern const struct command test_command;
 extern const struct command check_command;
 extern const struct command config_command;
 extern const struct command export_command;

@@ -33,6 +33,7 @@ page() {
 
 page vireo.1 '^ *vireo run \[FILE' '^ *vireo config --schema$' '--kernel FILE' '--\[no-\]prefault' '\(vireo config\)' '^ *120$'
 page vireo.yaml.5 '^ *disks: ' '^ *queue_size:' 'a number from 1 to ' '\$\{NAME:-DEFAULT\}'
+page vireo-test.1 'vireo test \[OPTION\]' '--rerun-failed' 'SLURM_ARRAY_TASK_ID'
 page vireo-ctl.1 'vireo ctl \[--json\] VM COMMAND'
 
 echo "1..$n"

@@ -4,8 +4,8 @@
 #
 # Lines that are indented by four spaces are what a reader types.  Those with vireo are run, one after
 # the other, in a directory where the files that they name are small ones of the same kind.  A block
-# that begins with "# NAME.yaml" is such a file, and must be a right one.  What asks a VM finds one that
-# runs.  Other lines must be known here; one that is not known fails the test.
+# that begins with "# NAME.yaml" is such a file, and must be a right one (of tests, if it has some).
+# What asks a VM finds one that runs.  Other lines must be known here; one that is not known fails the test.
 set -u
 
 [ $# -eq 1 ] || { echo "usage: $0 PATH-TO-VIREO" >&2; exit 2; }
@@ -26,6 +26,17 @@ PATH=$dir/bin:$PATH
 needs_host='tap|vhost|--scsi|--iommu|(lab|node)\.yaml'
 
 kernel endless f3 90 eb fc			# pause; jmp
+
+# One whose serial port says what the examples of boot tests wait for.
+# mov esi, 0x1000e0; mov edx, 0x3f8; 1: lodsb; test al, al; jz 2; out dx, al; jmp 1
+# 2: xor eax, eax; out 0xf4, eax
+talking() {
+	# shellcheck disable=SC2046
+	kernel vmlinuz be e0 00 10 00 ba f8 03 00 00 ac 84 c0 74 03 ee eb f8 31 c0 e7 f4 eb fe \
+		$(printf 'Linux version 6 login:\n\0' | od -An -v -tx1)
+}
+echo 'tests: { boots: { vm: { boot: { kernel: vmlinuz } }, steps: [ wait: end ] } }' >first.yaml
+export XDG_CACHE_HOME=$dir/cache
 
 # In a network of their own: no port of theirs is taken, and no interface stays.
 alone=()
@@ -60,7 +71,7 @@ stop_running() {
 run_example() {
 	local where=$1 begin=$EPOCHSECONDS quits=false
 	local command=${2%%  *#*}	# without the remark behind it
-	if ! $has_kvm && [[ $command == *"vireo run"* || $command == *"vireo c"[th]* || $command == curl* ]]; then
+	if ! $has_kvm && [[ $command =~ ^curl|vireo\ (run|test|c[th]) ]]; then
 		skip "$where: $command" "/dev/kvm does not work here"
 		return
 	fi
@@ -104,6 +115,15 @@ shell_example() {
 	if [ $status -eq 0 ]; then ok "$where: $command"; else not_ok "$where: $command" 0; fi
 }
 
+# A file that a page has must be a right one.
+check_file() {
+	if grep -q '^tests:' "$2"; then
+		run_example "$1" "vireo test --list $2"
+	else
+		run_example "$1" "vireo check $2"
+	fi
+}
+
 # example WHERE LINE
 example() {
 	local where=$1 line=$2
@@ -117,6 +137,7 @@ example() {
 			skip "$where: $line" "no curl, or no control socket"
 		fi
 		;;
+	"cp /boot/vmlinuz-"*) shell_example "$where" "$line" ;;
 	"./configure && make && make install") ok "$where: $line" ;;
 	"make "*)
 		line=${line%%#*}
@@ -138,7 +159,7 @@ document() {
 	while IFS= read -r line; do
 		number=$((number + 1))
 		if [[ $line != "    "* ]]; then
-			[ -z "$into" ] || run_example "$name:$number" "vireo check $into"
+			[ -z "$into" ] || check_file "$name:$number" "$into"
 			into=
 			continue
 		fi
@@ -166,6 +187,10 @@ for document in README.md docs/vm-files.md docs/control.md docs/service.md; do
 	document "$top/$document"
 done
 stop_running
+
+# Tests find a guest that speaks.
+talking
+document "$top/docs/boot-tests.md"
 
 # The example VMs, for this host; tests/guest/example_test.sh boots them.
 cp "$top"/docs/examples/*.yaml .
