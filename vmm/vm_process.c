@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -117,6 +118,13 @@ static void exited(struct event_source *source, uint32_t events)
 	event_loop_remove(&p->out);
 	p->left_to_drain = PIPE_SIZE + VM_PROCESS_CHUNK;
 	event_loop_post(p->loop, &p->drain);
+}
+
+size_t vm_process_output_left(const struct vm_process *p)
+{
+	int n = 0;
+
+	return p->out.fd != FD_NONE && ioctl(p->out.fd, FIONREAD, &n) == 0 ? (size_t)n : 0;
 }
 
 /* --- Its input ------------------------------------------------------------------------------- */

@@ -87,6 +87,9 @@ size_t vm_process_input_left(const struct vm_process *process);
 /* No more input: its end of the pipe sees an end of file, after what waits. */
 void vm_process_input_end(struct vm_process *process);
 
+/* How much of its output is on its way, so that 'output' will be called for it. */
+size_t vm_process_output_left(const struct vm_process *process);
+
 /* Ask it for a state report, which goes to stderr.log.  Fine when it is over. */
 void vm_process_report(struct vm_process *process);
 

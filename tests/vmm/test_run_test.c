@@ -514,3 +514,21 @@ Test(test_run_agent, one_that_speaks_otherwise_is_waited_for_in_bounds)
 	cr_expect(result[0]->verdict == VERDICT_TIMED_OUT || result[0]->verdict == VERDICT_FAILED);
 	cr_expect_lt(result[0]->duration_ns, UINT64_C(20000000000));
 }
+
+/* In the place of the VM is a script. */
+Test(test_run_agent, what_a_guest_does_while_it_is_ended_does_not_matter)
+{
+	prepare_agent("trap 'echo \"[ 1.0] Kernel panic - not syncing: late\"; exit 3' TERM\n"
+		      "echo ready; while :; do sleep 0.1; done");
+	run_all("tests: { a: { " AGENT ", steps: [ expect: ready ] } }");
+	expect_verdict(result[0], VERDICT_PASSED, NULL);
+	cr_expect_eq(result[0]->exit_status, 3);
+}
+
+Test(test_run_agent, one_that_does_not_end_is_killed_and_has_passed)
+{
+	prepare_agent("trap '' TERM; echo ready; while :; do sleep 0.1; done");
+	run_all("tests: { a: { timeout: 2s, " AGENT ", steps: [ expect: ready ] } }");
+	expect_verdict(result[0], VERDICT_PASSED, NULL);
+	cr_expect_eq(result[0]->exit_status, 128 + SIGKILL);
+}

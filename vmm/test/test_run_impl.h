@@ -49,6 +49,7 @@ struct test_run {
 	struct vm_process_end end;
 	bool has_vm, is_over;		/* there was one; it has ended */
 	bool stopped;			/* by us */
+	uint64_t until;			/* then: bytes of the console before this one count */
 	const char *cancelled;		/* why, or NULL */
 	off_t report_from;		/* where in stderr.log the state report begins; -1: none */
 
