@@ -212,7 +212,7 @@ struct child {
 	int fd[VM_PROCESS_MAX_FDS];
 	unsigned n_fds;
 	pid_t parent;
-	int err;		/* written by the child: the parent's memory is its own until exec */
+	int err;		/* written by the child: until exec the memory is shared */
 };
 
 static int pass(int from, int to)

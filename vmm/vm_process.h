@@ -69,8 +69,8 @@ MUST_USE int vm_process_start(struct vm_process **out, const struct vm_process_c
 			      struct event_loop *loop, const struct vm_process_ops *ops, void *arg);
 
 /*
- * Let go of it; if it is not over it is killed, its ops are not called any more.  NULL is fine.  May
- * be called from its ops.
+ * Let go of it; if it is not over it is killed, its ops are not called any more.  NULL is fine.
+ * May be called from its ops.
  */
 void vm_process_destroy(struct vm_process *process);
 

@@ -191,7 +191,8 @@ Test(test_run, a_status_is_as_told_or_it_fails)
 		"e: { " TALK("status=3") ", steps: [ wait: end ] } }");
 	expect_verdict(result[0], VERDICT_PASSED, NULL);
 	expect_verdict(result[1], VERDICT_PASSED, NULL);
-	expect_verdict(result[2], VERDICT_FAILED, "ended with status 7, but it was to end in order");
+	expect_verdict(result[2], VERDICT_FAILED,
+		       "ended with status 7, but it was to end in order");
 	expect_verdict(result[3], VERDICT_FAILED, "but it was to panic");
 	expect_verdict(result[4], VERDICT_FAILED, "ended with status 3");
 	cr_expect_eq(result[1]->exit_status, 7);
@@ -231,8 +232,8 @@ Test(test_run, death_ends_every_wait_at_once)
 /* The last words come with the end. */
 Test(test_run, the_console_is_read_to_its_end_first)
 {
-	expect_verdict(run_all("tests: { a: { " TALK("say=warning") ", steps: [ { expect: '^er$' }, "
-			       "wait: end ] } }"), VERDICT_PASSED, NULL);
+	expect_verdict(run_all("tests: { a: { " TALK("say=warning") ", steps: [ "
+			       "{ expect: '^er$' }, wait: end ] } }"), VERDICT_PASSED, NULL);
 }
 
 Test(test_run, a_time_limit_tells_where_the_guest_is)
@@ -432,10 +433,12 @@ Test(test_run_agent, commands_are_run_and_judged)
 {
 	prepare_agent("exec $agent");
 	run_all("tests: { a: { " AGENT ", env: { A: file, B: file }, steps: [ wait, "
-		"{ run: 'echo out; echo err >&2; exit 3', status: 3, stdout: ^out$, stderr: ^err$ }, "
+		"{ run: 'echo out; echo err >&2; exit 3', status: 3, stdout: ^out$, "
+		"stderr: ^err$ }, "
 		"{ run: [ printf, '%s', 'a b' ], stdout: '^a b$' }, "
 		"{ run: 'echo $A $B $HOME', env: { A: step }, stdout: ^step file /root$ }, "
-		"{ run: pwd, cwd: /tmp, stdout: ^/tmp$ }, { run: cat, stdin: hello, stdout: ^hello$ }, "
+		"{ run: pwd, cwd: /tmp, stdout: ^/tmp$ }, "
+		"{ run: cat, stdin: hello, stdout: ^hello$ }, "
 		"{ run: 'true', stdout: '\\A\\z' } ] }, "
 		"b: { " AGENT ", steps: [ run: 'echo why >&2; false' ] }, "
 		"c: { " AGENT ", steps: [ { run: 'echo other', stdout: wanted } ] }, "

@@ -387,7 +387,8 @@ int test_run_start(struct test_run **out, const struct test_case *test, const ch
 		.program = program, .begin_ns = clock_now_ns(), .report_from = -1,
 		.file = CONSOLE_FILE_INIT, .settle.fd = FD_NONE,
 		.limit = TIME_LIMIT_INIT, .step_limit = TIME_LIMIT_INIT, .nap = TIME_LIMIT_INIT,
-		.grace = TIME_LIMIT_INIT, .agent_grace = TIME_LIMIT_INIT, .go_on.fn = go_on, .finish.fn = deliver,
+		.grace = TIME_LIMIT_INIT, .agent_grace = TIME_LIMIT_INIT,
+		.go_on.fn = go_on, .finish.fn = deliver,
 		.out.file = CONSOLE_FILE_INIT, .err.file = CONSOLE_FILE_INIT,
 	};
 	run->dir = strdup(dir);

@@ -116,7 +116,8 @@ static bool came_before(struct test_run *run, uint64_t before, bool settled)
 		if (place.start >= before)
 			return false;
 		mark(run, place);
-		test_run_fail(run, VERDICT_FAILED, 0, "before that came what must not, '%.200s': %s",
+		test_run_fail(run, VERDICT_FAILED, 0,
+			      "before that came what must not, '%.200s': %s",
 			      pattern_text(run->without.pattern), quote(run, place, buf));
 		return true;
 	case EXPECT_TOO_HARD:

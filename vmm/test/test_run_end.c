@@ -168,5 +168,6 @@ void test_run_judge(struct test_run *run)
 	test_run_last_line(run, last);
 	test_run_fail(run, run->end.status == STATUS_TIMEOUT ? VERDICT_TIMED_OUT : VERDICT_FAILED,
 		      0, "%s, but it was to %s%s%s", test_run_end_text(run, text),
-		      wanted(run->spec, buf), *last ? "; the last line of the console: " : "", last);
+		      wanted(run->spec, buf), *last ? "; the last line of the console: " : "",
+		      last);
 }

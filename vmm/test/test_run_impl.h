@@ -1,7 +1,7 @@
 /*
  * The inside of a test's run: test_run.c (its life), test_run_console.c (what the guest prints),
- * test_run_steps.c (one after the other), test_run_agent.c (those in the guest), test_run_end.c (the
- * verdict).
+ * test_run_steps.c (one after the other), test_run_agent.c (those in the guest), test_run_end.c
+ * (the verdict).
  */
 #ifndef TEST_TEST_RUN_IMPL_H
 #define TEST_TEST_RUN_IMPL_H
