@@ -33,6 +33,8 @@ static void trim(struct console_text *t)
 	/* The last joint before what is left says where that is. */
 	while (n + 1 < t->n_joints && t->joint[n + 1].at <= t->dropped)
 		n++;
+	if (n == 0)
+		return;
 	memmove(t->joint, t->joint + n, (t->n_joints - n) * sizeof(*t->joint));
 	t->n_joints -= n;
 }

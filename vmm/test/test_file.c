@@ -17,6 +17,8 @@
 enum { SENTENCE_SIZE = 512 };
 
 static void say(struct test_value v, unsigned line, unsigned column, const char *fmt, va_list ap)
+	PRINTF_LIKE(4, 0);
+static void say(struct test_value v, unsigned line, unsigned column, const char *fmt, va_list ap)
 {
 	struct origin at = { .file = v.file->origin, .line = line, .column = column };
 	char sentence[SENTENCE_SIZE], path[YAML_PATH_SIZE];
@@ -284,11 +286,12 @@ static void read_test(struct test_reader *rd, const struct test_source *source,
 	struct test_draft draft = { .reader = rd, .source = source, .test = test };
 
 	if (!is_good_name(test.node->key)) {
-		test_key_mistake(test, "a test's name has 1 to 100 characters, none of / [ ] #, and "
-				 "does not begin with a dot");
+		test_key_mistake(test, "a test's name has 1 to 100 characters, none of / [ ] #, "
+				 "and does not begin with a dot");
 		return;
 	}
-	if (is_double(rd->plan, first_spec, test) || !test_is_map(test, "{ vm: ..., steps: [...] }"))
+	if (is_double(rd->plan, first_spec, test) ||
+	    !test_is_map(test, "{ vm: ..., steps: [...] }"))
 		return;
 	draft.spec = add_spec(rd->plan, test);
 	if (!draft.spec) {
