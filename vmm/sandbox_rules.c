@@ -110,7 +110,7 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(newfstatat), .need = SANDBOX_VSOCK_USER },	/* at the end: is the file ours? */
 	{ CALL(unlink), .need = SANDBOX_VSOCK_USER },	/* then it goes */
 
-	/* A vhost-user back end that comes back (connected to as above) has a channel of its own. */
+	/* A vhost-user back end that comes back, connected to as above, has a channel. */
 	{ CALL(socketpair), WHEN(ARG(0, AF_UNIX)), .need = SANDBOX_VHOST_USER },
 
 	/* The control socket: clients as above, and the run directory. */
