@@ -193,7 +193,10 @@ static const struct device_settings *config_endpoint(const struct vm_config *con
 	for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
 		if (others[i] && index-- == 0)
 			return others[i];
-	return index < config->n_scsis ? &config->scsi[index].device : NULL;
+	if (index < config->n_scsis)
+		return &config->scsi[index].device;
+	index -= config->n_scsis;
+	return index < config->n_shares ? &config->share[index].device : NULL;
 }
 
 bool config_has_iommu(const struct vm_config *config)

@@ -109,6 +109,17 @@ struct scsi_settings {
 	struct device_settings device;
 };
 
+/* A folder of the host: by a virtiofsd of ours ('path'), or of somebody else ('socket'). */
+struct share_settings {
+	char *name;		/* the tag; never NULL after config_validate */
+	char *path;
+	bool readonly;
+	char *socket;
+	char *program;		/* the virtiofsd; NULL: where it usually is */
+	unsigned queues;
+	struct device_settings device;
+};
+
 struct iommu_settings {
 	bool given;		/* any of them was: it needs a device behind it */
 	bool bypass;
@@ -183,6 +194,8 @@ struct vm_config {
 	unsigned n_nets;
 	struct scsi_settings *scsi;
 	unsigned n_scsis;
+	struct share_settings *share;
+	unsigned n_shares;
 	struct numa_settings *numa;
 	unsigned n_numas;
 	struct origins origins;	/* where all that came from */
@@ -199,7 +212,7 @@ void config_fini(struct vm_config *config);
  */
 void *config_add(struct vm_config *config, const struct option_section *section);
 /* What number 'index' is called for want of another name: "disk0", to 'name'. */
-enum { CONFIG_NAME_SIZE = 24 };
+enum { CONFIG_NAME_SIZE = 24, CONFIG_NAME_MAX = 64 };
 void config_default_name(char name[CONFIG_NAME_SIZE], const struct option_section *section,
 			 unsigned index);
 void *config_find(const struct vm_config *config, const struct option_section *section,

@@ -12,6 +12,7 @@
 #include "vmm/config_mistake.h"
 #include "vmm/config_net.h"
 #include "vmm/config_numa.h"
+#include "vmm/config_share.h"
 #include "vmm/config_vsock.h"
 #include "vmm/control/run_dir.h"
 #include "vmm/identity.h"
@@ -19,7 +20,7 @@
 #include "vmm/option.h"
 #include "vmm/outcome.h"
 
-enum { NAME_MAX_LEN = 64, DISK_SERIAL_MAX = 20, BALLOON_STATS_MIN_MS = 100 };
+enum { DISK_SERIAL_MAX = 20, BALLOON_STATS_MIN_MS = 100 };
 
 static void name_unnamed(struct vm_config *config, const struct option_section *section,
 			 struct mistakes *mistakes)
@@ -58,9 +59,9 @@ static void validate_names(struct vm_config *config, const struct option_section
 		const char *name = config_name(config, section, i);
 		size_t len = name ? strlen(name) : 0;
 
-		if (len == 0 || len > NAME_MAX_LEN)
+		if (len == 0 || len > CONFIG_NAME_MAX)
 			config_mistake(config, mistakes, section->name, i, NULL,
-				       "a name has 1 to %d characters", NAME_MAX_LEN);
+				       "a name has 1 to %d characters", CONFIG_NAME_MAX);
 		else if (!is_printable(name))
 			config_mistake(config, mistakes, section->name, i, NULL,
 				       "a name has no control characters");
@@ -246,6 +247,9 @@ static void iommu_mistake(const struct vm_config *config, struct mistakes *mista
 	const char *section = "iommu";
 	unsigned item = 0;
 
+	for (unsigned i = config->n_shares; i > 0; i--)
+		if (config->share[i - 1].device.iommu)
+			section = "shares", item = i - 1;
 	for (unsigned i = config->n_scsis; i > 0; i--)
 		if (config->scsi[i - 1].device.iommu)
 			section = "scsis", item = i - 1;
@@ -345,6 +349,7 @@ void config_validate(struct vm_config *config, struct mistakes *mistakes)
 		validate_disk(config, i, whole, mistakes);
 	config_validate_nets(config, mistakes);
 	validate_scsis(config, whole, mistakes);
+	config_validate_shares(config, whole, mistakes);
 	validate_descriptors(config, mistakes);
 	validate_balloon(config, mistakes);
 	validate_iommu(config, mistakes);

@@ -162,6 +162,13 @@ static const char *blamed_key(const struct vm_config *config, const char *sectio
 		return config->disk[item].socket ? "socket" : "path";
 	if (!strcmp(section, "scsis"))
 		return "wwpn";
+	if (!strcmp(section, "shares")) {
+		const struct share_settings *share = &config->share[item];
+
+		if (share->program && access(share->program, X_OK) < 0)
+			return "program";
+		return share->socket ? "socket" : "path";
+	}
 	if (strcmp(section, "nets") != 0)
 		return NULL;
 	return config->net[item].vhost == VHOST_REQUIRE ? "vhost" : "backend";

@@ -11,6 +11,7 @@
 #define NET(field) offsetof(struct net_settings, field)
 #define NUMA(field) offsetof(struct numa_settings, field)
 #define SCSI(field) offsetof(struct scsi_settings, field)
+#define SHARE(field) offsetof(struct share_settings, field)
 
 /* A build without libseccomp cannot do what would be best. */
 #if HAVE_SECCOMP
@@ -107,6 +108,8 @@ const struct option_section option_sections[] = {
 	  .given = VM(vsock.given) },
 	{ "scsis", .title = "SCSI targets of the host's kernel",
 	  .list = LIST("scsi", scsi, scsi_settings) },
+	{ "shares", .title = "Folders of the host for the guest (virtio-fs)",
+	  .list = LIST("share", share, share_settings) },
 	{ "iommu", .title = "The virtio IOMMU (there is one when a device has 'iommu')",
 	  .given = VM(iommu.given) },
 	{ "numa", .title = "NUMA nodes of the guest (all CPUs and all memory, or none)",
@@ -331,6 +334,20 @@ const struct option option_table[] = {
 	{ "scsis", "vhost_path", OPTION_PATH, SCSI(vhost_path), "/dev/vhost-scsi", .value = "PATH",
 	  .help = "the vhost device" },
 	DEVICE_ROWS("scsis", SCSI(device), "scsi", VIRTIO_ID_SCSI),
+
+	{ "shares", "path", OPTION_PATH, SHARE(path), .flag = "share", .value = "DIR",
+	  .help = "the folder; Vireo starts a virtiofsd for it" },
+	{ "shares", "name", OPTION_TEXT, SHARE(name), .flag = "share", .value = "NAME",
+	  .help = "its tag, to mount it by; default: share and its number" },
+	{ "shares", "readonly", OPTION_BOOL, SHARE(readonly), "no", .flag = "share",
+	  .help = "the guest cannot write" },
+	{ "shares", "socket", OPTION_PATH, SHARE(socket), .flag = "share", .value = "PATH",
+	  .help = "instead of a path: where a virtiofsd that runs already listens" },
+	{ "shares", "program", OPTION_PATH, SHARE(program), .flag = "share", .value = "FILE",
+	  .help = "the virtiofsd; default: where packages put it" },
+	{ "shares", "queues", OPTION_NUMBER, SHARE(queues), "1", .min = 1, .max = 32,
+	  .flag = "share", .value = "N", .help = "number of request queues" },
+	DEVICE_ROWS("shares", SHARE(device), "share", VIRTIO_ID_FS),
 
 	{ "iommu", "bypass", OPTION_BOOL, VM(iommu.bypass), "yes", .flag = "iommu",
 	  .help = "devices reach all memory until the guest sets their IOMMU up" },

@@ -112,6 +112,14 @@ const struct sandbox_rule sandbox_rules[] = {
 
 	/* A vhost-user back end that comes back, connected to as above, has a channel. */
 	{ CALL(socketpair), WHEN(ARG(0, AF_UNIX)), .need = SANDBOX_VHOST_USER },
+	/* Shared folders: vhost-user, and the launcher, which is a process of its own. */
+	{ CALL(socket), WHEN(ARG(0, AF_UNIX)), .need = SANDBOX_SHARE },	/* one that comes back */
+	{ CALL(connect), .need = SANDBOX_SHARE },	/* likewise */
+	{ CALL(socketpair), WHEN(ARG(0, AF_UNIX)), .need = SANDBOX_SHARE },	/* its channel */
+	{ CALL(sendmsg), .need = SANDBOX_SHARE },	/* what it is told */
+	{ CALL(recvmsg), .need = SANDBOX_SHARE },	/* what it says; the launcher's news */
+	{ CALL(shutdown), .need = SANDBOX_SHARE },	/* at the end the launcher shall end, too */
+	{ CALL(wait4), .need = SANDBOX_SHARE },		/* it has */
 
 	/* The control socket: clients as above, and the run directory. */
 	{ CALL(getsockopt), WHEN(ARG(1, SOL_SOCKET), ARG(2, SO_PEERCRED)),

@@ -74,6 +74,16 @@ static int read_affinity(struct affinity *affinity, const struct text_list *list
 	return r < 0 ? error_add(r, "vm.%s", key) : 0;
 }
 
+/* Processes are made while there is one thread. */
+static int start_shares(struct vm *vm)
+{
+	enum outcome_blame blame;
+	int r = shares_create(&vm->shares, vm->config, vm->host.main_loop, &blame);
+
+	vm->blames_host = r < 0 && blame == BLAME_HOST;
+	return r;
+}
+
 static int start_io_threads(struct vm *vm)
 {
 	struct affinity affinity;
@@ -155,6 +165,7 @@ static int create_machine(struct vm *vm)
 		return r;
 	vm->machine->on_outcome = machine_ended;
 	vm->machine->on_outcome_arg = vm;
+	shares_watch(vm->shares, vm->machine);
 	return 0;
 }
 
@@ -351,7 +362,8 @@ int vm_create(struct vm **out, const struct vm_config *config, const struct vm_h
 	static const struct step steps[] = {
 		{ open_consoles, BLAME_FILE, "files" },
 		{ open_kernel, BLAME_FILE, NULL },
-		{ start_io_threads, BLAME_VIREO, "devices" },
+		{ start_shares, BLAME_FILE, "devices" },
+		{ start_io_threads, BLAME_VIREO, NULL },
 		{ vm_create_models, BLAME_FILE, NULL },
 		{ create_machine, BLAME_HOST, "KVM" },
 		{ create_platform, BLAME_VIREO, "buses" },
@@ -440,6 +452,7 @@ void vm_destroy(struct vm *vm)
 	if (!vm)
 		return;
 	destroy_devices(vm);
+	shares_destroy(vm->shares);
 	vm_destroy_iommu(vm);
 	machine_destroy(vm->machine);
 	for (unsigned i = 0; vm->io_loop && i < vm->config->io_threads; i++)

@@ -273,6 +273,23 @@ static int add_scsi_model(struct vm *vm, const struct scsi_settings *scsi)
 	return 0;
 }
 
+/* Folders are the user's, who serves them is the host's. */
+static int add_share(struct vm *vm, unsigned index)
+{
+	struct virtio_device **out = &vm->model[vm->n_models];
+	struct event_loop *loop = vm->io_loop[index % vm->config->io_threads];
+	enum outcome_blame blame = vm->config->share[index].socket ? BLAME_FILE : BLAME_HOST;
+	int r = vm->only_look ? shares_look(vm->config, index, loop, out, &blame) :
+				shares_create_device(vm->shares, index, loop, out);
+
+	vm->blames_host = r < 0 && blame == BLAME_HOST;
+	if (r < 0)
+		return r;
+	vm->n_models++;
+	vm->sandbox_needs |= SANDBOX_SHARE;
+	return 0;
+}
+
 /* --- All of them ----------------------------------------------------------------------------- */
 
 static int add_disk(struct vm *vm, unsigned index)
@@ -352,9 +369,10 @@ int vm_create_models(struct vm *vm)
 		{ "balloon", c->balloon.given, add_single, 2 },
 		{ "vsock", c->vsock.given, add_single, 3 },
 		{ "scsis", c->n_scsis, add_scsi, 0 },
+		{ "shares", c->n_shares, add_share, 0 },
 		{ "iommu", config_has_iommu(c), add_single, 4 },
 	};
-	size_t n = c->n_disks + c->n_nets + c->n_scsis + SINGLE_DEVICES;
+	size_t n = c->n_disks + c->n_nets + c->n_scsis + c->n_shares + SINGLE_DEVICES;
 	int r = 0;
 
 	vm->model = calloc(n, sizeof(struct virtio_device *));

@@ -10,6 +10,7 @@
 #include "vmm/identity.h"
 #include "vmm/machine/boot.h"
 #include "vmm/machine/numa.h"
+#include "vmm/shares.h"
 #include "vmm/vm.h"
 
 enum { VM_MAX_PLATFORM_DEVICES = 8 };
@@ -41,6 +42,7 @@ struct vm {
 	unsigned n_transports;
 	struct virtio_device *console;	/* owned by its transport */
 	bool held;			/* vm_pause: somebody outside wants it to stand */
+	struct shares *shares;		/* NULL: there are none */
 	struct vm_iommu *iommu;		/* NULL: no device is behind one */
 };
 

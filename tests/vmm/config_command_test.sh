@@ -56,7 +56,7 @@ expect "run's --all does not exist" 125 "unknown option '--all'" "$vireo" run --
 wide=(--memory 0x40000000 --cpus 4 --timeout 1.5h --disk '/a b$,name=x: y,readonly,features=+mq'
 	--disk /b,engine=threads,queue_size=64 --net user,forward=tcp:80:80,forward=udp:53:53
 	--net tap,ifname=vt-x,mac=02:00:00:00:00:01 --balloon 16M --vsock auto --serial null
-	--console file=/log --scsi naa.0123456789abcdef --credential $'a=b\nc' --append 'a: #b'
+	--console file=/log --scsi naa.0123456789abcdef --share '/a b: #,name=src,readonly' --share socket=/s --credential $'a=b\nc' --append 'a: #b'
 	--features=+packed,-event_idx --set vm.poll=0)
 # What is written, read again, is written the same; flags override it as any file.
 "$vireo" config "${wide[@]}" >wide.yaml

@@ -142,6 +142,75 @@ Test(config, a_target_is_called_naa_and_16_digits)
 	cr_expect_eq(mistakes.n, 0);
 }
 
+static struct share_settings *add_share(const char *path, const char *name)
+{
+	struct share_settings *share =
+		config_add(&config, option_find_section("shares", strlen("shares")));
+
+	cr_assert(share);
+	share->path = path ? strdup(path) : NULL;
+	share->name = name ? strdup(name) : NULL;
+	return share;
+}
+
+Test(config, a_share_needs_a_folder)
+{
+	add_share(NULL, NULL);
+	cr_expect_str_eq(only_mistake(), "share 'share0': which folder? Give its 'path'");
+}
+
+/* covers: FS-CFG-04 */
+Test(config, a_tag_has_36_bytes_at_most)
+{
+	add_share("/", "a23456789012345678901234567890123456");
+	config_validate(&config, &mistakes);
+	cr_expect_eq(mistakes.n, 0);
+	teardown();
+	setup();
+	add_share("/", "a234567890123456789012345678901234567");
+	cr_expect_not_null(strstr(only_mistake(), "by this name, which has 1 to 36 bytes"));
+	teardown();
+	setup();
+	memset(&mistakes, 0, sizeof(mistakes));
+	add_share("/", "");
+	cr_expect_not_null(strstr(only_mistake(), "a name has 1 to 64 characters"));
+}
+
+Test(config, tags_are_unique)
+{
+	add_share("/a", "src");
+	add_share("/b", "src");
+	cr_expect_not_null(strstr(only_mistake(), "two shares have this name"));
+}
+
+/* What a virtiofsd of somebody else's does was decided by who started it. */
+Test(config, a_socket_excludes_what_is_for_a_virtiofsd_of_ours)
+{
+	static const char *const said[] = { "leave one of them away", "nothing is started",
+					    "have it started with --readonly" };
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct share_settings *share = add_share(i == 0 ? "/" : NULL, "src");
+		share->socket = strdup("/run/fs.sock");
+		share->program = i == 1 ? strdup("/bin/virtiofsd") : NULL;
+		share->readonly = i == 2;
+		cr_expect_not_null(strstr(only_mistake(), said[i]), "%s", only_mistake());
+		teardown();
+		setup();
+	}
+}
+
+Test(config, a_socket_has_the_name_of_an_address)
+{
+	struct share_settings *share = add_share(NULL, "src");
+	char name[110];
+
+	memset(name, 'x', sizeof(name));
+	name[108] = '\0';
+	share->socket = strdup(name);
+	cr_expect_not_null(strstr(only_mistake(), "more than 107 characters"));
+}
+
 Test(config, readonly_and_ephemeral_exclude_each_other)
 {
 	struct disk_settings *disk = add_disk("a", NULL);

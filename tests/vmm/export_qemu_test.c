@@ -26,6 +26,7 @@ static void make(struct vm_config *config, unsigned kind)
 	config->kernel = strdup("/vmlinuz");
 	config->disk[0].path = strdup("/disk");
 	config->scsi[0].wwpn = strdup("naa.0123456789abcdef");
+	config->share[0].path = strdup("/src");
 	config->disk[0].device.iommu = kind == 2;
 	config->net[0].backend = kind == 2 ? NET_TAP : NET_USER;
 	config->transport = kind == 1 ? VIRTIO_MMIO : VIRTIO_PCI;

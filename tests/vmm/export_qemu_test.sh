@@ -93,6 +93,9 @@ says "a tap that must have vhost" 'vhost=on,vhostforce=on,fd=7' --net tap,fd=7,v
 says "several queues" 'virtio-net-pci.*,mq=on' --net tap,ifname=x,queues=4
 says "sockets" 'vhost-vsock-pci,.*guest-cid=77' --vsock 77
 says "SCSI targets" 'vhost-scsi-pci,.*wwpn=naa.0123456789abcdef,num_queues=2' --scsi naa.0123456789abcdef,queues=2
+says "shared folders" 'vhost-user-fs-pci,.*chardev=share0,tag=src,num-request-queues=2' --share /usr,name=src,queues=2
+says "what serves them is told" "^# shares.src: start this first: virtiofsd --socket-path='./src.sock' --shared-dir='/usr' --readonly" --share /usr,name=src,readonly
+says "they need shared memory" 'memory-backend-memfd,id=memory,size=512M,share=on' --share socket=/run/fs.sock
 says "a time limit has no equivalent" '^# vm.timeout=90s: ' --timeout 90s
 says "which object it is about is said" '^# nets.lan.link=no: ' --net user,name=lan,link=no
 says "bits that QEMU cannot switch are named" '^# x: no switch for feature bit \+VIRTIO_F_IN_ORDER' --disk a.img,name=x,features=+in_order

@@ -23,7 +23,7 @@ mkdir -m 700 run
 PATH=$dir/bin:$PATH
 
 # These need something that a host may not have, and say so by this status.
-needs_host='tap|vhost|--scsi|--iommu|(lab|node)\.yaml'
+needs_host='tap|vhost|--scsi|--iommu|--share|(lab|node|build)\.yaml'
 
 kernel endless f3 90 eb fc			# pause; jmp
 

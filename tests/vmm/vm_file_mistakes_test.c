@@ -43,7 +43,7 @@ static void expect_each(const struct wrong *wrong, size_t n)
 }
 
 #define SECTIONS "include, boot, vm, disks, nets, console, serial, rng, balloon, vsock, scsis, "      \
-		 "iommu, numa, smbios, cloud_init, credentials"
+		 "shares, iommu, numa, smbios, cloud_init, credentials"
 
 Test(vm_file_mistakes, of_the_version)
 {

@@ -92,7 +92,7 @@ static void put_features(struct qemu_export *x, unsigned type, const char *name,
 /* QEMU has these with the modern interface only. */
 static bool is_modern_only(unsigned type)
 {
-	return type == VIRTIO_ID_VSOCK || type == VIRTIO_ID_IOMMU;
+	return type == VIRTIO_ID_VSOCK || type == VIRTIO_ID_IOMMU || type == VIRTIO_ID_FS;
 }
 
 static void put_pci(struct qemu_export *x, int transport, unsigned type, const char *name)

@@ -8,15 +8,25 @@
 #include "vmm/export/qemu_impl.h"
 #include "vmm/guest_cmdline.h"
 
+/* What prefaults it, or shares it with a virtiofsd. */
+static bool has_memory_backend(const struct vm_config *config)
+{
+	return config->prefault || config->n_shares > 0;
+}
+
 static void put_memory(struct qemu_export *x)
 {
 	char size[24];
 
 	text_format_size(size, x->config->memory);
 	qemu_word(&x->line, "-m", size);
-	if (!x->config->prefault)
+	if (!has_memory_backend(x->config))
 		return;
-	qemu_begin(&x->line, "-object", "memory-backend-ram,id=memory,size=%s,prealloc=on", size);
+	qemu_begin(&x->line, "-object", "memory-backend-%s,id=memory,size=%s%s",
+		   x->config->n_shares ? "memfd" : "ram", size,
+		   x->config->prefault ? ",prealloc=on" : "");
+	if (x->config->n_shares)
+		qemu_put(&x->line, ",share=on");
 	qemu_end(&x->line);
 }
 
@@ -30,7 +40,7 @@ static void put_machine(struct qemu_export *x)
 	if (x->microvm)
 		qemu_put(&x->line, ",acpi=%s,auto-kernel-cmdline=%s,pcie=on,rtc=on",
 			 acpi ? "on" : "off", told ? "on" : "off");
-	if (config->prefault)
+	if (has_memory_backend(config))
 		qemu_put(&x->line, ",memory-backend=memory");
 	qemu_end(&x->line);
 	/* A host without KVM runs it, too, but slowly; 'max' is the host's processor with KVM. */

@@ -1,4 +1,4 @@
-/* Consoles, entropy, balloon, sockets, SCSI, the IOMMU, and what firmware tables tell. */
+/* Consoles, entropy, balloon, sockets, SCSI, shares, the IOMMU, and what firmware tables tell. */
 #include <string.h>
 
 #include "virtio/virtio_ids.h"
@@ -109,6 +109,28 @@ static void put_scsi(struct qemu_export *x, const struct scsi_settings *scsi)
 	qemu_end(&x->line);
 }
 
+/* QEMU starts no virtiofsd; what would have to be typed before is told. */
+static void put_share(struct qemu_export *x, const struct share_settings *share)
+{
+	const char *program = share->program ? share->program : "virtiofsd";
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s.sock", share->name);
+	if (!share->socket)
+		qemu_remark(&x->line, "shares.%s: start this first: %s --socket-path='./%s' "
+				      "--shared-dir='%s'%s", share->name, program, path,
+			    share->path ? share->path : "", share->readonly ? " --readonly" : "");
+	qemu_begin(&x->line, "-chardev", "socket,id=share%u",
+		   (unsigned)(share - x->config->share));
+	qemu_put_path(&x->line, "path", share->socket ? share->socket : path);
+	qemu_end(&x->line);
+	qemu_device(x, "vhost-user-fs", VIRTIO_ID_FS, share->name);
+	qemu_put(&x->line, ",chardev=share%u", (unsigned)(share - x->config->share));
+	qemu_put_text(&x->line, "tag", share->name);
+	qemu_put(&x->line, ",num-request-queues=%u", share->queues);
+	qemu_end(&x->line);
+}
+
 static void put_iommu(struct qemu_export *x)
 {
 	if (!config_has_iommu(x->config))
@@ -147,6 +169,8 @@ void qemu_other_devices(struct qemu_export *x)
 	put_vsock(x);
 	for (unsigned i = 0; i < x->config->n_scsis; i++)
 		put_scsi(x, &x->config->scsi[i]);
+	for (unsigned i = 0; i < x->config->n_shares; i++)
+		put_share(x, &x->config->share[i]);
 	put_iommu(x);
 	put_credentials(x);
 }

@@ -85,6 +85,11 @@ static const struct {
 	{ "scsis.wwpn", NULL },
 	{ "scsis.queues", NULL },
 	{ "scsis.vhost_path", "QEMU opens /dev/vhost-scsi" },
+	{ "shares.path", NULL },
+	{ "shares.readonly", NULL },
+	{ "shares.socket", NULL },
+	{ "shares.program", NULL },
+	{ "shares.queues", NULL },
 	{ "iommu.bypass", NULL },
 	{ "credentials.credential", NULL },
 };
