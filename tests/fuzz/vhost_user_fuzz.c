@@ -155,7 +155,9 @@ static void come_down(struct vhost_user_node *n)
 static void live(struct vhost_user_node *n)
 {
 	uint8_t config[CONFIG_LEN + 16];
-	struct vhost_user_inflight inflight = { .fd = FD_NONE, .n_rings = N_RINGS, .ring_size = 16 };
+	struct vhost_user_inflight inflight = {
+		.fd = FD_NONE, .n_rings = N_RINGS, .ring_size = 16,
+	};
 
 	vhost_user_node_greet(n);
 	STEP(vhost_user_node_agree(n, true, spare_fd));

@@ -60,5 +60,7 @@ fi
 # --- Elsewhere ----------------------------------------------------------------------------------
 expect "QEMU has such disks, too" 0 "vhost-user-blk" \
 	"$vireo" export --qemu --kernel exit0 --disk socket=nobody
+expect "and the memory for them" 0 "memory-backend-memfd.*share=on" \
+	"$vireo" export --qemu --kernel exit0 --disk socket=nobody
 echo "1..$n"
 exit $failed
