@@ -56,7 +56,7 @@ static int set_status(struct vhost_user_node *n, uint8_t status)
 
 int vhost_user_node_running(struct vhost_user_node *n)
 {
-	int r = set_status(n, STATUS_RUNS);
+	int r = n->broken ? n->broken : set_status(n, STATUS_RUNS);
 
 	return r < 0 ? vhost_user_node_say(n, r) : 0;
 }

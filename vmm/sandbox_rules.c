@@ -91,15 +91,20 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(ioctl), WHEN(ARG(1, BLKZEROOUT)) },	/* write zeroes on a block device */
 
 	/* vsock in process: Unix sockets of the host, one for each connection of the guest's. */
-	{ CALL(socket), WHEN(ARG(0, AF_UNIX)), .need = SANDBOX_VSOCK_USER },
-	{ CALL(connect), .need = SANDBOX_VSOCK_USER },	/* to the programs that listen */
-	{ CALL(accept4), .need = SANDBOX_VSOCK_USER | SANDBOX_CONTROL | SANDBOX_PORTS },
-					/* clients of our own sockets */
-	{ CALL(sendmsg), .need = SANDBOX_VSOCK_USER },	/* data of the guest's */
-	{ CALL(recvmsg), .need = SANDBOX_VSOCK_USER },	/* messages for the guest */
+	{ CALL(socket), WHEN(ARG(0, AF_UNIX)),
+	  .need = SANDBOX_VSOCK_USER | SANDBOX_VHOST_USER },
+	{ CALL(connect),
+	  .need = SANDBOX_VSOCK_USER | SANDBOX_VHOST_USER },	/* to the programs that listen */
+	{ CALL(accept4), .need = SANDBOX_VSOCK_USER | SANDBOX_CONTROL |
+				 SANDBOX_PORTS },	/* clients of our own sockets */
+	{ CALL(sendmsg),
+	  .need = SANDBOX_VSOCK_USER | SANDBOX_VHOST_USER },	/* data of the guest's */
+	{ CALL(recvmsg),
+	  .need = SANDBOX_VSOCK_USER | SANDBOX_VHOST_USER },	/* messages for the guest */
 	{ CALL(sendto), .need = SANDBOX_VSOCK_USER },	/* the answer to a client */
 	{ CALL(recvfrom), .need = SANDBOX_VSOCK_USER },	/* what a client wants */
-	{ CALL(shutdown), .need = SANDBOX_VSOCK_USER },	/* halves of connections */
+	{ CALL(shutdown),
+	  .need = SANDBOX_VSOCK_USER | SANDBOX_VHOST_USER },	/* halves of connections */
 	{ CALL(setsockopt), WHEN(ARG(1, SOL_SOCKET), ARG(2, SO_PASSCRED)),
 	  .need = SANDBOX_VSOCK_USER },			/* bounds of empty messages */
 	{ CALL(newfstatat),
@@ -108,10 +113,10 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(fcntl), WHEN(ARG(1, F_DUPFD_CLOEXEC)),
 	  .need = SANDBOX_PORTS },			/* both directions of a client */
 
-	/* Shared folders: the launcher is a process of its own. */
-	{ CALL(recvmsg), .need = SANDBOX_SHARE },	/* its news, with descriptors */
-	{ CALL(shutdown), .need = SANDBOX_SHARE },	/* at the end it shall end, too */
-	{ CALL(wait4), .need = SANDBOX_SHARE },		/* it has */
+	/* A vhost-user back end that comes back, connected to as above, has a channel. */
+	{ CALL(socketpair), WHEN(ARG(0, AF_UNIX)), .need = SANDBOX_VHOST_USER },
+	/* The launcher of shared folders, which are vhost-user: a process that ends when told. */
+	{ CALL(wait4), .need = SANDBOX_SHARE },
 
 	/* The control socket: clients as above, and the run directory. */
 	{ CALL(getsockopt), WHEN(ARG(1, SOL_SOCKET), ARG(2, SO_PEERCRED)),

@@ -1,4 +1,4 @@
-/* How a virtiofsd is started: as confined as it can be here, and without a way to write if so wanted. */
+/* How a virtiofsd is started: as confined as it can be here, and unable to write if so wanted. */
 #include <errno.h>
 #include <linux/mount.h>
 #include <sched.h>
@@ -63,6 +63,7 @@ void confinement_probe(struct confinement *out)
 
 /* --- The plan -------------------------------------------------------------------------------- */
 
+static char *format(const char *fmt, ...) PRINTF_LIKE(1, 2);
 static char *format(const char *fmt, ...)
 {
 	va_list args;
