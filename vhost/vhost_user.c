@@ -15,8 +15,13 @@
 #include "vmm/base/fd.h"
 #include "vmm/base/le.h"
 
-/* For a stop that cannot be put off / for one whose end is only looked for. */
-enum { HALT_WAIT_MS = 2000, HALT_LIMIT_MS = 10000 };
+enum {
+	HALT_WAIT_MS = 2000,		/* for a stop that cannot be put off */
+	HALT_LIMIT_MS = 10000,		/* for one whose end is only looked for */
+	/* What is offered may be answered first: for a driver that offers nothing more, or does. */
+	DRAIN_MS = 1000, DRAIN_SUSPENDED_MS = 50,
+	LATE_MS = 2000,			/* answers that come after a back end said it stopped */
+};
 
 void vhost_user_hurry(struct vhost_user *u)
 {
@@ -71,14 +76,39 @@ static int run(struct vhost *v)
 	return r < 0 ? error_add(r, "%s: run", v->name) : 0;
 }
 
+/* Is everything that the driver offered answered? */
+static bool is_idle(const struct vhost *v)
+{
+	for (unsigned i = 0; i < v->n_rings; i++) {
+		const uint8_t *avail = v->ring[i].hold[1].host, *used = v->ring[i].hold[2].host;
+		if (v->ring[i].up && avail && used && load_le16(avail + 2) != load_le16(used + 2))
+			return false;
+	}
+	return true;
+}
+
+static void stop_all(struct vhost_user *u)
+{
+	u->drains = false;
+	vhost_user_hurry(u);
+	for (unsigned i = 0; i < u->n_rings; i++)
+		vhost_user_node_begin_stop(vhost_user_node(u), i);
+}
+
+/*
+ * There are back ends (QEMU 7.2) that stop at once when they are told to, lose what they have in
+ * progress, and never say so.  So they are told when nothing is, if that comes soon.
+ */
 static void begin_halt(struct vhost *v)
 {
 	struct vhost_user *u = v->arg;
+	uint64_t now = clock_now_ms();
 
-	vhost_user_hurry(u);
-	u->halt_by_ms = clock_now_ms() + HALT_LIMIT_MS;
-	for (unsigned i = 0; i < v->n_rings; i++)
-		vhost_user_node_begin_stop(vhost_user_node(u), i);
+	u->halt_by_ms = now + HALT_LIMIT_MS;
+	u->drain_by_ms = now + (v->suspended ? DRAIN_SUSPENDED_MS : DRAIN_MS);
+	u->drains = true;
+	if (is_idle(v))
+		stop_all(u);
 }
 
 /*
@@ -102,8 +132,19 @@ static bool is_halted(const struct vhost *v)
 	struct vhost_user *u = v->arg;
 	struct vhost_user_node *n = vhost_user_node(u);
 
-	if (vhost_user_node_is_stopped(n) && (n->broken || is_drained(v)))
-		return true;
+	if (u->drains && !n->broken) {
+		if (!is_idle(v) && clock_now_ms() < min_u64(u->drain_by_ms, u->halt_by_ms))
+			return false;
+		stop_all(u);
+	}
+	bool was_awaited = n->n_awaited > 0;
+
+	if (vhost_user_node_is_stopped(n)) {
+		if (n->broken || is_drained(v))
+			return true;
+		if (was_awaited)
+			u->halt_by_ms = min_u64(u->halt_by_ms, clock_now_ms() + LATE_MS);
+	}
 	if (clock_now_ms() < u->halt_by_ms)
 		return false;
 	vhost_user_break(n, -ETIMEDOUT);
@@ -117,6 +158,7 @@ static int halt(struct vhost *v)
 	if (!v->halting)
 		begin_halt(v);
 	u->halt_by_ms = min_u64(u->halt_by_ms, clock_now_ms() + HALT_WAIT_MS);
+	u->drain_by_ms = min_u64(u->drain_by_ms, u->halt_by_ms - HALT_WAIT_MS / 2);
 	while (!is_halted(v))
 		usleep(1000);
 	return vhost_user_node(u)->broken;
@@ -245,10 +287,12 @@ static void remember_start(struct vhost_user *u, const struct datapath_start *st
 	u->dma = start->dma;
 	u->suspended = false;
 	u->rings_known = true;
+	u->n_barren = 0;
 	for (unsigned i = 0; i < u->n_rings; i++) {
 		u->queue[i] = i < start->n_queues ? start->queue[i] : (struct datapath_queue){
 			.index = i };
 		u->began_at[i] = u->queue[i].resume ? u->queue[i].position.avail : 0;
+		u->seen_at[i] = u->began_at[i];
 	}
 }
 
@@ -265,6 +309,7 @@ int vhost_user_go_on(struct vhost_user *u)
 		.queue = u->queue, .n_queues = u->n_rings,
 	};
 
+	u->began_ms = clock_now_ms();
 	vhost_user_hurry(u);
 	vhost_user_tell_choice(u);
 	return vhost_start(u->v, &start);
@@ -334,7 +379,7 @@ static int path_start_queue(struct datapath *dp, const struct datapath_start *st
 	if (queue >= u->n_rings || queue >= start->n_queues)
 		return 0;
 	u->queue[queue] = start->queue[queue];
-	u->began_at[queue] = 0;
+	u->began_at[queue] = u->seen_at[queue] = 0;
 	if (!vhost_user_node(u))
 		return 0;
 	vhost_user_hurry(u);

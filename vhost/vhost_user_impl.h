@@ -46,8 +46,13 @@ struct vhost_user {
 
 	/* What was started, for another back end. */
 	bool suspended;
+	bool drains;			/* a stop was begun, and is not told yet */
+	uint64_t drain_by_ms;
 	uint64_t halt_by_ms;		/* a stop that was begun and takes longer is given up */
 	bool rings_known;		/* they tell where to go on */
+	uint64_t began_ms;		/* the last start */
+	unsigned n_barren;		/* back ends in a row that answered nothing, and left */
+	uint16_t seen_at[VHOST_USER_MAX_RINGS];	/* the used index, then */
 	struct features features;
 	const struct dma *dma;
 	struct vhost_user_inflight inflight;

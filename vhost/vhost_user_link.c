@@ -16,11 +16,17 @@
 #include "vhost/ring_history.h"
 #include "vhost/vhost_user_impl.h"
 #include "virtio/virtio_device.h"
+#include "vmm/base/clock.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
+#include "vmm/base/le.h"
 #include "vmm/base/log.h"
 
-enum { RETRY_FIRST_MS = 100, RETRY_MAX_MS = 5000, GREETING_MS = 10000 };
+enum {
+	RETRY_FIRST_MS = 100, RETRY_MAX_MS = 5000, GREETING_MS = 10000,
+	/* Back ends that leave that soon, so often, with nothing done: the rings are to blame. */
+	BARREN_MS = 1000, BARREN_MAX = 3,
+};
 
 void vhost_user_lock(struct vhost_user *u)
 {
@@ -141,7 +147,7 @@ static void fail(struct vhost_user *u, const char *reason)
 /* Where the rings are, for another back end to go on.  False if that cannot be known. */
 static bool remember_rings(struct vhost_user *u)
 {
-	bool known = true;
+	bool known = true, waits = false, got_on = false;
 
 	for (unsigned i = 0; i < u->n_rings; i++) {
 		const struct vhost_ring *ring = &u->v->ring[i];
@@ -153,9 +159,16 @@ static bool remember_rings(struct vhost_user *u)
 		}
 		known &= ring_history_goes_on(ring->hold[1].host, ring->hold[2].host, q->size,
 					      u->began_at[i], &at);
+		got_on |= at != u->seen_at[i];
+		waits |= at != load_le16((const uint8_t *)ring->hold[1].host + 2);
+		u->seen_at[i] = at;
 		q->resume = true;
 		q->position = (struct virtqueue_position){ .avail = at, .used = at };
 	}
+	if (got_on || !waits || clock_now_ms() - u->began_ms > BARREN_MS)
+		u->n_barren = 0;
+	else
+		u->n_barren++;
 	return known;
 }
 
@@ -214,6 +227,8 @@ static void lose(struct vhost_user *u)
 			fail(u, "its back end is gone, and what it knew is lost");
 		else if (!goes_on && u->inflight.fd == FD_NONE)
 			fail(u, "its back end is gone, and nobody knows what it had answered");
+		else if (u->n_barren >= BARREN_MAX)
+			fail(u, "its back end leaves again and again, and answers nothing");
 		else if (!u->path && !u->lost)
 			fail(u, "its back end is gone");
 	}
