@@ -115,8 +115,9 @@ const struct sandbox_rule sandbox_rules[] = {
 
 	/* A vhost-user back end that comes back, connected to as above, has a channel. */
 	{ CALL(socketpair), WHEN(ARG(0, AF_UNIX)), .need = SANDBOX_VHOST_USER },
-	/* The launcher of shared folders, which are vhost-user: a process that ends when told. */
-	{ CALL(wait4), .need = SANDBOX_SHARE },
+
+	/* Shared folders have a launcher (vmm/launcher.h). */
+	{ CALL(wait4), .need = SANDBOX_SHARE },		/* at the end it has ended, too */
 
 	/* The control socket: clients as above, and the run directory. */
 	{ CALL(getsockopt), WHEN(ARG(1, SOL_SOCKET), ARG(2, SO_PEERCRED)),
