@@ -44,7 +44,9 @@ void vhost_abandon(struct vhost *v)
 {
 	if (!v->node)
 		return;
-	log_error("%s: it cannot be stopped: closed for good", v->name);
+	/* Who looks after another one says so himself. */
+	if (!v->type->comes_back)
+		log_error("%s: it cannot be stopped: closed for good", v->name);
 	vhost_iotlb_stop(&v->iotlb);
 	v->node->ops->close(v->node);
 	v->node = NULL;
@@ -224,7 +226,7 @@ static void take_down(struct vhost *v)
 
 /* --- the ladder ------------------------------------------------------------------------------ */
 
-/* N14: what driver and vhost must agree on is never dropped. */
+/* N14: what driver and vhost must agree on is never dropped.  Another process has it all. */
 static int judge_features(const struct vhost *v, struct features accepted, unsigned device)
 {
 	struct features left = features_minus(accepted, vhost_served(v));
@@ -232,7 +234,8 @@ static int judge_features(const struct vhost *v, struct features accepted, unsig
 
 	for (unsigned bit = 0; bit < FEATURES_BITS; bit++) {
 		const struct feature_info *info = feature_info((enum feature_bit)bit, device);
-		if (features_has(&left, bit) && info && info->owner == FEATURE_RING)
+		if (features_has(&left, bit) && info &&
+		    (info->owner == FEATURE_RING || vhost_features_knows(v->type->kind, bit)))
 			return error_set(EOPNOTSUPP, "%s does not serve %s", v->name,
 					 feature_name(buf, bit, device));
 	}
@@ -245,6 +248,8 @@ static unsigned device_of(enum vhost_kind kind)
 	case VHOST_KIND_NET: return 1;
 	case VHOST_KIND_SCSI: return 8;
 	case VHOST_KIND_VSOCK: return 19;
+	case VHOST_KIND_USER_BLK: return 2;
+	case VHOST_KIND_USER_FS: return 26;
 	}
 	return 0;
 }
@@ -305,6 +310,8 @@ static int prepare(struct vhost *v, const struct datapath_start *start)
 	r = vhost_set_features(v, v->told);
 	if (r == 0)
 		r = give_memory(v);
+	if (r == 0 && v->type->prepare)
+		r = v->type->prepare(v, start);
 	if (r == 0 && v->terms.translates)
 		r = vhost_iotlb_start(&v->iotlb, v->node,
 				      v->backend & UINT64_C(1) << VHOST_BACKEND_IOTLB_BATCH,
@@ -342,6 +349,19 @@ void vhost_stop(struct vhost *v)
 {
 	if (v->started)
 		take_down(v);
+}
+
+void vhost_lose(struct vhost *v)
+{
+	if (v->node) {
+		vhost_iotlb_stop(&v->iotlb);
+		v->node->ops->close(v->node);
+		v->node = NULL;
+	}
+	v->running = v->halting = false;
+	for (unsigned i = 0; i < v->n_rings; i++)
+		v->ring[i].attached = false;
+	vhost_stop(v);
 }
 
 int vhost_start_ring(struct vhost *v, const struct datapath_start *start, unsigned ring)

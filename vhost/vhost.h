@@ -2,7 +2,8 @@
  * One vhost node and its rings: the ladder up and the ladder down.
  *
  *   open   GET_FEATURES, SET_OWNER, GET and SET_BACKEND_FEATURES: once, when the device is made
- *   up     SET_FEATURES, SET_MEM_TABLE; per ring NUM, BASE, ADDR, ERR, CALL, KICK; run; a kick each
+ *   up     SET_FEATURES, SET_MEM_TABLE, what the type has to add; per ring NUM, BASE, ADDR, ERR,
+ *          CALL, KICK; run; a kick each
  *   down   halt; per ring GET_VRING_BASE, then KICK, CALL and ERR are taken away
  *
  * It is always in that order, whatever the device is.  What differs from one device to another
@@ -38,6 +39,8 @@ struct vhost_ring;
  */
 struct vhost_type {
 	enum vhost_kind kind;
+	/* Optional: what is to be said before the first ring.  Returns 0 or -errno with a chain. */
+	int (*prepare)(struct vhost *v, const struct datapath_start *start);
 	int (*attach)(struct vhost *v, unsigned ring);
 	int (*detach)(struct vhost *v, unsigned ring);
 	int (*run)(struct vhost *v);
@@ -45,6 +48,7 @@ struct vhost_type {
 	bool (*is_halted)(const struct vhost *v);
 	int (*halt)(struct vhost *v);
 	bool runs_in_part;		/* 'run' does not wait for rings that are down */
+	bool comes_back;		/* there can be another node when this one failed */
 	/*
 	 * Optional, for a kernel that says "ring error" of single requests, too: it does so of this
 	 * ring, which need not be broken.  I/O loop, for each time.
@@ -70,7 +74,7 @@ struct vhost_ring {
 };
 
 struct vhost {
-	struct vhost_node *node;	/* owned; NULL: it failed for good */
+	struct vhost_node *node;	/* owned; NULL: it failed for good, or is to come back */
 	const struct vhost_type *type;
 	void *arg;			/* of the type */
 	char name[40];			/* "/dev/vhost-net": for messages */
@@ -120,7 +124,14 @@ MUST_USE int vhost_create(struct vhost **out, const struct vhost_config *config)
 /* Stop and close.  NULL is fine. */
 void vhost_destroy(struct vhost *v);
 
-/* Which ring and header bits the device may offer (N13). */
+/*
+ * The node is gone: what is left of it is put away, without a word to it.  It can have another one
+ * (consumed, also on failure), which is made ours.  Returns 0 or -errno with an error chain.
+ */
+void vhost_lose(struct vhost *v);
+MUST_USE int vhost_renew(struct vhost *v, struct vhost_node *node);
+
+/* Which ring and header bits the device may offer (N13); of another process those of its type. */
 struct features vhost_served(const struct vhost *v);
 
 /* What the node is told of 'accepted' by a start with 'dma' / why it is not told of 'bit'. */

@@ -6,29 +6,46 @@ enum {
 	NET = VHOST_KIND_NET,
 	VSOCK = VHOST_KIND_VSOCK,
 	SCSI = VHOST_KIND_SCSI,
-	ALL = NET | VSOCK | SCSI,
+	BLK = VHOST_KIND_USER_BLK,
+	FS = VHOST_KIND_USER_FS,
+	USER = BLK | FS,
+	ALL = NET | VSOCK | SCSI | USER,
+	KERNEL = NET | VSOCK | SCSI,
 };
 
 /*
- * Ring and header bits, by who serves them if his kernel does, and who of these is told when a
+ * Bits, by who serves them if his kernel does, and who of these is told when a
  * driver takes one.  No row: not served.
  */
 static const struct row {
 	uint8_t bit;
 	uint8_t served, told;
 } rows[] = {
-	{ VIRTIO_F_ANY_LAYOUT, ALL, VSOCK | SCSI },
+	{ VIRTIO_F_ANY_LAYOUT, ALL, VSOCK | SCSI | USER },
 	{ VIRTIO_F_INDIRECT_DESC, ALL, ALL },
 	{ VIRTIO_F_EVENT_IDX, ALL, ALL },
 	{ VIRTIO_F_VERSION_1, ALL, ALL },
-	{ VIRTIO_F_ACCESS_PLATFORM, ALL, ALL },
+	/* Of another process we do not serve the misses. */
+	{ VIRTIO_F_ACCESS_PLATFORM, KERNEL, KERNEL },
+	/* Nor could we tell where its packed ring stood when it went away. */
 	{ VIRTIO_F_RING_PACKED, NET, NET },
-	{ VIRTIO_F_IN_ORDER, NET, NET },
-	{ VIRTIO_F_RING_RESET, NET, NET },
+	{ VIRTIO_F_IN_ORDER, NET | USER, NET | USER },
+	{ VIRTIO_F_RING_RESET, NET | USER, NET | USER },
 	{ VIRTIO_NET_F_MRG_RXBUF, NET, NET },
 	{ VIRTIO_VSOCK_F_SEQPACKET, VSOCK, VSOCK },
 	{ VIRTIO_SCSI_F_HOTPLUG, SCSI, SCSI },
 	{ VIRTIO_SCSI_F_T10_PI, SCSI, SCSI },
+	{ VIRTIO_BLK_F_SIZE_MAX, BLK, BLK },
+	{ VIRTIO_BLK_F_SEG_MAX, BLK, BLK },
+	{ VIRTIO_BLK_F_GEOMETRY, BLK, BLK },
+	{ VIRTIO_BLK_F_RO, BLK, BLK },
+	{ VIRTIO_BLK_F_BLK_SIZE, BLK, BLK },
+	{ VIRTIO_BLK_F_FLUSH, BLK, BLK },
+	{ VIRTIO_BLK_F_TOPOLOGY, BLK, BLK },
+	{ VIRTIO_BLK_F_CONFIG_WCE, BLK, BLK },
+	{ VIRTIO_BLK_F_MQ, BLK, BLK },
+	{ VIRTIO_BLK_F_DISCARD, BLK, BLK },
+	{ VIRTIO_BLK_F_WRITE_ZEROES, BLK, BLK },
 };
 
 /* Device bits of different types share numbers; each type's own has a row with it. */
@@ -38,6 +55,11 @@ static const struct row *find_row(enum vhost_kind kind, unsigned bit)
 		if (rows[i].bit == bit && rows[i].served & kind)
 			return &rows[i];
 	return NULL;
+}
+
+bool vhost_features_knows(enum vhost_kind kind, unsigned bit)
+{
+	return find_row(kind, bit) != NULL;
 }
 
 struct features vhost_features_served(enum vhost_kind kind, struct features kernel)

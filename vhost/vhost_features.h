@@ -1,5 +1,5 @@
 /*
- * Which feature bits kernel vhost serves for each type of device, and what it is told: an
+ * Which feature bits vhost serves for each type of device, and what it is told: an
  * allow-list per bit, for each bit has an owner of its own (N12, N13).  Pure.
  *
  *   served   in the list and in VHOST_GET_FEATURES.  A bit that a newer kernel starts to advertise
@@ -18,8 +18,17 @@
 
 #include "virtio/features.h"
 
-/* Which vhost: the values can be added. */
-enum vhost_kind { VHOST_KIND_NET = 1, VHOST_KIND_VSOCK = 2, VHOST_KIND_SCSI = 4 };
+/*
+ * Which vhost: the values can be added.  Those of another process (vhost_user.h) have the whole
+ * device, not its rings alone, and are told of the bits of its type, too.
+ */
+enum vhost_kind {
+	VHOST_KIND_NET = 1, VHOST_KIND_VSOCK = 2, VHOST_KIND_SCSI = 4,
+	VHOST_KIND_USER_BLK = 8, VHOST_KIND_USER_FS = 16,
+};
+
+/* Is there a row for 'bit' here? */
+bool vhost_features_knows(enum vhost_kind kind, unsigned bit);
 
 /* What it serves of 'kernel', the answer to VHOST_GET_FEATURES. */
 struct features vhost_features_served(enum vhost_kind kind, struct features kernel);

@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#include "vmm/base/fd.h"
+
 enum { LOG_PAGE = 4096 };
 
 static_assert((int)GUEST_MEMORY_MAX_REGIONS <= (int)VHOST_MAX_REGIONS, "all of a guest's RAM fits");
@@ -16,6 +18,8 @@ struct vhost_memory_table vhost_memory_describe(const struct guest_memory *memor
 			.gpa = r->base,
 			.size = r->size,
 			.host = (uintptr_t)r->host,
+			.fd = memory->is_private ? FD_NONE : memory->fd,
+			.fd_offset = r->fd_offset,
 		};
 	}
 	return table;

@@ -16,6 +16,8 @@ static int own(struct vhost *v)
 {
 	struct vhost_workers before, now;
 
+	if (v->type->comes_back)
+		return v->node->ops->set_owner(v->node);
 	vhost_workers_list(&before);
 	int r = v->node->ops->set_owner(v->node);
 
@@ -63,6 +65,22 @@ static int open_node(struct vhost *v, bool only_look)
 		return 0;
 	r = own(v);
 	return r == 0 ? agree_on_backend(v) : r;
+}
+
+int vhost_renew(struct vhost *v, struct vhost_node *node)
+{
+	const struct features before = v->kernel;
+
+	assert(!v->node && !v->started);
+	v->node = node;
+	int r = open_node(v, false);
+
+	if (r == 0)
+		return 0;
+	v->kernel = before;
+	node->ops->close(node);
+	v->node = NULL;
+	return error_add(r, "use %s again", v->name);
 }
 
 int vhost_create(struct vhost **out, const struct vhost_config *config)

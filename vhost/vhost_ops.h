@@ -19,6 +19,9 @@ enum { VHOST_MAX_REGIONS = 8 };
 
 struct vhost_region {
 	uint64_t gpa, size, host;
+	/* The same for another process; FD_NONE: it cannot have it. */
+	int fd;
+	uint64_t fd_offset;
 };
 
 struct vhost_memory_table {
