@@ -159,6 +159,7 @@ void op_fail(struct op *op, int err, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void run_begin(struct op *op, const uint8_t *payload, size_t len);
 void run_data(struct op *op, const uint8_t *payload, size_t len);
 void run_pump(struct op *op);
+void run_signal(struct op *op, int n);
 void run_kill(struct op *op);
 unsigned run_poll(struct op *op, struct pollfd *fds);
 

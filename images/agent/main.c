@@ -73,6 +73,13 @@ static void open_standard(void)
 	close_fd(&fd);
 }
 
+/* What runs here gets none of what whoever started us has left open. */
+static void close_at_exec(void)
+{
+	for (int fd = STDERR_FILENO + 1; fd < 1024; fd++)
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
 static void serve(int fd)
 {
 	struct pollfd fds[2 + 3 * WIRE_OPS];
@@ -158,6 +165,8 @@ int main(int argc, char **argv)
 		return r;
 	if (is_init)
 		boot_trouble = boot_all(&port);
+	else
+		close_at_exec();
 	open_standard();
 	r = open_signals();
 	if (r < 0) {

@@ -109,8 +109,8 @@ static void send_signal(struct op *op, uint32_t n)
 {
 	if (op->kind != OP_RUN || n == 0 || n >= (uint32_t)_NSIG)
 		session_complain("a signal that does not exist");
-	else if (!op->run.exited && kill(-op->run.pid, (int)n) < 0)
-		kill(op->run.pid, (int)n);	/* it has not made its group yet */
+	else
+		run_signal(op, (int)n);
 }
 
 static void stop_copy(struct op *op)

@@ -91,7 +91,8 @@ int port_open(struct port *port, void (*idle)(void))
 	if (port->fd >= 0) {
 		int fd = port->fd;
 		port->fd = -1;
-		if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
+		/* What runs here must not get it. */
+		if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
 			say("descriptor %d: %s", fd, strerror(errno));
 			return -1;
 		}

@@ -230,12 +230,18 @@ void run_pump(struct op *op)
 	close_fd(&run->in_fd);
 }
 
+void run_signal(struct op *op, int n)
+{
+	/* A child that was made just now has no group yet. */
+	if (!op->over && op->run.pid > 0 && !op->run.exited && kill(-op->run.pid, n) < 0)
+		kill(op->run.pid, n);
+}
+
 void run_kill(struct op *op)
 {
 	struct run *run = &op->run;
 
-	if (!op->over && run->pid > 0)
-		kill(-run->pid, SIGKILL);
+	run_signal(op, SIGKILL);
 	close_fd(&run->in_fd);
 	close_fd(&run->out_fd[0]);
 	close_fd(&run->out_fd[1]);

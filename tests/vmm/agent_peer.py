@@ -1,32 +1,29 @@
 #!/usr/bin/env python3
 """The host's end of the agent's protocol, written anew from docs/agent.md.
 
-    agent_peer.py SCRIPT COMMAND...   start COMMAND with the port as descriptor 3, run SCRIPT by its
-                                      shell, print what comes, and have it power off
+    agent_peer.py [--leave] SCRIPT COMMAND...
+            start COMMAND with the port as descriptor 3, run SCRIPT by the guest's shell, print what
+            comes, and have the guest power off; the exit status is COMMAND's
+    agent_peer.py --connect PATH SCRIPT
+            the same over the socket PATH, which may take a while to be there; then go away
 
-SCRIPT 'poweroff' runs nothing.
+With --leave, too, the guest is left alone, but for the end of the session.
 """
 import os
 import socket
 import struct
 import subprocess
 import sys
+import time
 
 HELLO, WELCOME, RUN, POWER, DATA, ENDED = 1, 3, 16, 22, 32, 48
 HOW = {0: "status", 1: "signal", 2: "not started"}
 
 
 class Peer:
-    def __init__(self, command):
-        self.sock, theirs = socket.socketpair()
-        self.sock.settimeout(25)
-
-        def give():
-            os.dup2(theirs.fileno(), 3)
-
-        self.process = subprocess.Popen(command, pass_fds=[3], preexec_fn=give,
-                                        stdin=subprocess.DEVNULL)
-        theirs.close()
+    def __init__(self, sock):
+        self.sock = sock
+        self.sock.settimeout(120)
         self.rest = b""
 
     def receive(self):
@@ -63,16 +60,47 @@ class Peer:
                 return f"{HOW[how]} {value} {payload[8:].decode()}".strip()
 
 
+def start(command):
+    ours, theirs = socket.socketpair()
+    process = subprocess.Popen(command, pass_fds=[3], stdin=subprocess.DEVNULL,
+                               preexec_fn=lambda: os.dup2(theirs.fileno(), 3))
+    theirs.close()
+    return ours, process
+
+
+def connect(path):
+    for _ in range(600):
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.connect(path)
+            return sock
+        except OSError:
+            time.sleep(0.1)
+    raise SystemExit(f"nobody listens at {path}")
+
+
 def main():
-    peer = Peer(sys.argv[2:])
+    words, process, begin = sys.argv[1:], None, time.monotonic()
+    leave = words[0] in ("--leave", "--connect")
+    if words[0] == "--connect":
+        script, peer = words[2], Peer(connect(words[1]))
+    else:
+        script, *command = words[leave:]
+        sock, process = start(command)
+        peer = Peer(sock)
     print(peer.greet())
-    if sys.argv[1] != "poweroff":
-        print(peer.run(1, "sh", "-c", sys.argv[1]))
-    peer.send(POWER, 0, struct.pack("<I", 0))
-    while peer.receive():
-        pass
-    peer.process.wait()
-    print("ended")
+    print(f"ready after {(time.monotonic() - begin) * 1000:.1f} ms")
+    print(peer.run(1, "sh", "-c", script), flush=True)
+    if leave:
+        peer.sock.close()
+    else:
+        peer.send(POWER, 0, struct.pack("<I", 0))
+        while peer.receive():
+            pass
+    if process:
+        status = process.wait()
+        print("ended", status)
+        sys.exit(max(status, 0))
 
 
 main()

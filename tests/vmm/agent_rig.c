@@ -14,6 +14,7 @@
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 
+#include "tests/support/loop_pump.h"
 #include "vmm/agent/agent_image.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/le.h"
@@ -246,13 +247,17 @@ void peer_send(struct agent_rig *rig, uint8_t type, uint8_t stream, uint32_t op,
 	send(rig->peer, payload, len, MSG_NOSIGNAL);
 }
 
-static bool read_all(int fd, uint8_t *buf, size_t len)
+/* The other end may be this process: it goes on meanwhile. */
+static bool read_all(struct agent_rig *rig, uint8_t *buf, size_t len)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct pollfd p = { .fd = rig->peer, .events = POLLIN };
 
 	while (len > 0) {
-		cr_assert_eq(poll(&p, 1, 5000), 1, "there is a frame");
-		ssize_t n = read(fd, buf, len);
+		for (unsigned i = 0; poll(&p, 1, 10) == 0; i++) {
+			cr_assert_lt(i, 1000u, "there is a frame");
+			loop_pump(rig->loop);
+		}
+		ssize_t n = read(rig->peer, buf, len);
 		if (n <= 0)
 			return false;
 		buf += n;
@@ -265,14 +270,14 @@ bool peer_receive(struct agent_rig *rig, struct wire_head *head, uint8_t *buf)
 {
 	uint8_t bytes[WIRE_HEAD];
 
-	if (!read_all(rig->peer, bytes, sizeof(bytes)))
+	if (!read_all(rig, bytes, sizeof(bytes)))
 		return false;
 	*head = (struct wire_head){
 		.len = load_le32(bytes), .type = bytes[4], .stream = bytes[5],
 		.op = load_le32(bytes + 8),
 	};
 	cr_assert_leq(head->len, (uint32_t)(WIRE_RUN_HEAD + WIRE_COMMAND_MAX));
-	return read_all(rig->peer, buf, head->len);
+	return read_all(rig, buf, head->len);
 }
 
 ssize_t peer_await(struct agent_rig *rig, uint8_t type, struct wire_head *head, uint8_t *buf)
@@ -306,7 +311,7 @@ void peer_be_welcomed(struct agent_rig *rig)
 	RIG_WAIT(rig, rig->n_ready > n);
 }
 
-void peer_welcome(struct agent_rig *rig)
+void peer_welcome(struct agent_rig *rig, uint8_t id[8])
 {
 	static uint8_t buf[WIRE_RUN_HEAD + WIRE_COMMAND_MAX];
 	struct wire_head head;
@@ -315,6 +320,8 @@ void peer_welcome(struct agent_rig *rig)
 	cr_assert_geq(peer_await(rig, WIRE_HELLO, &head, buf), WIRE_MAGIC + 12);
 	store_le16(p + 8, 1);
 	memcpy(p + 12, buf + 12, 8);
+	if (id)
+		memcpy(id, buf + 12, 8);
 	store_le64(p + 20, 5);
 	peer_send(rig, WIRE_WELCOME, 0, 0, p, sizeof(p));
 }

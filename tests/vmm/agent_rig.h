@@ -48,7 +48,7 @@ void rig_end(struct agent_rig *rig);
 /* Only the agent: the test is the host, at 'peer'. */
 void rig_start_guest(struct agent_rig *rig);
 
-/* Run the loop until something happened (a callback); false once 10 s have passed since the start. */
+/* Run the loop until something happened (a callback); false once 30 s have passed since the start. */
 bool rig_turn(struct agent_rig *rig);
 #define RIG_WAIT(rig, condition)                                                                   \
 	do {                                                                                       \
@@ -70,14 +70,14 @@ void peer_send(struct agent_rig *rig, uint8_t type, uint8_t stream, uint32_t op,
 
 /*
  * Read the next frame (the payload into 'buf', of WIRE_RUN_HEAD + WIRE_COMMAND_MAX bytes), waiting
- * for 5 s at most.  False when the other end has closed instead.
+ * for 10 s at most.  False when the other end has closed instead.
  */
 bool peer_receive(struct agent_rig *rig, struct wire_head *head, uint8_t *buf);
 
 /* As an agent, or a host, that keeps the rules so far: until the session is open. */
 void peer_say_hello(struct agent_rig *rig, uint64_t id, unsigned min, unsigned max);
 void peer_be_welcomed(struct agent_rig *rig);
-void peer_welcome(struct agent_rig *rig);
+void peer_welcome(struct agent_rig *rig, uint8_t id[8]);	/* fills the agent's number */
 
 /* Wait for a frame of this type, dropping others; its payload's length, or -1. */
 ssize_t peer_await(struct agent_rig *rig, uint8_t type, struct wire_head *head, uint8_t *buf);

@@ -97,6 +97,19 @@ Test(agent, folder_and_environment_are_those_given)
 	rig_end(&rig);
 }
 
+Test(agent, a_command_gets_nothing_that_is_not_its_own)
+{
+	struct agent_rig rig;
+	struct agent_command waits = { .argv = COMMAND((char *)"cat"), .has_stdin = true };
+
+	rig_start(&rig);
+	rig_begin(&rig, &waits);
+	/* The fourth is what ls looks into. */
+	struct rig_run *run = rig_run(&rig, WORDS("ls", "/proc/self/fd"));
+	cr_expect_str_eq(run->out[AGENT_STDOUT], "0\n1\n2\n3\n");
+	rig_end(&rig);
+}
+
 Test(agent, a_command_without_input_reads_its_end)
 {
 	struct agent_rig rig;
