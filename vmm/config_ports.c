@@ -33,7 +33,8 @@ static void validate_end(const struct vm_config *config, unsigned i, bool whole,
 			       "'fd', 'socket' and 'to' exclude each other");
 	if (port->socket && strlen(port->socket) > VIRTIO_PORT_PATH_MAX)
 		config_mistake(config, mistakes, "ports", i, "socket",
-			       "'%.120s' is longer than %d bytes, the most for a Unix socket", port->socket, VIRTIO_PORT_PATH_MAX);
+			       "'%.120s' is longer than %d bytes, the most for a Unix socket",
+			       port->socket, VIRTIO_PORT_PATH_MAX);
 	if (port->to.kind == TARGET_STDIO && (config->console.kind == TARGET_STDIO ||
 					      config->serial.kind == TARGET_STDIO))
 		config_mistake(config, mistakes, "ports", i, "to",
@@ -94,6 +95,10 @@ void config_validate_ports(const struct vm_config *config, bool whole, struct mi
 		config_mistake(config, mistakes, "console", 0, "to",
 			       "ports are of the console device: 'null' leaves it there, with "
 			       "nobody listening");
+	if (config->n_ports > 0 &&
+	    features_has(&config->console_device.features.off, VIRTIO_CONSOLE_F_MULTIPORT))
+		config_mistake(config, mistakes, "console", 0, "features",
+			       "'-multiport' takes the ports away that are configured");
 	for (unsigned i = 0; i < config->n_ports; i++) {
 		const char *name = config->port[i].name;
 

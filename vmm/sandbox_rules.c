@@ -93,8 +93,8 @@ const struct sandbox_rule sandbox_rules[] = {
 	/* vsock in process: Unix sockets of the host, one for each connection of the guest's. */
 	{ CALL(socket), WHEN(ARG(0, AF_UNIX)), .need = SANDBOX_VSOCK_USER },
 	{ CALL(connect), .need = SANDBOX_VSOCK_USER },	/* to the programs that listen */
-	{ CALL(accept4),
-	  .need = SANDBOX_VSOCK_USER | SANDBOX_CONTROL | SANDBOX_PORTS },	/* clients of ours */
+	{ CALL(accept4), .need = SANDBOX_VSOCK_USER | SANDBOX_CONTROL | SANDBOX_PORTS },
+					/* clients of our own sockets */
 	{ CALL(sendmsg), .need = SANDBOX_VSOCK_USER },	/* data of the guest's */
 	{ CALL(recvmsg), .need = SANDBOX_VSOCK_USER },	/* messages for the guest */
 	{ CALL(sendto), .need = SANDBOX_VSOCK_USER },	/* the answer to a client */

@@ -119,6 +119,13 @@ Test(config_ports, are_of_the_console)
 	expect_mistakes(1, "ports are of the console device");
 }
 
+Test(config_ports, need_their_feature_bit)
+{
+	set(add("a"), "to", "null");
+	features_add(&config.console_device.features.off, VIRTIO_CONSOLE_F_MULTIPORT);
+	expect_mistakes(1, "'-multiport' takes the ports away");
+}
+
 Test(config_ports, there_are_31_at_most)
 {
 	char name[8];
