@@ -55,7 +55,8 @@ static void help_exec(FILE *out)
 	}
 	fprintf(out, "\nThe machine takes all options of 'vireo run' (see 'vireo run --help'),\n"
 		     "such as --kernel FILE [that of this host], --memory SIZE [%s], --cpus N\n"
-		     "[those of this host, at most %d], --append WORDS, --net user, --timeout TIME.\n\n"
+		     "[those of this host, at most %d], --append WORDS, --net user, --timeout\n"
+		     "TIME.\n\n"
 		     "On a terminal Ctrl-A x ends the guest.  Exit status: the command's own\n"
 		     "(120-125 of it as 119), 128+N if signal N ended it, 126 or 127 if it cannot\n"
 		     "be run or is not there; of the guest and Vireo: 120 panic, 121 crash, 122\n"
