@@ -134,8 +134,8 @@ int exec_guest_init(struct exec_guest *guest, const struct exec_options *options
 /* --- Shares ---------------------------------------------------------------------------------- */
 
 /*
- * "path=DIR,name=NAME,readonly", where a comma in DIR is two.  A folder at which another file system
- * of the host begins would be none to overlayfs if the guest saw that.
+ * "path=DIR,name=NAME,readonly", where a comma in DIR is two.  A folder at which another file
+ * system of the host begins would be none to overlayfs if the guest saw that.
  */
 static int add_share(struct text_list *words, const char *dir, const char *name, bool readonly)
 {
