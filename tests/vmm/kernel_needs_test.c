@@ -222,6 +222,15 @@ Test(kernel_needs, without_any_root_there_are_no_modules)
 	cr_expect_eq(judge("VIRTIO_NET"), VERDICT_MISSING);
 }
 
+/* What is not on the way to the root has time. */
+Test(kernel_needs, another_bus_than_that_of_the_root_has_time)
+{
+	DESCRIBE(S("--disk"), S("a.img,transport=mmio"), S("--net"), S("user"));
+	configure("CONFIG_VIRTIO_PCI=m\nCONFIG_VIRTIO_MMIO=m\n");
+	cr_expect_eq(judge("VIRTIO_PCI"), VERDICT_LATER);
+	cr_expect_eq(judge("VIRTIO_MMIO"), VERDICT_MISSING);
+}
+
 /* A root that is a share is reached by its driver. */
 Test(kernel_needs, a_share_is_the_way_to_the_root_where_there_is_no_disk)
 {

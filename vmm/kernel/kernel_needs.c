@@ -15,8 +15,7 @@
 #define BY_MMIO (OVER(MMIO) | OVER(MMIO_LEGACY))
 
 #define MENU .is_menu = true
-#define BUILT_IN .moment = MOMENT_BUILT_IN
-#define EARLY .moment = MOMENT_EARLY
+#define BUILT_IN .is_built_in = true
 
 /* In the order of a fragment: what kconfig asks for first stands before what depends on it. */
 const struct kernel_need kernel_needs[] = {
@@ -70,26 +69,25 @@ const struct kernel_need kernel_needs[] = {
 	{ "PCI", "the bus of the devices", .of = VIRTIO, .over = BY_PCI, BUILT_IN },
 	{ "PCI_MSI", "an interrupt for each queue", .helps = VIRTIO, .over = BY_PCI, BUILT_IN },
 	{ "VIRTIO_MENU", "drivers of virtio", .of = VIRTIO, MENU },
-	{ "VIRTIO_PCI", "virtio devices on PCI", .of = VIRTIO, .over = BY_PCI, EARLY },
+	{ "VIRTIO_PCI", "virtio devices on PCI", .of = VIRTIO, .over = BY_PCI },
 	{ "VIRTIO_PCI_LEGACY", "the interface from before virtio 1.0", .of = VIRTIO,
 	  .over = OVER(PCI_LEGACY), BUILT_IN },
-	{ "VIRTIO_MMIO", "virtio devices without a bus", .of = VIRTIO, .over = BY_MMIO, EARLY },
+	{ "VIRTIO_MMIO", "virtio devices without a bus", .of = VIRTIO, .over = BY_MMIO },
 	{ "VIRTIO_MMIO_CMDLINE_DEVICES", "virtio_mmio.device=..., which tells where they are",
 	  .of = THING(MMIO_WORDS), BUILT_IN },
 	{ "IOMMU_SUPPORT", "drivers of IOMMUs", .of = THING(IOMMU), MENU },
-	{ "VIRTIO_IOMMU", "devices behind it have no memory without", .of = THING(IOMMU), EARLY },
+	{ "VIRTIO_IOMMU", "devices behind it have no memory without", .of = THING(IOMMU) },
 
 	{ "BLK_DEV", "drivers of disks", .of = THING(DISK) | THING(CLOUD_INIT), MENU },
-	{ "VIRTIO_BLK", "virtio disks", .of = THING(DISK) | THING(CLOUD_INIT), EARLY },
+	{ "VIRTIO_BLK", "virtio disks", .of = THING(DISK) | THING(CLOUD_INIT) },
 	{ "ISO9660_FS", "the file system on the disk for cloud-init", .of = THING(CLOUD_INIT) },
-	{ "SCSI", "disks of SCSI targets", .of = THING(SCSI), .moment = MOMENT_ROOT },
-	{ "BLK_DEV_SD", "disks of SCSI targets", .of = THING(SCSI), .moment = MOMENT_ROOT },
+	{ "SCSI", "disks of SCSI targets", .of = THING(SCSI) },
+	{ "BLK_DEV_SD", "disks of SCSI targets", .of = THING(SCSI) },
 	{ "SCSI_LOWLEVEL", "drivers of SCSI", .of = THING(SCSI), MENU },
-	{ "SCSI_VIRTIO", "the way to them", .of = THING(SCSI), .moment = MOMENT_ROOT },
-	{ "FUSE_FS", "folders of the host", .of = THING(SHARE) | EXEC, .moment = MOMENT_ROOT },
-	{ "VIRTIO_FS", "the way to them", .of = THING(SHARE) | EXEC, .moment = MOMENT_ROOT },
-	{ "OVERLAY_FS", "the host's root and a layer that takes what is written", .of = EXEC,
-	  EARLY },
+	{ "SCSI_VIRTIO", "the way to them", .of = THING(SCSI) },
+	{ "FUSE_FS", "folders of the host", .of = THING(SHARE) | EXEC },
+	{ "VIRTIO_FS", "the way to them", .of = THING(SHARE) | EXEC },
+	{ "OVERLAY_FS", "the host's root and a layer that takes what is written", .of = EXEC },
 
 	{ "NET", "the network", .of = THING(NET) | THING(VSOCK), .helps = EXEC, BUILT_IN },
 	{ "INET", "IPv4", .of = THING(NET), BUILT_IN },
@@ -127,15 +125,32 @@ bool kernel_need_helps(const struct kernel_need *need, const struct kernel_thing
 	return ((need->of | need->helps) >> thing->kind & 1) && is_over(need, thing);
 }
 
+/* Is it on the way to the root file system, from which other modules can come? */
+static bool is_on_way(const struct kernel_vm *vm, enum kernel_thing_kind kind)
+{
+	switch (kind) {
+	case THING_DISK:
+	case THING_IOMMU:
+	case THING_EXEC:
+		return true;
+	case THING_SCSI:
+	case THING_SHARE:
+		return !vm->has_disk;
+	default:
+		return !vm->has_root;
+	}
+}
+
 /* It is a module: does it come in time? */
 static enum kernel_verdict judge_module(const struct kernel_need *need, const struct kernel_vm *vm,
 					enum kernel_verdict without)
 {
-	bool is_early = need->moment == MOMENT_EARLY || !vm->has_root ||
-			(need->moment == MOMENT_ROOT && !vm->has_disk) ||
-			(vm->is_exec && (need->of & EXEC));
+	bool is_early = false;
 
-	if (need->moment == MOMENT_BUILT_IN || (is_early && vm->initrd == INITRD_NONE))
+	for (unsigned i = 0; i < vm->n; i++)
+		if (kernel_need_helps(need, &vm->thing[i]))
+			is_early |= is_on_way(vm, vm->thing[i].kind);
+	if (need->is_built_in || (is_early && vm->initrd == INITRD_NONE))
 		return without;
 	return is_early ? VERDICT_EARLY : VERDICT_LATER;
 }

@@ -8,21 +8,13 @@
 #include "vmm/kernel/kernel_config.h"
 #include "vmm/kernel/kernel_vm.h"
 
-/* From when on it is used: until then a module has to be loaded. */
-enum kernel_moment {
-	MOMENT_LATER,		/* from a root file system */
-	MOMENT_ROOT,		/* before that, unless the root is on a disk */
-	MOMENT_EARLY,		/* before it in any case */
-	MOMENT_BUILT_IN,	/* before anything can be loaded */
-};
-
 struct kernel_need {
 	const char *option;	/* without "CONFIG_" */
 	const char *why;	/* what it is to the guest */
 	uint32_t of;		/* 1 << enum kernel_thing_kind: which do not work without it */
 	uint32_t helps;		/* which are better with it */
 	uint32_t over;		/* 1 << enum virtio_transport_kind: only those over these; 0: all */
-	enum kernel_moment moment;
+	bool is_built_in;	/* a module would be too late, or cannot be */
 	bool is_menu;		/* of no use by itself: others cannot be chosen without */
 };
 extern const struct kernel_need kernel_needs[];

@@ -73,7 +73,7 @@ static void put_rows(FILE *out, const struct kernel_vm *vm, const struct kernel_
 		fprintf(out, " (%s)", need->why);
 		if (kernel_config_get(config, need->option) == KERNEL_VALUE_MODULE)
 			fprintf(out, "; it is a module (=m), %s",
-				need->moment == MOMENT_BUILT_IN
+				need->is_built_in
 					? "and has to be built in (=y)"
 					: "but there is no initrd to load it: =y");
 		fputc('\n', out);
