@@ -246,6 +246,27 @@ Test(agent_session, closed_in_the_middle_of_a_frame)
 	rig_end(&rig);
 }
 
+/* The guest ends; what it said before waits in the socket, and more credit has no one to go to. */
+Test(agent_session, what_was_said_before_the_end_is_read_to_the_end)
+{
+	static uint8_t text[WIRE_DATA_MAX];
+	struct agent_rig rig;
+	uint32_t run = begin_run(&rig);
+
+	for (unsigned i = 0; i < WIRE_WINDOW / WIRE_DATA_MAX; i++)
+		peer_send(&rig, WIRE_DATA, WIRE_STDOUT, run, text, sizeof(text));
+	send_ended(&rig, run, WIRE_EXITED, 7);
+	close(rig.peer);
+	rig.peer = -1;
+	RIG_WAIT(&rig, rig.failed);
+	cr_expect_eq(rig.failed, ECONNRESET);
+	cr_expect_eq(rig.run[run].len[WIRE_STDOUT], (size_t)WIRE_WINDOW, "%zu",
+		     rig.run[run].len[WIRE_STDOUT]);
+	cr_expect_eq(rig.run[run].end.how, AGENT_EXITED);
+	cr_expect_eq(rig.run[run].end.value, 7);
+	rig_end(&rig);
+}
+
 Test(agent_session, before_its_hello_an_agent_is_not_there)
 {
 	struct agent_rig rig;

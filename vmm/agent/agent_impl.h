@@ -54,6 +54,7 @@ struct agent {
 	bool doomed;			/* destroyed by a callback: freed after it */
 	unsigned busy;			/* callbacks may be running */
 	bool watches_out;
+	bool is_mute;			/* nobody reads what we send: it is dropped */
 	int err;
 	char why[AGENT_WHY_MAX + 1];
 	uint64_t host_id, agent_id;
