@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/support/loop_pump.h"
 #include "tests/vmm/agent_rig.h"
 #include "vmm/base/error.h"
 #include "vmm/base/le.h"
@@ -44,6 +45,17 @@ static void expect_file(const char *path, size_t len, unsigned mode)
 	cr_expect_eq(st.st_mode & 07777, mode, "%s: %o", path, st.st_mode);
 	for (size_t i = 0; i < len; i++)
 		cr_assert_eq(getc(file), (int)(uint8_t)(i * 31 >> 5), "%s at %zu", path, i);
+	fclose(file);
+}
+
+static void expect_text(const char *path, const char *text)
+{
+	char bytes[64] = "";
+	FILE *file = fopen(path, "r");
+
+	cr_assert_not_null(file, "%s", path);
+	cr_expect_eq(fread(bytes, 1, sizeof(bytes) - 1, file), strlen(text), "%s: %s", path, bytes);
+	cr_expect_str_eq(bytes, text);
 	fclose(file);
 }
 
@@ -407,5 +419,33 @@ Test(agent_copy, a_file_that_is_cut_short_does_not_appear)
 	cr_expect_eq(rig.copy_err[copy], EIO);
 	expect_file(path_of(&rig, "to"), 5, 0600);
 	expect_nothing_left(&rig);
+	rig_end(&rig);
+}
+
+/* Two guests of one process, whose copies have the same number and go to the same folder. */
+Test(agent_copy, copies_of_two_sessions_do_not_meet)
+{
+	struct agent_rig rig, other;
+	uint32_t copy = begin_out(&rig), copy_2;
+
+	rig_start_alone(&other);
+	peer_be_welcomed(&other);
+	cr_assert_eq(agent_copy_out(other.agent, "/x", path_of(&rig, "to_2"), &copy_2), 0);
+	cr_assert_eq(copy, copy_2);
+	send_entry(&rig, copy, WIRE_KIND_FILE, "", 0);
+	peer_send(&rig, WIRE_DATA, WIRE_STDOUT, copy, "first", 5);
+	loop_pump(rig.loop);
+	send_entry(&other, copy_2, WIRE_KIND_FILE, "", 0);
+	peer_send(&other, WIRE_DATA, WIRE_STDOUT, copy_2, "2", 1);
+	loop_pump(other.loop);
+	send_done(&rig, copy, 0);
+	RIG_WAIT(&rig, rig.copied[copy]);
+	send_done(&other, copy_2, 0);
+	RIG_WAIT(&other, other.copied[copy_2]);
+	cr_expect_eq(other.copy_err[copy_2], 0, "%s", other.copy_why[copy_2]);
+	expect_text(path_of(&rig, "to"), "first");
+	expect_text(path_of(&rig, "to_2"), "2");
+	expect_nothing_left(&rig);
+	rig_end(&other);
 	rig_end(&rig);
 }
