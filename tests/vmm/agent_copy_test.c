@@ -422,6 +422,24 @@ Test(agent_copy, a_file_that_is_cut_short_does_not_appear)
 	rig_end(&rig);
 }
 
+/* Who hears that a copy is lost waits for the session's end, or for a new one. */
+Test(agent_copy, only_what_is_lost_is_told_to_be)
+{
+	struct agent_rig rig;
+	uint32_t copy = begin_out(&rig);
+
+	send_done(&rig, copy, ECONNRESET);
+	RIG_WAIT(&rig, rig.copied[copy]);
+	cr_expect_eq(rig.copy_err[copy], EIO);
+	cr_expect_eq(rig.failed, 0);
+	cr_assert_eq(agent_copy_out(rig.agent, "/x", path_of(&rig, "to"), &copy), 0);
+	close(rig.peer);
+	rig.peer = -1;
+	RIG_WAIT(&rig, rig.failed);
+	cr_expect_eq(rig.copy_err[copy], ECONNRESET);
+	rig_end(&rig);
+}
+
 /* Two guests of one process, whose copies have the same number and go to the same folder. */
 Test(agent_copy, copies_of_two_sessions_do_not_meet)
 {

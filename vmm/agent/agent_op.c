@@ -282,7 +282,8 @@ static void take_done(struct agent *agent, struct agent_op *op, const struct wir
 	}
 	/* A failure of our own made the agent stop: that is the one to be told. */
 	if (err != 0 && op->copy.err == 0) {
-		op->copy.err = (int)err;
+		/* That one is for copies that are lost, and the guest may have lost a server. */
+		op->copy.err = err == ECONNRESET ? EIO : (int)err;
 		read_why(op->copy.why, payload + 4, head->len - 4);
 	}
 	if (op->kind == AGENT_OP_OUT)
