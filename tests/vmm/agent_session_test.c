@@ -157,6 +157,53 @@ Test(agent_session, each_lie_ends_the_session)
 	}
 }
 
+/* Each of them just beyond what can be. */
+Test(agent_session, numbers_that_cannot_be_end_the_session)
+{
+	static const struct {
+		uint32_t how, value;
+	} ends[] = {
+		{ WIRE_EXITED, 256 }, { WIRE_SIGNALED, 0 }, { WIRE_SIGNALED, 65 },
+		{ WIRE_NOT_STARTED, 0 }, { WIRE_NOT_STARTED, 4096 }, { WIRE_NOT_STARTED + 1, 1 },
+	};
+	struct agent_rig rig;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(ends); i++) {
+		uint32_t run = begin_run(&rig);
+
+		send_ended(&rig, run, ends[i].how, ends[i].value);
+		RIG_WAIT(&rig, rig.run[run].ended);
+		cr_expect_eq(rig.run[run].end.how, AGENT_LOST, "end %u", i);
+		RIG_WAIT(&rig, rig.failed);
+		rig_end(&rig);
+	}
+	/* Nothing of the credit has been used. */
+	uint32_t run = begin_run(&rig);
+	peer_send(&rig, WIRE_CREDIT, WIRE_STDIN, run, "\1\0\0", 4);
+	send_ended(&rig, run, WIRE_EXITED, 0);
+	RIG_WAIT(&rig, rig.run[run].ended);
+	cr_expect_eq(rig.run[run].end.how, AGENT_LOST);
+	rig_end(&rig);
+}
+
+Test(agent_session, the_input_has_one_end)
+{
+	struct agent_rig rig;
+	uint32_t run = begin_run(&rig);
+
+	/* Ours, and the news that nobody reads, cross each other. */
+	agent_input_end(rig.agent, run);
+	peer_send(&rig, WIRE_END, WIRE_STDIN, run, NULL, 0);
+	peer_send(&rig, WIRE_DATA, WIRE_STDOUT, run, "x", 1);
+	RIG_WAIT(&rig, rig.run[run].len[WIRE_STDOUT] == 1);
+	cr_expect_eq(rig.failed, 0);
+	peer_send(&rig, WIRE_END, WIRE_STDIN, run, NULL, 0);
+	send_ended(&rig, run, WIRE_EXITED, 0);
+	RIG_WAIT(&rig, rig.run[run].ended);
+	cr_expect_eq(rig.run[run].end.how, AGENT_LOST);
+	rig_end(&rig);
+}
+
 Test(agent_session, a_length_of_4_gib_is_not_waited_for)
 {
 	struct agent_rig rig;

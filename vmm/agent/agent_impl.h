@@ -37,6 +37,7 @@ struct agent_op {
 	uint32_t due[WIRE_STREAMS];		/* credit that it is to be given */
 	uint32_t given[WIRE_STREAMS];		/* to the owner, and not consumed */
 	bool input_closed;			/* nobody reads, or nobody writes any more */
+	bool input_unread;			/* nobody reads: the agent said so */
 	bool end_due;				/* END of the input waits for room */
 	bool wants_writable;
 	struct agent_copy copy;

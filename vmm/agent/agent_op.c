@@ -319,7 +319,9 @@ void agent_op_frame(struct agent *agent, const struct wire_head *head, const uin
 	case WIRE_END:
 		if (op->kind != AGENT_OP_RUN)
 			lie(agent, head, "that nobody reads a file");
-		op->input_closed = true;
+		else if (op->input_unread)
+			lie(agent, head, "a second end of its input");
+		op->input_closed = op->input_unread = true;
 		op->wants_writable = false;
 		break;
 	case WIRE_ENDED:
