@@ -99,6 +99,10 @@ Test(agent_session, an_agent_started_anew_loses_what_was_in_progress)
 	struct wire_head head;
 
 	peer_say_hello(&rig, 77, 1, 1);		/* the same, said twice */
+	peer_send(&rig, WIRE_DATA, WIRE_STDOUT, run, "x", 1);
+	RIG_WAIT(&rig, rig.run[run].len[WIRE_STDOUT] == 1);
+	cr_expect_eq(rig.n_ready, 1);
+	cr_expect_not(rig.run[run].ended);
 	peer_say_hello(&rig, 99, 1, 1);
 	RIG_WAIT(&rig, rig.n_ready == 2);
 	cr_expect(rig.run[run].ended);
