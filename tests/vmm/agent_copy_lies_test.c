@@ -256,7 +256,7 @@ static void expect_mode(const char *path, unsigned mode)
 	cr_expect_eq(st.st_mode & 07777, mode, "%s: %o", path, st.st_mode);
 }
 
-/* What nobody may do anything with in the guest is its owner's on the host, who has to remove it. */
+/* What nobody may do anything with in the guest can be read, and removed, on the host. */
 Test(agent_copy_lies, the_copys_owner_can_use_it)
 {
 	struct agent_rig rig;
