@@ -230,7 +230,7 @@ static int pass(int from, int to)
  */
 static void become_vireo(struct child *child)
 {
-	sigset_t none;
+	sigset_t later;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != child->parent)
@@ -242,8 +242,11 @@ static void become_vireo(struct child *child)
 	for (unsigned i = 0; i < child->n_fds; i++)
 		if (pass(child->fd[i], VM_PROCESS_FD + (int)i) < 0)
 			goto fail;
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* What it is asked before it listens waits, and does not end it. */
+	sigemptyset(&later);
+	sigaddset(&later, SIGUSR1);
+	sigaddset(&later, SIGPWR);
+	sigprocmask(SIG_SETMASK, &later, NULL);
 	execv(child->program, child->word);
 fail:
 	child->err = errno;

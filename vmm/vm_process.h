@@ -90,10 +90,10 @@ void vm_process_input_end(struct vm_process *process);
 /* How much of its output is on its way, so that 'output' will be called for it. */
 size_t vm_process_output_left(const struct vm_process *process);
 
-/* Ask it for a state report, which goes to stderr.log.  Fine when it is over. */
+/* Ask it for a state report, which goes to stderr.log.  Fine when it is over, or not ready yet. */
 void vm_process_report(struct vm_process *process);
 
-/* Press the guest's power button.  Fine when it is over. */
+/* Press the guest's power button.  Fine when it is over, or not ready yet. */
 void vm_process_press_power_button(struct vm_process *process);
 
 /*

@@ -390,6 +390,12 @@ Test(test_run, an_agent_that_is_not_there_does_not_outlive_the_guest)
 		       VERDICT_FAILED, "wait: the guest ended in order");
 }
 
+Test(test_run, the_button_can_be_pressed_before_there_is_a_machine)
+{
+	expect_verdict(run_all("tests: { a: { " TALK("say=nothing") ", steps: [ power_button ] } "
+			       "}"), VERDICT_PASSED, NULL);
+}
+
 Test(test_run, steps_sleep)
 {
 	const struct test_result *r = run_all("tests: { a: { " TALK("say=nothing") ", "
