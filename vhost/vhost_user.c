@@ -20,6 +20,7 @@ enum {
 	HALT_LIMIT_MS = 10000,		/* for one whose end is only looked for */
 	/* What is offered may be answered first: for a driver that offers nothing more, or does. */
 	DRAIN_MS = 1000, DRAIN_SUSPENDED_MS = 50,
+	AGREE_MS = 100,			/* FEATURES_OK waits for a back end */
 	LATE_MS = 2000,			/* answers that come after a back end said it stopped */
 };
 
@@ -268,6 +269,46 @@ static const char *path_untold(struct datapath *dp, unsigned bit)
 	return u->dma ? vhost_untold(u->v, bit, u->dma) : NULL;
 }
 
+/* N25 */
+static int path_agree(struct datapath *dp, struct features accepted, const struct dma *dma)
+{
+	struct vhost_user *u = vhost_user_of(dp);
+	struct vhost_user_node *n = vhost_user_node(u);
+	const struct features told = vhost_tell(u->v, accepted, dma);
+	struct error_chain chain;
+	int r = vhost_judge_features(u->v, accepted);
+
+	/* Without a back end the next one is asked, when it starts. */
+	if (r < 0 || !n)
+		return r;
+	vhost_user_node_give_time(n, AGREE_MS);
+	r = vhost_user_node_propose(n, &told);
+	if (r < 0) {
+		error_save(&chain);
+		vhost_user_node_reset(n);
+		error_restore(&chain);
+	}
+	if (r < 0 && has_left(u)) {
+		error_clear();
+		r = 0;
+	}
+	cut_if_broken(u);
+	return r;
+}
+
+/* After a start the stop has told it. */
+static void path_forget(struct datapath *dp)
+{
+	struct vhost_user *u = vhost_user_of(dp);
+	struct vhost_user_node *n = vhost_user_node(u);
+
+	if (dp->is_started || !n || !n->is_told)
+		return;
+	vhost_user_node_give_time(n, AGREE_MS);
+	vhost_user_node_reset(n);
+	cut_if_broken(u);
+}
+
 /* N15: neither of the two can be had with another process. */
 static int judge_memory(const struct vhost_user *u, const struct dma *dma)
 {
@@ -474,6 +515,8 @@ static const struct datapath_ops user_datapath_ops = {
 	.features = path_features,
 	.tell = path_tell,
 	.untold = path_untold,
+	.agree = path_agree,
+	.forget = path_forget,
 	.start = path_start,
 	.stop = path_stop,
 	.prepare_stop = path_prepare_stop,

@@ -300,6 +300,9 @@ static bool serve(struct fake_back_end *b, struct message *m, enum fake_back_end
 	unsigned i = load_le32(m->payload) & 0xff;
 	bool is_ring = i < FAKE_BACK_END_RINGS;
 
+	while (m->request == VHOST_USER_SET_FEATURES && b->answers_wait &&
+	       !atomic_load(&b->answers_may) && !atomic_load(&b->ends))
+		usleep(1000);
 	switch (m->request) {
 	case VHOST_USER_GET_FEATURES:
 		return answer_u64(b, m, b->features, fault);
