@@ -16,7 +16,7 @@
 #include "vmm/base/le.h"
 
 enum {
-	HALT_WAIT_MS = 2000,		/* for a stop that cannot be put off */
+	HALT_PATIENCES = 2,		/* for a stop that cannot be put off */
 	HALT_LIMIT_MS = 10000,		/* for one whose end is only looked for */
 	/* What is offered may be answered first: for a driver that offers nothing more, or does. */
 	DRAIN_MS = 1000, DRAIN_SUSPENDED_MS = 50,
@@ -27,7 +27,7 @@ enum {
 void vhost_user_hurry(struct vhost_user *u)
 {
 	if (vhost_user_node(u))
-		vhost_user_node_give_time(vhost_user_node(u), VHOST_USER_PATIENCE_MS);
+		vhost_user_node_give_time(vhost_user_node(u), u->patience_ms);
 }
 
 /* A back end that broke is looked after by the main loop. */
@@ -155,11 +155,12 @@ static bool is_halted(const struct vhost *v)
 static int halt(struct vhost *v)
 {
 	struct vhost_user *u = v->arg;
+	const unsigned wait_ms = HALT_PATIENCES * u->patience_ms;
 
 	if (!v->halting)
 		begin_halt(v);
-	u->halt_by_ms = min_u64(u->halt_by_ms, clock_now_ms() + HALT_WAIT_MS);
-	u->drain_by_ms = min_u64(u->drain_by_ms, u->halt_by_ms - HALT_WAIT_MS / 2);
+	u->halt_by_ms = min_u64(u->halt_by_ms, clock_now_ms() + wait_ms);
+	u->drain_by_ms = min_u64(u->drain_by_ms, u->halt_by_ms - wait_ms / 2);
 	while (!is_halted(v))
 		usleep(1000);
 	return vhost_user_node(u)->broken;
@@ -551,6 +552,7 @@ static int set_up(struct vhost_user *u, const struct vhost_user_config *config)
 	u->n_rings = config->n_rings;
 	u->only_look = config->only_look;
 	u->first_ms = config->first_ms ? config->first_ms : VHOST_USER_FIRST_MS;
+	u->patience_ms = config->patience_ms ? config->patience_ms : VHOST_USER_PATIENCE_MS;
 	u->forgets = config->forgets;
 	u->dev = config->dev;
 	u->main = config->main;

@@ -21,7 +21,7 @@ struct vhost_user {
 	char name[24];			/* of the device */
 	char label[96];			/* "vhost-user at PATH": for reports */
 	char *path;			/* NULL: somebody else brings descriptors */
-	unsigned n_rings, first_ms;
+	unsigned n_rings, first_ms, patience_ms;
 	bool only_look, forgets;
 	struct virtio_device *dev;
 	struct log_limit log;		/* for what the driver can repeat */

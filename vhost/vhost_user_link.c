@@ -290,7 +290,7 @@ static int take(struct vhost_user *u)
 	int theirs, r = vhost_user_back_open(u, &theirs);
 
 	u->fresh = NULL;
-	vhost_user_node_give_time(n, VHOST_USER_PATIENCE_MS);
+	vhost_user_node_give_time(n, u->patience_ms);
 	if (r == 0)
 		r = agree(u, n, theirs);
 	fd_close(&theirs);
@@ -343,7 +343,7 @@ int vhost_user_link_greet(struct vhost_user *u, int sock)
 	u->sock = sock;
 	r = vhost_user_node_create(&u->fresh, sock);
 	if (r == 0) {
-		vhost_user_node_give_time(u->fresh, VHOST_USER_PATIENCE_MS);
+		vhost_user_node_give_time(u->fresh, u->patience_ms);
 		vhost_user_node_greet(u->fresh);
 		u->answer.fd = sock;
 		r = event_loop_add(u->main, &u->answer, EPOLLIN | EPOLLRDHUP);
