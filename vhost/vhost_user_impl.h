@@ -43,6 +43,9 @@ struct vhost_user {
 	struct vhost_user_reader back_reader;
 	unsigned retry_ms;
 	struct vhost_user_node *fresh;	/* greeted, not yet of 'v' */
+	/* News of the configuration space: not asked for again before, and whether there is some. */
+	uint64_t refresh_after_ms;
+	bool refresh_waits;
 
 	/* What was started, for another back end. */
 	bool suspended;
@@ -99,6 +102,9 @@ MUST_USE int vhost_user_link_watch(struct vhost_user *u);
 void vhost_user_link_cut(struct vhost_user *u);
 /* Another one (consumed, also on failure).  Main loop. */
 MUST_USE int vhost_user_link_greet(struct vhost_user *u, int sock);
+
+/* The configuration space changed, it says, as often as it likes: ask for it when it is time. */
+void vhost_user_link_refresh(struct vhost_user *u);
 
 /* The machine lock, for what the main loop does. */
 void vhost_user_lock(struct vhost_user *u);

@@ -239,6 +239,7 @@ static bool get_config(struct fake_back_end *b, const struct message *m,
 	uint8_t buf[HEADER + 256];
 	unsigned len = load_le32(m->payload + 4);
 
+	usleep(b->config_ms * 1000);
 	memcpy(buf, m->payload, HEADER);
 	memcpy(buf + HEADER, b->config, 256);
 	return answer(b, m, buf, len > b->config_len ? 0 : HEADER + len, FD_NONE, fault);
