@@ -1,7 +1,7 @@
 /*
  * The inside of a vhost-user datapath, shared by vhost_user.c (made, started, stopped),
- * vhost_user_link.c (the connection: lost and found again) and vhost_user_back.c (what the back end
- * asks).
+ * vhost_user_type.c (how it runs and halts), vhost_user_link.c (the connection: lost and found
+ * again) and vhost_user_back.c (what the back end asks).
  *
  * The socket is watched, changed and closed on the main loop only; whoever else finds it broken
  * shuts it down, which the main loop hears of.
@@ -85,6 +85,9 @@ void vhost_user_tell_choice(struct vhost_user *u);
 
 /* Ask for the configuration space again, and say what is new.  Machine lock held. */
 void vhost_user_refresh_config(struct vhost_user *u);
+
+/* vhost_user_type.c: of a device of that type; NULL: there are no such back ends. */
+const struct vhost_type *vhost_user_type(enum virtio_device_id id);
 
 /* vhost_user_link.c: everything of the main loop, before anybody runs / at the end. */
 MUST_USE int vhost_user_link_init(struct vhost_user *u);
