@@ -23,6 +23,7 @@
 #include "vmm/base/log.h"
 
 enum {
+	REFRESH_REST_MS = 10,
 	RETRY_FIRST_MS = 100, RETRY_MAX_MS = 5000, GREETING_MS = 10000,
 	/* Back ends that leave that soon, so often, with nothing done: the rings are to blame. */
 	BARREN_MS = 1000, BARREN_MAX = 3,
@@ -201,6 +202,7 @@ static void close_link(struct vhost_user *u)
 	if (u->fresh)
 		u->fresh->node.ops->close(&u->fresh->node);
 	u->fresh = NULL;
+	u->refresh_waits = false;
 	fd_close(&u->sock);
 }
 
@@ -290,7 +292,7 @@ static int take(struct vhost_user *u)
 	int theirs, r = vhost_user_back_open(u, &theirs);
 
 	u->fresh = NULL;
-	vhost_user_node_give_time(n, VHOST_USER_PATIENCE_MS);
+	vhost_user_node_give_time(n, u->patience_ms);
 	if (r == 0)
 		r = agree(u, n, theirs);
 	fd_close(&theirs);
@@ -343,7 +345,7 @@ int vhost_user_link_greet(struct vhost_user *u, int sock)
 	u->sock = sock;
 	r = vhost_user_node_create(&u->fresh, sock);
 	if (r == 0) {
-		vhost_user_node_give_time(u->fresh, VHOST_USER_PATIENCE_MS);
+		vhost_user_node_give_time(u->fresh, u->patience_ms);
 		vhost_user_node_greet(u->fresh);
 		u->answer.fd = sock;
 		r = event_loop_add(u->main, &u->answer, EPOLLIN | EPOLLRDHUP);
@@ -379,6 +381,31 @@ static void retry(struct vhost_user *u)
 	}
 }
 
+/* --- news of the configuration space ---------------------------------------------------------- */
+
+/*
+ * Whoever asks for it has the machine lock for as long as the back end takes, on the main loop: of
+ * their time a back end that has news all the time has a tenth.
+ */
+void vhost_user_link_refresh(struct vhost_user *u)
+{
+	vhost_user_lock(u);
+	const uint64_t now = clock_now_ms();
+
+	/* Nothing is asked while a stop is. */
+	u->refresh_waits = now < u->refresh_after_ms || u->v->halting;
+	if (u->refresh_waits) {
+		/* The timer is nobody else's while there is a back end. */
+		uint64_t wait_ms = max_u64(u->refresh_after_ms, now + REFRESH_REST_MS) - now;
+		retry_in(u, (unsigned)wait_ms);
+	} else {
+		vhost_user_refresh_config(u);
+		const uint64_t then = clock_now_ms();
+		u->refresh_after_ms = then + max_u64(REFRESH_REST_MS, 9 * (then - now));
+	}
+	vhost_user_unlock(u);
+}
+
 static void on_retry(struct event_source *source, uint32_t events)
 {
 	struct vhost_user *u = container_of(source, struct vhost_user, retry);
@@ -386,6 +413,11 @@ static void on_retry(struct event_source *source, uint32_t events)
 	(void)events;
 	if (!fd_drain(source->fd))
 		return;
+	if (vhost_user_node(u)) {
+		if (u->refresh_waits)
+			vhost_user_link_refresh(u);
+		return;
+	}
 	vhost_user_lock(u);
 	retry(u);
 	vhost_user_unlock(u);
