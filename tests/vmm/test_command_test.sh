@@ -169,6 +169,10 @@ fi
 expect_kvm "merged" 123 '' "$vireo" test --merge vireo-results-1-of-2 vireo-results-2-of-2
 results_kvm 'r["complete"] and len(t) == 8' "all are there"
 expect_kvm "a share is missing" 125 'missing' "$vireo" test --merge vireo-results-1-of-2
+expect_kvm "a name that is none leaves the results alone" 125 'has no results' \
+	"$vireo" test --merge . --junit merged.xml
+results_kvm 'len(t) == 4' "as they were"
+verdict "$([ ! -e merged.xml ]; echo $?)" "and no report is made of them"
 expect_kvm "durations of merged shares are kept" 123 '' \
 	"$vireo" test --merge --durations d.json vireo-results-1-of-2 vireo-results-2-of-2
 if $has_kvm; then
