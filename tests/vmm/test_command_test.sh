@@ -197,6 +197,7 @@ interrupt() {
 	status=$?
 	[ $((SECONDS - begin)) -lt 20 ] && [ $status -eq $((128 + $(kill -l "$name"))) ]
 	verdict $? "SIG$name ends it, with the signal's status"
+	results "any('SIG$name' in x for x in r['notes'])" "the results say who ended it"
 	results 'not r["complete"] and len(t) == 3 and all(x["verdict"] == "not_run" for x in t)' "and the results say so"
 	! pgrep -f "$dir/bin/vireo run" >out
 	verdict $? "no VM is left behind"
