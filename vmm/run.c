@@ -451,7 +451,8 @@ static void tell_status(struct run *run, int status)
 /* Who looks into the run directory wants to know where it was. */
 static void keep_report_of_crash(struct run *run)
 {
-	if (run->control && run->ending == ENDING_GUEST && run->outcome.status >= STATUS_PANIC)
+	if (reporter_keeps(&run->reporter) && run->ending == ENDING_GUEST &&
+	    run->outcome.status >= STATUS_PANIC)
 		reporter_keep(&run->reporter,
 			      reporter_take(&run->reporter, run->vm, run->outcome.text));
 }

@@ -251,6 +251,36 @@ Test(test_run, a_time_limit_tells_where_the_guest_is)
 	free(report);
 }
 
+Test(test_run, a_panic_or_crash_leaves_a_state_report)
+{
+	char path[32], *report;
+	size_t len;
+
+	run_all("tests: { a: { " OUTCOME("end=panic") " }, b: { " OUTCOME("end=triple-fault") " }, "
+		"c: { " TALK("status=0") " }, d: { " TALK("status=7") " } }");
+	report = contents("state.txt", &len);
+	cr_expect_not_null(strstr(report, "RIP"), "%s", report);
+	free(report);
+	for (unsigned i = 0; i < 4; i++) {
+		snprintf(path, sizeof(path), "run%u/state.txt", i);
+		cr_expect_eq(access(path, F_OK) == 0, i < 2, "run %u", i);
+	}
+}
+
+Test(test_run, what_the_boot_took_is_recorded)
+{
+	size_t len;
+	char *trace;
+
+	run_all("tests: { a: { " TALK("status=0") " }, "
+		"b: { set: { vm.trace: mine.json }, " TALK("status=0") " } }");
+	trace = contents("timeline.json", &len);
+	cr_expect_not_null(strstr(trace, "traceEvents"), "%s", trace);
+	free(trace);
+	cr_expect_eq(access("mine.json", F_OK), 0, "the place that the test says");
+	cr_expect_neq(access("run1/timeline.json", F_OK), 0);
+}
+
 Test(test_run, a_step_has_a_limit_of_its_own)
 {
 	uint64_t before = clock_now_ms();
