@@ -386,6 +386,40 @@ Test(test_run, a_guest_that_is_done_with_is_ended)
 	cr_expect_eq(result[0]->exit_status, 128 + SIGTERM);
 }
 
+Test(test_run, the_machine_is_paused_resumed_and_reset)
+{
+	run_all("tests: { "
+		"a: { timeout: 100s, " TALK("say=greet") ", steps: [ expect: 'login:', pause, "
+		"{ send: \"x\\n\" }, { expect: hello, timeout: 500ms } ] }, "
+		"b: { timeout: 100s, " TALK("say=greet") ", steps: [ expect: 'login:', pause, "
+		"{ send: \"x\\n\" }, { sleep: 300ms }, resume, expect: hello, wait: end ] }, "
+		"c: { timeout: 100s, " TALK("say=greet") ", steps: [ expect: 'login:', reset, "
+		"expect: welcome, expect: 'login:', { send: \"x\\n\" }, expect: hello, "
+		"wait: end ] } }");
+	expect_verdict(result[0], VERDICT_TIMED_OUT, "time limit of this step");
+	expect_verdict(result[1], VERDICT_PASSED, NULL);
+	expect_verdict(result[2], VERDICT_PASSED, NULL);
+}
+
+/* The process may not have got to its loop by then: what it is told must not end it. */
+Test(test_run, orders_may_come_before_the_vm_is_there)
+{
+	run_all("tests: { a: { timeout: 100s, " TALK("say=greet") ", steps: [ pause, resume, "
+		"power_button, reset, nmi, pause ] }, b: { timeout: 100s, " TALK("then=spin")
+		", steps: [ power_button, { sleep: 300ms } ] }, "
+		"c: { timeout: 100s, " TALK("say=greet") ", steps: [ pause, resume, "
+		"expect: 'login:', { send: \"x\\n\" }, wait: end ] } }");
+	for (unsigned i = 0; i < 3; i++)
+		expect_verdict(result[i], VERDICT_PASSED, NULL);
+}
+
+Test(test_run, an_nmi_reaches_the_guest)
+{
+	run_all("tests: { a: { timeout: 100s, " TALK("say=greet") ", steps: [ "
+		"expect: 'login:', nmi, wait: end ], status: 101 } }");
+	expect_verdict(result[0], VERDICT_PASSED, NULL);
+}
+
 Test(test_run, it_can_be_cancelled)
 {
 	read_plan("tests: { a: { " TALK("say=nothing") ", steps: [ expect: never ] } }");
