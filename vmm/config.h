@@ -179,6 +179,7 @@ struct vm_config {
 	bool strict_driver;
 	bool timing;
 	char *trace;		/* NULL: no trace */
+	char *report;		/* where state reports are kept; or NULL */
 	char *dump;		/* where POLICY_DUMP writes to; or NULL */
 	enum mistake_policy on_driver_mistake;
 	/* boot */

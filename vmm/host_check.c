@@ -170,6 +170,8 @@ static void check_reports(struct check *c)
 	symbols_close(symbols);
 	if (config->trace && check_writable(config->trace) < 0)
 		found(c, "vm", 0, "trace", BLAME_FILE);
+	if (config->report && check_writable(config->report) < 0)
+		found(c, "vm", 0, "report", BLAME_FILE);
 	if (dumps && config->dump && check_writable(config->dump) < 0)
 		found(c, "vm", 0, "dump", BLAME_FILE);
 }

@@ -210,6 +210,8 @@ const struct option option_table[] = {
 	  .flag = "on-crash", .help = "on a triple fault; fail, dump: status 121" },
 	{ "vm", "dump", OPTION_PATH, VM(dump), .flag = "dump-to", .value = "FILE",
 	  .help = "where 'dump' writes memory and CPUs to: an ELF core for gdb and crash" },
+	{ "vm", "report", OPTION_PATH, VM(report), .flag = "report-to", .value = "FILE",
+	  .help = "write the state report of a panic, crash or time limit, and of SIGUSR1" },
 	{ "vm", "strict_driver", OPTION_BOOL, VM(strict_driver), "no", .flag = "strict-driver",
 	  .help = "look at all that drivers do, and report their mistakes" },
 	{ "vm", "on_driver_mistake", OPTION_CHOICE, VM(on_driver_mistake), "fail",

@@ -31,6 +31,7 @@
 #include "vmm/terminal.h"
 #include "vmm/time_limit.h"
 #include "vmm/vm.h"
+#include "vmm/vm_control.h"
 
 /* Who ended the run.  The first one counts. */
 enum ending { ENDING_NONE, ENDING_GUEST, ENDING_TIMEOUT, ENDING_SIGNAL, ENDING_QUIT, ENDING_ERROR };
@@ -173,6 +174,39 @@ static void signal_received(void *arg, int sig)
 	default:
 		stopped_by_signal(run, sig);
 	}
+}
+
+/* What cannot be done is the end: who gave the order counts on it. */
+static void ordered(void *arg, int order)
+{
+	struct run *run = arg;
+	int r = 0;
+
+	if (run->ending != ENDING_NONE)
+		return;
+	switch (order) {
+	case VM_ORDER_PAUSE:
+		r = vm_pause(run->vm);
+		if (r == -EINPROGRESS) {
+			error_clear();
+			r = 0;
+		}
+		time_limit_hold(&run->limit, r == 0);
+		break;
+	case VM_ORDER_RESUME:
+		r = vm_continue(run->vm);
+		time_limit_hold(&run->limit, false);
+		break;
+	case VM_ORDER_RESET:
+		log_info("reset by the process that started this one");
+		r = vm_reset(run->vm);
+		break;
+	case VM_ORDER_NMI:
+		r = vm_send_nmi(run->vm);
+		break;
+	}
+	if (r < 0)
+		end(run, ENDING_ERROR);
 }
 
 static void escape_command(void *arg, char letter)
@@ -451,7 +485,8 @@ static void tell_status(struct run *run, int status)
 /* Who looks into the run directory wants to know where it was. */
 static void keep_report_of_crash(struct run *run)
 {
-	if (run->control && run->ending == ENDING_GUEST && run->outcome.status >= STATUS_PANIC)
+	if (reporter_keeps(&run->reporter) && run->ending == ENDING_GUEST &&
+	    run->outcome.status >= STATUS_PANIC)
 		reporter_keep(&run->reporter,
 			      reporter_take(&run->reporter, run->vm, run->outcome.text));
 }
@@ -530,7 +565,7 @@ static int run_main(int argc, char **argv)
 {
 	struct run run = {
 		.switches = { .command = COMMAND_LINE_RUN },
-		.signals = SIGNALS_INIT,
+		.signals = { .source.fd = FD_NONE, .ordered = ordered },
 		.reporter = REPORTER_INIT,
 		.limit = TIME_LIMIT_INIT,
 		.notify = NOTIFY_INIT,

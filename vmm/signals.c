@@ -16,7 +16,10 @@ static void readable(struct event_source *source, uint32_t events)
 
 	(void)events;
 	while (read(source->fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
-		signals->received(signals->arg, (int)info.ssi_signo);
+		if ((int)info.ssi_signo != VM_ORDER_SIGNAL)
+			signals->received(signals->arg, (int)info.ssi_signo);
+		else if (info.ssi_code == SI_QUEUE && (pid_t)info.ssi_pid == signals->parent)
+			signals->ordered(signals->arg, info.ssi_int);
 }
 
 int signals_init(struct signals *signals, struct event_loop *loop,
@@ -28,6 +31,8 @@ int signals_init(struct signals *signals, struct event_loop *loop,
 	};
 	sigset_t set;
 
+	/* The sandbox has no use for this call later. */
+	signals->parent = getppid();
 	signals->received = received;
 	signals->arg = arg;
 	signal(SIGPIPE, SIG_IGN);
@@ -36,6 +41,8 @@ int signals_init(struct signals *signals, struct event_loop *loop,
 	sigemptyset(&set);
 	for (unsigned i = 0; i < ARRAY_SIZE(caught); i++)
 		sigaddset(&set, caught[i]);
+	if (signals->ordered)
+		sigaddset(&set, VM_ORDER_SIGNAL);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signals->source.fn = readable;
 	signals->source.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);

@@ -17,6 +17,7 @@
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
 #include "vmm/file/config_json.h"
+#include "vmm/signals.h"
 #include "vmm/time_limit.h"
 
 enum {
@@ -227,10 +228,11 @@ static int pass(int from, int to)
 /*
  * In the child, whose memory is the parent's: nothing but system calls.  It has its own process
  * group, so that a Ctrl-C at the terminal goes to its parent alone, and dies with that one.
+ * What it can be asked by a signal waits until it listens, and does not end it before.
  */
 static void become_vireo(struct child *child)
 {
-	sigset_t later;
+	sigset_t asked;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != child->parent)
@@ -243,10 +245,11 @@ static void become_vireo(struct child *child)
 		if (pass(child->fd[i], VM_PROCESS_FD + (int)i) < 0)
 			goto fail;
 	/* What it is asked before it listens waits, and does not end it. */
-	sigemptyset(&later);
-	sigaddset(&later, SIGUSR1);
-	sigaddset(&later, SIGPWR);
-	sigprocmask(SIG_SETMASK, &later, NULL);
+	sigemptyset(&asked);
+	sigaddset(&asked, SIGUSR1);
+	sigaddset(&asked, SIGPWR);
+	sigaddset(&asked, VM_ORDER_SIGNAL);
+	sigprocmask(SIG_SETMASK, &asked, NULL);
 	execv(child->program, child->word);
 fail:
 	child->err = errno;
@@ -461,6 +464,15 @@ void vm_process_press_power_button(struct vm_process *p)
 {
 	if (p->pid > 0)
 		kill(p->pid, SIGPWR);
+}
+
+int vm_process_order(struct vm_process *p, int order)
+{
+	union sigval value = { .sival_int = order };
+
+	if (p->pid > 0 && sigqueue(p->pid, VM_ORDER_SIGNAL, value) < 0)
+		return error_set(errno, "give the VM's process an order");
+	return 0;
 }
 
 static void out_of_patience(void *arg)

@@ -97,6 +97,13 @@ void vm_process_report(struct vm_process *process);
 void vm_process_press_power_button(struct vm_process *process);
 
 /*
+ * Have the machine paused, resumed, reset, or given an NMI: 'order' is an enum vm_order.  It will
+ * be, after this returns; if it cannot be, the VM ends with status 125, and says why.  Fine when it
+ * is over.  Returns 0, or -errno with an error chain.
+ */
+MUST_USE int vm_process_order(struct vm_process *process, int order);
+
+/*
  * End it: SIGTERM, and SIGKILL VM_PROCESS_PATIENCE_MS later.  'ended' tells when it is over.  A
  * report that was asked for before is written first.  Again is fine.
  */

@@ -169,6 +169,10 @@ fi
 expect_kvm "merged" 123 '' "$vireo" test --merge vireo-results-1-of-2 vireo-results-2-of-2
 results_kvm 'r["complete"] and len(t) == 8' "all are there"
 expect_kvm "a share is missing" 125 'missing' "$vireo" test --merge vireo-results-1-of-2
+expect_kvm "a name that is none leaves the results alone" 125 'has no results' \
+	"$vireo" test --merge . --junit merged.xml
+results_kvm 'len(t) == 4' "as they were"
+verdict "$([ ! -e merged.xml ]; echo $?)" "and no report is made of them"
 expect_kvm "durations of merged shares are kept" 123 '' \
 	"$vireo" test --merge --durations d.json vireo-results-1-of-2 vireo-results-2-of-2
 if $has_kvm; then
@@ -193,6 +197,7 @@ interrupt() {
 	status=$?
 	[ $((SECONDS - begin)) -lt 20 ] && [ $status -eq $((128 + $(kill -l "$name"))) ]
 	verdict $? "SIG$name ends it, with the signal's status"
+	results "any('SIG$name' in x for x in r['notes'])" "the results say who ended it"
 	results 'not r["complete"] and len(t) == 3 and all(x["verdict"] == "not_run" for x in t)' "and the results say so"
 	! pgrep -f "$dir/bin/vireo run" >out
 	verdict $? "no VM is left behind"

@@ -104,4 +104,19 @@ Test(test_last_results, are_kept_under_another_name)
 	cr_assert_eq(access(results, F_OK), 0);
 }
 
+Test(test_last_results, stay_where_they_are_while_a_run_writes_them)
+{
+	char moved[LAST_RESULTS_PATH_SIZE];
+	struct test_results plan = { 0 };
+	struct result_store *store;
+
+	cr_assert_eq(result_store_create(&store, results, &plan), 0, "%s", error_text());
+	cr_expect_eq(last_results_keep(results, moved), -EBUSY);
+	error_clear();
+	cr_expect_str_eq(moved, "");
+	cr_expect_eq(access(results, F_OK), 0);
+	result_store_destroy(store);
+	cr_expect_eq(last_results_keep(results, moved), 0, "%s", error_text());
+}
+
 #endif

@@ -10,6 +10,7 @@
 
 #include "tests/vmm/test_results_rig.h"
 #include "vmm/base/error.h"
+#include "vmm/outcome.h"
 #include "vmm/test/result_json.h"
 #include "vmm/test/result_read.h"
 
@@ -60,26 +61,30 @@ static void write_shard(const char *name, const char *tests, unsigned shard, uns
 	test_results_fini(&set);
 }
 
-/* Merge directories (separated by a space), and read what came of it. */
+/*
+ * Merge directories (separated by a space), and read what came of it.  Returns the exit status of
+ * that.
+ */
 static int merge(const char *names, struct test_results *set)
 {
 	const char *dirs[8];
 	char path[8][128], list[128], *text, *rest = list;
 	unsigned n = 0;
-	int status;
+	int r;
 
 	snprintf(list, sizeof(list), "%s", names);
 	for (char *name; (name = strtok_r(rest, " ", &rest)); n++) {
 		snprintf(path[n], sizeof(path[n]), "%s/%s", base, name);
 		dirs[n] = path[n];
 	}
-	status = test_merge(dirs, n, out);
+	r = test_merge(dirs, n, out);
+	error_clear();
 	*set = (struct test_results){ 0 };
 	text = results_rig_read("out/results.json");
 	if (text)
 		cr_assert_eq(results_read_json(set, text, strlen(text)), 0, "%s", error_text());
 	free(text);
-	return status;
+	return r < 0 || !set->complete ? STATUS_FAILED : test_results_status(set);
 }
 
 static bool has_note(const struct test_results *set, const char *part)
@@ -289,6 +294,20 @@ Test(test_merge, source_is_not_overwritten)
 	text = results_rig_read("out/runs/1-a/console.log");
 	cr_expect(text);
 	free(text);
+}
+
+Test(test_merge, of_nothing_leaves_what_is_there)
+{
+	struct test_results set;
+
+	write_shard("s1", "AB", 0, 0);
+	cr_expect_eq(merge("s1", &set), 0);
+	test_results_fini(&set);
+	results_rig_write("empty/notes.txt", "mine");
+	/* The name of another directory was meant. */
+	cr_expect_eq(merge("empty nowhere", &set), 125);
+	cr_expect_eq(set.n_tests, 2, "what was there is there");
+	test_results_fini(&set);
 }
 
 #endif

@@ -251,6 +251,36 @@ Test(test_run, a_time_limit_tells_where_the_guest_is)
 	free(report);
 }
 
+Test(test_run, a_panic_or_crash_leaves_a_state_report)
+{
+	char path[32], *report;
+	size_t len;
+
+	run_all("tests: { a: { " OUTCOME("end=panic") " }, b: { " OUTCOME("end=triple-fault") " }, "
+		"c: { " TALK("status=0") " }, d: { " TALK("status=7") " } }");
+	report = contents("state.txt", &len);
+	cr_expect_not_null(strstr(report, "RIP"), "%s", report);
+	free(report);
+	for (unsigned i = 0; i < 4; i++) {
+		snprintf(path, sizeof(path), "run%u/state.txt", i);
+		cr_expect_eq(access(path, F_OK) == 0, i < 2, "run %u", i);
+	}
+}
+
+Test(test_run, what_the_boot_took_is_recorded)
+{
+	size_t len;
+	char *trace;
+
+	run_all("tests: { a: { " TALK("status=0") " }, "
+		"b: { set: { vm.trace: mine.json }, " TALK("status=0") " } }");
+	trace = contents("timeline.json", &len);
+	cr_expect_not_null(strstr(trace, "traceEvents"), "%s", trace);
+	free(trace);
+	cr_expect_eq(access("mine.json", F_OK), 0, "the place that the test says");
+	cr_expect_neq(access("run1/timeline.json", F_OK), 0);
+}
+
 Test(test_run, a_step_has_a_limit_of_its_own)
 {
 	uint64_t before = clock_now_ms();
@@ -354,6 +384,40 @@ Test(test_run, a_guest_that_is_done_with_is_ended)
 	run_all("tests: { a: { " TALK("say=warning then=spin") ", steps: [ { expect: er } ] } }");
 	expect_verdict(result[0], VERDICT_PASSED, NULL);
 	cr_expect_eq(result[0]->exit_status, 128 + SIGTERM);
+}
+
+Test(test_run, the_machine_is_paused_resumed_and_reset)
+{
+	run_all("tests: { "
+		"a: { timeout: 100s, " TALK("say=greet") ", steps: [ expect: 'login:', pause, "
+		"{ send: \"x\\n\" }, { expect: hello, timeout: 500ms } ] }, "
+		"b: { timeout: 100s, " TALK("say=greet") ", steps: [ expect: 'login:', pause, "
+		"{ send: \"x\\n\" }, { sleep: 300ms }, resume, expect: hello, wait: end ] }, "
+		"c: { timeout: 100s, " TALK("say=greet") ", steps: [ expect: 'login:', reset, "
+		"expect: welcome, expect: 'login:', { send: \"x\\n\" }, expect: hello, "
+		"wait: end ] } }");
+	expect_verdict(result[0], VERDICT_TIMED_OUT, "time limit of this step");
+	expect_verdict(result[1], VERDICT_PASSED, NULL);
+	expect_verdict(result[2], VERDICT_PASSED, NULL);
+}
+
+/* The process may not have got to its loop by then: what it is told must not end it. */
+Test(test_run, orders_may_come_before_the_vm_is_there)
+{
+	run_all("tests: { a: { timeout: 100s, " TALK("say=greet") ", steps: [ pause, resume, "
+		"power_button, reset, nmi, pause ] }, b: { timeout: 100s, " TALK("then=spin")
+		", steps: [ power_button, { sleep: 300ms } ] }, "
+		"c: { timeout: 100s, " TALK("say=greet") ", steps: [ pause, resume, "
+		"expect: 'login:', { send: \"x\\n\" }, wait: end ] } }");
+	for (unsigned i = 0; i < 3; i++)
+		expect_verdict(result[i], VERDICT_PASSED, NULL);
+}
+
+Test(test_run, an_nmi_reaches_the_guest)
+{
+	run_all("tests: { a: { timeout: 100s, " TALK("say=greet") ", steps: [ "
+		"expect: 'login:', nmi, wait: end ], status: 101 } }");
+	expect_verdict(result[0], VERDICT_PASSED, NULL);
 }
 
 Test(test_run, it_can_be_cancelled)

@@ -8,6 +8,7 @@ set -u
 . "$(dirname "$0")/cli.sh"
 
 kernel endless f3 90 eb fc			# pause; jmp
+kernel crash 0f 0b				# ud2, without a table of interrupts
 kernel exit7 b8 07 00 00 00 e7 f4 eb fe		# mov $7, %eax; out %eax, $0xf4
 export XDG_RUNTIME_DIR=$dir/run
 mkdir -m 700 run
@@ -67,6 +68,18 @@ KERNEL=gone expect "a kernel that is not there is 127" 127 "open kernel '.*gone'
 start
 "$vireo" ctl web quit >/dev/null 2>&1
 ended "the socket ends it, too" 143
+
+expect_kvm "a crash is a crash" 121 'triple fault' "$vireo" run --kernel crash --report-to report.txt
+if $has_kvm; then
+	cp report.txt out
+	verdict "$(grep -q 'state report (guest crashed' out && grep -q 'RIP ' out; echo $?)" \
+		"and its state is in the file of --report-to"
+	echo old >report.txt
+	"$vireo" run --kernel exit7 --report-to report.txt >out 2>&1
+	verdict "$([ ! -s report.txt ]; echo $?)" "where an end in order leaves none"
+fi
+expect "a report that cannot be written is told before" 127 'nowhere/r.txt' \
+	"$vireo" run --kernel exit7 --report-to nowhere/r.txt
 
 echo "1..$n"
 exit $failed

@@ -15,6 +15,15 @@
 #include "vmm/sandbox.h"
 #include "vmm/vm_impl.h"
 
+/* What is written at the end, in the sandbox. */
+static int open_output(int *fd, const char *path, const char *what)
+{
+	if (!path)
+		return 0;
+	*fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
+	return *fd < 0 ? error_set(errno, "open '%s' for the %s", path, what) : 0;
+}
+
 int reporter_open(struct reporter *r, const struct vm_config *config)
 {
 	struct stat st;
@@ -23,15 +32,12 @@ int reporter_open(struct reporter *r, const struct vm_config *config)
 	r->config = config;
 	if (config->symbols)
 		ret = symbols_open(&r->symbols, config->symbols);
+	if (ret == 0)
+		ret = open_output(&r->trace_fd, config->trace, "trace");
+	if (ret == 0)
+		ret = open_output(&r->report_fd, config->report, "state report");
 	if (ret < 0)
 		return ret;
-	if (config->trace) {
-		r->trace_fd = open(config->trace,
-				   O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
-				   0666);
-		if (r->trace_fd < 0)
-			return error_set(errno, "open '%s' for the trace", config->trace);
-	}
 	if (config->on_panic != POLICY_DUMP && config->on_crash != POLICY_DUMP)
 		return 0;
 	/* What is in it stays until there is something better. */
@@ -42,6 +48,11 @@ int reporter_open(struct reporter *r, const struct vm_config *config)
 		return error_set(EINVAL, "'%s' is no regular file: the guest's memory needs one",
 				 config->dump);
 	return 0;
+}
+
+bool reporter_keeps(const struct reporter *r)
+{
+	return r->keep || r->report_fd != FD_NONE;
 }
 
 unsigned reporter_sandbox_needs(const struct reporter *r)
@@ -111,6 +122,11 @@ static void write_and_keep(struct reporter *r, struct state_report *report, bool
 		log_warning("the state report could not be written: %s", error_name(-ret));
 	if (text && r->keep)
 		r->keep(r->keep_arg, text, len);
+	if (text && r->report_fd != FD_NONE) {
+		ret = fd_write_all(r->report_fd, text, len);
+		if (ret < 0)
+			log_warning("the state report could not be kept: %s", error_name(-ret));
+	}
 	free(text);
 }
 
@@ -218,4 +234,5 @@ void reporter_close(struct reporter *r)
 	r->symbols = NULL;
 	fd_close(&r->trace_fd);
 	fd_close(&r->dump_fd);
+	fd_close(&r->report_fd);
 }

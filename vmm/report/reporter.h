@@ -15,12 +15,12 @@ struct vm;
 struct reporter {
 	const struct vm_config *config;	/* keeps; NULL: not opened */
 	struct symbols *symbols;	/* NULL: none are known */
-	int trace_fd, dump_fd;		/* or FD_NONE */
-	/* Optional: gets the text of each state report, too. */
+	int trace_fd, dump_fd, report_fd;	/* or FD_NONE */
+	/* Optional: gets the text of each state report, as 'report_fd' does. */
 	void (*keep)(void *arg, const char *text, size_t len);
 	void *keep_arg;
 };
-#define REPORTER_INIT { .trace_fd = FD_NONE, .dump_fd = FD_NONE }
+#define REPORTER_INIT { .trace_fd = FD_NONE, .dump_fd = FD_NONE, .report_fd = FD_NONE }
 
 /*
  * Open what the configuration names.  Returns 0 or -errno with an error chain (reporter_close is
@@ -48,6 +48,9 @@ void reporter_keep(struct reporter *r, struct state_report *report);
  */
 struct json_t *reporter_json(struct reporter *r, struct vm *vm, const char *why);
 char *reporter_text(struct reporter *r, struct vm *vm, const char *why, size_t *len);
+
+/* Does it have a place for reports, beside standard error? */
+bool reporter_keeps(const struct reporter *r);
 
 /* What of the sandbox's optional calls (SANDBOX_...) it needs. */
 unsigned reporter_sandbox_needs(const struct reporter *r);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "vmm/base/error.h"
@@ -61,10 +62,27 @@ int last_results_read(struct test_results *out, const char *dir)
 	return r < 0 ? error_add(r, "read the results in '%s'", dir) : 0;
 }
 
+/* 'dir' without slashes at its end gets the first free number.  Returns 0 or -errno. */
+static int rename_dir(const char *dir, int len, char moved[LAST_RESULTS_PATH_SIZE])
+{
+	for (unsigned i = 1; i <= MAX_KEPT; i++) {
+		int n = snprintf(moved, LAST_RESULTS_PATH_SIZE, "%.*s.%u", len, dir, i);
+
+		if (n >= LAST_RESULTS_PATH_SIZE)
+			return error_set(ENAMETOOLONG, "keep the results in '%s'", dir);
+		if (renameat2(AT_FDCWD, dir, AT_FDCWD, moved, RENAME_NOREPLACE) == 0)
+			return 0;
+		if (errno != EEXIST)
+			return error_set(errno, "keep the results in '%s' as '%s'", dir, moved);
+	}
+	return error_set(EEXIST, "keep the results in '%s': there are %u already", dir, MAX_KEPT);
+}
+
 int last_results_keep(const char *dir, char moved[LAST_RESULTS_PATH_SIZE])
 {
 	char marker[LAST_RESULTS_PATH_SIZE];
 	size_t len = strlen(dir);
+	int fd, r;
 
 	moved[0] = '\0';
 	while (len > 1 && dir[len - 1] == '/')
@@ -74,16 +92,18 @@ int last_results_keep(const char *dir, char moved[LAST_RESULTS_PATH_SIZE])
 		return error_set(ENAMETOOLONG, "keep the results in '%s'", dir);
 	if (access(marker, F_OK) < 0)
 		return 0;
-	for (unsigned i = 1; i <= MAX_KEPT; i++) {
-		int n = snprintf(moved, LAST_RESULTS_PATH_SIZE, "%.*s.%u", (int)len, dir, i);
-
-		if (n >= LAST_RESULTS_PATH_SIZE)
-			return error_set(ENAMETOOLONG, "keep the results in '%s'", dir);
-		if (renameat2(AT_FDCWD, dir, AT_FDCWD, moved, RENAME_NOREPLACE) == 0)
-			return 0;
-		if (errno != EEXIST)
-			return error_set(errno, "keep the results in '%s' as '%s'", dir, moved);
+	/* The lock of a run that writes there (result_store.c), whose files must not move. */
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return error_set(errno, "keep the results in '%s'", dir);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+		r = error_set(EBUSY, "another 'vireo test' writes to '%s'", dir);
+		error_hint("give each its own directory with --results");
+	} else {
+		r = rename_dir(dir, (int)len, moved);
 	}
-	moved[0] = '\0';
-	return error_set(EEXIST, "keep the results in '%s': there are %u already", dir, MAX_KEPT);
+	fd_close(&fd);
+	if (r < 0)
+		moved[0] = '\0';
+	return r;
 }

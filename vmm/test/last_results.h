@@ -12,8 +12,8 @@ MUST_USE int last_results_read(struct test_results *out, const char *dir);
 
 /*
  * Give the directory another name, "DIR.1" or the first number that is free, if it has results of
- * Vireo's.  'moved' has room for it, "" if there was nothing to keep.  Returns 0, or -errno with an
- * error chain.
+ * Vireo's.  'moved' has room for it, "" if there was nothing to keep.  Returns 0; -EBUSY: another
+ * run writes there; or -errno; with an error chain.
  */
 enum { LAST_RESULTS_PATH_SIZE = 4096 };
 MUST_USE int last_results_keep(const char *dir, char moved[LAST_RESULTS_PATH_SIZE]);

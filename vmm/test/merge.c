@@ -80,6 +80,9 @@ static int read_source(struct source *s)
 		error_clear();
 		name = "results.jsonl";
 		r = read_file(s, name, &text, &len);
+		if (r == -ENOENT)
+			r = error_set(ENOENT, "'%s' has no results: neither results.json nor a "
+				      "journal", s->path);
 	}
 	if (r == 0) {
 		r = strstr(name, "jsonl") ? results_read_journal(&s->results, text, len) :
@@ -92,19 +95,24 @@ static int read_source(struct source *s)
 	return r;
 }
 
+/* Of nothing nothing is made: what is in the place of the results may be worth more. */
 static int read_sources(struct merge *m)
 {
+	unsigned n_read = 0;
+
 	for (unsigned i = 0; i < m->n_sources; i++) {
 		struct source *s = &m->source[i];
-		if (read_source(s) == 0)
+		if (read_source(s) == 0) {
+			n_read++;
 			continue;
+		}
 		error_print(stderr);
 		m->incomplete = true;
 		if (test_results_add_note(&m->head, "the results in '%s' could not be read",
 					  s->path) < 0)
 			return error_set(ENOMEM, "merge results");
 	}
-	return 0;
+	return n_read ? 0 : error_set(ENODATA, "there is nothing to merge");
 }
 
 /* --- Judging ----------------------------------------------------------------------------------*/
@@ -427,7 +435,7 @@ static void say(const struct result_store *store, const char *out)
 	printf("%s: %s/report.html\n", all->complete ? "" : " (not complete)", out);
 }
 
-static int merge(struct merge *m, const char *out, int *status)
+static int merge(struct merge *m, const char *out)
 {
 	struct result_store *store;
 	int r = read_sources(m);
@@ -449,12 +457,8 @@ static int merge(struct merge *m, const char *out, int *status)
 	if (r < 0)
 		return r;
 	r = write_all(m, store);
-	if (r == 0) {
+	if (r == 0)
 		say(store, out);
-		*status = test_results_status(result_store_results(store));
-		if (!result_store_results(store)->complete)
-			*status = STATUS_FAILED;
-	}
 	result_store_destroy(store);
 	return r;
 }
@@ -462,17 +466,14 @@ static int merge(struct merge *m, const char *out, int *status)
 int test_merge(const char *const *dirs, unsigned n_dirs, const char *out)
 {
 	struct merge m = { .n_sources = n_dirs, .source = calloc(n_dirs + 1, sizeof(*m.source)) };
-	int status = STATUS_FAILED;
 	int r = m.source ? 0 : error_set(ENOMEM, "merge results");
 
 	for (unsigned i = 0; m.source && i < n_dirs; i++)
 		m.source[i] = (struct source){ .path = dirs[i], .dir = FD_NONE };
 	if (r == 0)
-		r = merge(&m, out, &status);
-	if (r < 0) {
+		r = merge(&m, out);
+	if (r < 0)
 		error_add(r, "merge results into '%s'", out);
-		error_print(stderr);
-	}
 	for (unsigned i = 0; m.source && i < n_dirs; i++) {
 		fd_close(&m.source[i].dir);
 		test_results_fini(&m.source[i].results);
@@ -482,5 +483,5 @@ int test_merge(const char *const *dirs, unsigned n_dirs, const char *out)
 	test_results_fini(&m.head);
 	free(m.source);
 	free(m.taken);
-	return status;
+	return r;
 }

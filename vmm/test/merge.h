@@ -11,11 +11,12 @@
  * Join the results in 'dirs' (each has results.json, or the journal of a run that was killed) into
  * the directory 'out': run directories are copied there.  The files are judged: whoever made them
  * may be hostile.  What is missing or there twice is a note in the reports, and the set is then not
- * complete.  Says what it did on standard output.
+ * complete.  Says what it did on standard output, and on standard error which of 'dirs' could not
+ * be read.
  *
- * Returns the exit status: what the results mean (test_results_status), at least 125 when the set
- * is not complete or something could not be read; errors are printed.
+ * Returns 0; -ENODATA: none of them could be read, and 'out' is as it was; or another -errno; with
+ * an error chain.
  */
-int test_merge(const char *const *dirs, unsigned n_dirs, const char *out);
+MUST_USE int test_merge(const char *const *dirs, unsigned n_dirs, const char *out);
 
 #endif

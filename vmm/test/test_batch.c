@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -358,6 +359,17 @@ static void kill_all(struct batch *b)
 	event_loop_stop(b->loop);
 }
 
+/* For who reads the results: it was not the tests' doing. */
+static void note_signal(struct batch *b, int sig)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "SIG%s ended the run before all tests had run",
+		 sigabbrev_np(sig));
+	if (result_store_note(b->config->store, text) < 0)
+		say_error(b, "the results");
+}
+
 static void signalled(void *arg, int sig)
 {
 	struct batch *b = arg;
@@ -382,6 +394,7 @@ static void signalled(void *arg, int sig)
 		b->signal = sig;
 		progress_say(b->config->progress, "vireo: SIG%s: ending the VMs; results are "
 			     "written (again: at once)", sigabbrev_np(sig));
+		note_signal(b, sig);
 		stop(b, "interrupted");
 		if (schedule_running(b->schedule) == 0)
 			event_loop_stop(b->loop);

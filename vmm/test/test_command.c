@@ -115,13 +115,15 @@ static int write_report(const char *path, const struct test_results *results, in
 			int (*write)(FILE *out, const struct test_results *results, int dir))
 {
 	FILE *out = !strcmp(path, "-") ? stdout : fopen(path, "we");
-	int r;
+	int r, err = EIO;
 
 	if (!out)
 		return error_set(errno, "write '%s'", path);
 	r = write(out, results, dir);
-	if ((fflush(out) != 0 || ferror(out)) && r == 0)
-		r = -EIO;
+	if (fflush(out) != 0)
+		err = errno;
+	if (ferror(out) && r == 0)
+		r = -err;
 	if (out != stdout && fclose(out) != 0 && r == 0)
 		r = -errno;
 	return r < 0 ? error_add(r, "write '%s'", path) : 0;
@@ -372,9 +374,10 @@ static int merge(struct session *s)
 
 	if (name_results(s) < 0)
 		return fail();
-	status = test_merge(s->args->path.word, s->args->path.n, s->results);
-	if (last_results_read(&results, s->results) < 0)
+	if (test_merge(s->args->path.word, s->args->path.n, s->results) < 0 ||
+	    last_results_read(&results, s->results) < 0)
 		return fail();
+	status = results.complete ? test_results_status(&results) : STATUS_FAILED;
 	if (find_durations(s) < 0) {
 		status = fail();
 	} else {

@@ -1,12 +1,10 @@
 #include "vmm/test/test_run.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -74,19 +72,6 @@ static void grace_is_over(void *arg)
 	test_run_stop_vm(arg);
 }
 
-/* With a report of its state first: nobody can look at it afterwards. */
-static void ask_for_report(struct test_run *run)
-{
-	char *path = test_run_path(run, "stderr.log");
-	struct stat st;
-
-	if (run->vm && !run->is_over && !run->stopped && path && stat(path, &st) == 0) {
-		run->report_from = st.st_size;
-		vm_process_report(run->vm);
-	}
-	free(path);
-}
-
 static void end_step(struct test_run *run, enum verdict verdict, const char *why)
 {
 	struct test_step *step = test_run_step_result(run);
@@ -137,7 +122,9 @@ static void time_is_up(struct test_run *run, uint64_t ms, const char *whose)
 	const struct step_spec *step = test_run_step(run);
 
 	test_run_last_line(run, last);
-	ask_for_report(run);
+	/* Nobody can look at it afterwards. */
+	if (run->vm && !run->is_over && !run->stopped)
+		vm_process_report(run->vm);
 	test_run_fail(run, VERDICT_TIMED_OUT, 0, "the time limit of %s, %g s, has passed%s%s%s",
 		      whose, (double)ms / 1000,
 		      step ? "" : " before the guest's end",
@@ -276,23 +263,48 @@ static const struct vm_process_ops vm_ops = {
 	.writable = vm_writable,
 };
 
+/* Where 'option' leads to a file of ours, unless the test has a place of its own ('theirs'). */
+static int add_output(const struct test_run *run, char **arg, const char *option, const char *name,
+		      const char *theirs)
+{
+	if (!theirs && asprintf(arg, "--%s=%s/%s", option, run->dir, name) < 0) {
+		*arg = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
 static int start_vm(struct test_run *run)
 {
-	static const char *const agent_args[] = { "--port", "name=vireo.agent,fd=3", NULL };
-	int fd = FD_NONE, r = 0;
+	const struct vm_config *vm = &run->test->vm;
+	const char *args[6] = { NULL };
+	char *report = NULL, *trace = NULL;
+	unsigned n = 0;
+	int fd = FD_NONE, r = add_output(run, &report, "report-to", TEST_RUN_STATE, vm->report);
 	struct vm_process_config config = {
-		.program = run->program, .dir = run->dir, .vm = &run->test->vm, .fds = &fd,
+		.program = run->program, .dir = run->dir, .vm = vm, .args = args, .fds = &fd,
 	};
 
-	if (test_spec_uses_agent(run->spec)) {
+	if (r == 0)
+		r = add_output(run, &trace, "trace", TEST_RUN_TIMELINE, vm->trace);
+	if (r < 0)
+		error_set(r, "start a VM");
+	if (report)
+		args[n++] = report;
+	if (trace)
+		args[n++] = trace;
+	if (r == 0 && test_spec_uses_agent(run->spec)) {
 		r = test_run_agent_open(run, &fd);
-		config.args = agent_args;
+		args[n++] = "--port";
+		args[n++] = "name=vireo.agent,fd=3";
 		config.n_fds = 1;
 	}
 	if (r == 0)
 		r = vm_process_start(&run->vm, &config, run->loop, &vm_ops, run);
 	run->has_vm = r == 0;
 	fd_close(&fd);
+	free(report);
+	free(trace);
 	return r;
 }
 
@@ -340,8 +352,7 @@ static void deliver(struct event_post *post)
 	run->state = RUN_OVER;
 	stop_timers(run);
 	test_run_console_close(run);
-	if (run->report_from >= 0)
-		test_run_keep_report(run);
+	test_run_tidy(run);
 	result->duration_ns = now_ns(run);
 	if (run->cancelled && result_set_text(&result->why, "%s", run->cancelled) < 0)
 		error_clear();
@@ -384,7 +395,7 @@ int test_run_start(struct test_run **out, const struct test_case *test, const ch
 		return error_set(ENOMEM, "start test '%s'", test->title);
 	*run = (struct test_run){
 		.test = test, .spec = test->spec, .loop = loop, .ops = ops, .arg = arg,
-		.program = program, .begin_ns = clock_now_ns(), .report_from = -1,
+		.program = program, .begin_ns = clock_now_ns(),
 		.file = CONSOLE_FILE_INIT, .settle.fd = FD_NONE,
 		.limit = TIME_LIMIT_INIT, .step_limit = TIME_LIMIT_INIT, .nap = TIME_LIMIT_INIT,
 		.grace = TIME_LIMIT_INIT, .agent_grace = TIME_LIMIT_INIT,

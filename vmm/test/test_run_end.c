@@ -4,12 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/outcome.h"
 #include "vmm/test/test_run_impl.h"
-
-enum { REPORT_MAX = 4 << 20 };
 
 /* --- What Vireo said ------------------------------------------------------------------------- */
 
@@ -40,21 +39,17 @@ void test_run_stderr_tail(const struct test_run *run, char buf[STDERR_TAIL])
 		memmove(buf, strchr(buf, '\n') + 1, strlen(strchr(buf, '\n') + 1) + 1);
 }
 
-void test_run_keep_report(const struct test_run *run)
+void test_run_tidy(const struct test_run *run)
 {
-	char *path = test_run_path(run, "state.txt"), *buf = malloc(REPORT_MAX);
-	int from = open_stderr(run), to = FD_NONE;
-	ssize_t n = from >= 0 && buf ? pread(from, buf, REPORT_MAX, run->report_from) : 0;
+	static const char *const opened[] = { TEST_RUN_STATE, TEST_RUN_TIMELINE };
+	struct stat st;
 
-	/* Who reads it finds the same in stderr.log if this fails. */
-	if (path && n > 0)
-		to = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	if (to >= 0 && fd_write_all(to, buf, (size_t)n) < 0)
-		unlink(path);
-	fd_close(&from);
-	fd_close(&to);
-	free(buf);
-	free(path);
+	for (unsigned i = 0; i < ARRAY_SIZE(opened); i++) {
+		char *path = test_run_path(run, opened[i]);
+		if (path && lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0)
+			unlink(path);
+		free(path);
+	}
 }
 
 /* --- The end in words ------------------------------------------------------------------------ */

@@ -51,7 +51,6 @@ struct test_run {
 	bool stopped;			/* by us */
 	uint64_t until;			/* then: bytes of the console before this one count */
 	const char *cancelled;		/* why, or NULL */
-	off_t report_from;		/* where in stderr.log the state report begins; -1: none */
 
 	/* The console. */
 	struct console_file file;
@@ -146,8 +145,11 @@ void test_run_judge(struct test_run *run);
 /* "the guest powered off" */
 enum { END_TEXT_SIZE = 400 };
 const char *test_run_end_text(const struct test_run *run, char buf[END_TEXT_SIZE]);
-/* Keep the state report that was asked for as a file of its own. */
-void test_run_keep_report(const struct test_run *run);
+/* Remove those files that the VM opened and had nothing to write to. */
+void test_run_tidy(const struct test_run *run);
+/* What Vireo writes beside the console, for who looks at a run afterwards. */
+#define TEST_RUN_STATE "state.txt"
+#define TEST_RUN_TIMELINE "timeline.json"
 /* The last lines of stderr.log. */
 enum { STDERR_TAIL = 2000 };
 void test_run_stderr_tail(const struct test_run *run, char buf[STDERR_TAIL]);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "vmm/base/error.h"
+#include "vmm/signals.h"
 #include "vmm/test/test_run_impl.h"
 
 static void send_text(struct test_run *run, const struct step_spec *step)
@@ -40,6 +41,26 @@ static void power_off(struct test_run *run)
 		return;
 	error_clear();
 	vm_process_press_power_button(run->vm);
+}
+
+static void order(struct test_run *run, enum step_kind kind)
+{
+	static const enum vm_order orders[] = {
+		[STEP_PAUSE] = VM_ORDER_PAUSE, [STEP_RESUME] = VM_ORDER_RESUME,
+		[STEP_RESET] = VM_ORDER_RESET, [STEP_NMI] = VM_ORDER_NMI,
+	};
+
+	/* The next one that the guest starts begins anew, where this session goes on. */
+	if (kind == STEP_RESET) {
+		test_run_agent_close(run);
+		run->agent_ready = false;
+	}
+	if (vm_process_order(run->vm, (int)orders[kind]) == 0) {
+		test_run_step_done(run);
+		return;
+	}
+	test_run_fail(run, VERDICT_BROKEN, 0, "%s", error_text());
+	error_clear();
 }
 
 /* Who wants the guest's end has got it; for all others it is too late. */
@@ -94,6 +115,12 @@ void test_run_begin_step(struct test_run *run)
 	case STEP_POWER_BUTTON:
 		vm_process_press_power_button(run->vm);
 		test_run_step_done(run);
+		break;
+	case STEP_PAUSE:
+	case STEP_RESUME:
+	case STEP_RESET:
+	case STEP_NMI:
+		order(run, step->kind);
 		break;
 	case STEP_END:
 		run->busy = true;

@@ -51,13 +51,16 @@ void test_spec_destroy(struct test_spec *spec)
 	free(spec);
 }
 
+bool test_step_uses_agent(enum step_kind kind)
+{
+	return kind == STEP_RUN || kind == STEP_COPY_IN || kind == STEP_COPY_OUT ||
+	       kind == STEP_WAIT;
+}
+
 bool test_spec_uses_agent(const struct test_spec *spec)
 {
-	for (unsigned i = 0; i < spec->n_steps; i++) {
-		enum step_kind kind = spec->step[i].kind;
-		if (kind == STEP_RUN || kind == STEP_COPY_IN || kind == STEP_COPY_OUT ||
-		    kind == STEP_WAIT)
+	for (unsigned i = 0; i < spec->n_steps; i++)
+		if (test_step_uses_agent(spec->step[i].kind))
 			return true;
-	}
 	return false;
 }

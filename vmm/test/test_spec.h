@@ -22,6 +22,10 @@ enum step_kind {
 	STEP_SLEEP,		/* 'sleep_ms' */
 	STEP_POWEROFF,		/* ask for the guest's end, and wait for it */
 	STEP_POWER_BUTTON,	/* press it, no more */
+	STEP_PAUSE,		/* these are done by the machine, not by the guest */
+	STEP_RESUME,
+	STEP_RESET,
+	STEP_NMI,
 	STEP_END,		/* wait for the guest's end */
 	N_STEP_KINDS,
 };
@@ -87,6 +91,7 @@ struct test_spec {
 void test_spec_destroy(struct test_spec *spec);
 
 /* Does it need the agent in the guest? */
+bool test_step_uses_agent(enum step_kind kind);
 bool test_spec_uses_agent(const struct test_spec *spec);
 
 #endif

@@ -37,6 +37,10 @@ static const struct step_key {
 	{ "sleep", STEP_SLEEP, read_sleep, false, { NULL } },
 	{ "poweroff", STEP_POWEROFF, NULL, true, { "timeout" } },
 	{ "power_button", STEP_POWER_BUTTON, NULL, true, { NULL } },
+	{ "pause", STEP_PAUSE, NULL, true, { NULL } },
+	{ "resume", STEP_RESUME, NULL, true, { NULL } },
+	{ "reset", STEP_RESET, NULL, true, { NULL } },
+	{ "nmi", STEP_NMI, NULL, true, { NULL } },
 };
 
 /* --- What a step does ------------------------------------------------------------------------ */
@@ -280,7 +284,7 @@ static void list_steps(char *buf, size_t size)
 static void read_word(struct step_spec *step, struct test_value v)
 {
 	int i = find_step(v, v.node->text);
-	char steps[160];
+	char steps[240];
 
 	if (i >= 0 && step_keys[i].is_word) {
 		step->kind = step_keys[i].kind;
@@ -359,10 +363,30 @@ static bool needs_guest(enum step_kind kind)
 	return kind != STEP_EXPECT && kind != STEP_SLEEP && kind != STEP_END;
 }
 
+/* What earlier steps have done to the guest. */
+struct so_far {
+	bool has_ended, is_paused, was_reset;
+};
+
+static void check_order(struct so_far *so_far, const struct step_spec *step, struct test_value v)
+{
+	enum step_kind kind = step->kind;
+
+	if (so_far->has_ended && needs_guest(kind))
+		test_mistake(v, "the guest has been ended by an earlier step");
+	if (kind == STEP_RESUME && !so_far->is_paused)
+		test_mistake(v, "no earlier step has paused the guest");
+	if (so_far->was_reset && test_step_uses_agent(kind))
+		test_mistake(v, "an earlier step is 'reset', after which the agent is not heard");
+	so_far->has_ended |= kind == STEP_POWEROFF || kind == STEP_END;
+	so_far->is_paused = kind == STEP_PAUSE || (so_far->is_paused && kind != STEP_RESUME);
+	so_far->was_reset |= kind == STEP_RESET;
+}
+
 void test_read_steps(struct test_draft *draft, struct test_value steps)
 {
 	struct test_spec *spec = draft->spec;
-	bool has_ended = false;
+	struct so_far so_far = { 0 };
 
 	if (steps.node->kind != YAML_LIST) {
 		test_mistake(steps, "a list belongs here, as '[ expect: \"login:\", poweroff ]'");
@@ -383,8 +407,6 @@ void test_read_steps(struct test_draft *draft, struct test_value steps)
 			read_word(step, v);
 		else
 			test_mistake(v, "a step belongs here, as 'expect: \"login:\"'");
-		if (has_ended && needs_guest(step->kind))
-			test_mistake(v, "the guest has been ended by an earlier step");
-		has_ended |= step->kind == STEP_POWEROFF || step->kind == STEP_END;
+		check_order(&so_far, step, v);
 	}
 }
