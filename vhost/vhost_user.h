@@ -39,7 +39,7 @@ struct virtio_device;
 enum {
 	VHOST_USER_MAX_RINGS = 64,
 	VHOST_USER_CONFIG_MAX = 256,
-	VHOST_USER_PATIENCE_MS = 100,	/* a register write waits for all answers together */
+	VHOST_USER_PATIENCE_MS = 1000,	/* a register write waits for all answers together */
 	VHOST_USER_FIRST_MS = 5000,	/* before the VM runs: a back end may be just starting */
 };
 

@@ -124,6 +124,7 @@ struct share_settings {
 	bool readonly;
 	char *socket;
 	char *program;		/* the virtiofsd; NULL: where it usually is */
+	bool submounts;		/* the guest is told where other file systems begin */
 	unsigned queues;
 	struct device_settings device;
 };

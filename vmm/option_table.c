@@ -363,6 +363,8 @@ const struct option option_table[] = {
 	  .help = "instead of a path: where a virtiofsd that runs already listens" },
 	{ "shares", "program", OPTION_PATH, SHARE(program), .flag = "share", .value = "FILE",
 	  .help = "the virtiofsd; default: where packages put it" },
+	{ "shares", "submounts", OPTION_BOOL, SHARE(submounts), "yes", .flag = "share",
+	  .help = "the guest sees where other file systems begin; an overlay wants 'no'" },
 	{ "shares", "queues", OPTION_NUMBER, SHARE(queues), "1", .min = 1, .max = 32,
 	  .flag = "share", .value = "N", .help = "number of request queues" },
 	DEVICE_ROWS("shares", SHARE(device), "share", VIRTIO_ID_FS),

@@ -108,9 +108,13 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(fcntl), WHEN(ARG(1, F_DUPFD_CLOEXEC)),
 	  .need = SANDBOX_PORTS },			/* both directions of a client */
 
-	/* Shared folders: the launcher is a process of its own. */
-	{ CALL(recvmsg), .need = SANDBOX_SHARE },	/* its news, with descriptors */
-	{ CALL(shutdown), .need = SANDBOX_SHARE },	/* at the end it shall end, too */
+	/* Shared folders: vhost-user, and the launcher, which is a process of its own. */
+	{ CALL(socket), WHEN(ARG(0, AF_UNIX)), .need = SANDBOX_SHARE },	/* one that comes back */
+	{ CALL(connect), .need = SANDBOX_SHARE },	/* likewise */
+	{ CALL(socketpair), WHEN(ARG(0, AF_UNIX)), .need = SANDBOX_SHARE },	/* its channel */
+	{ CALL(sendmsg), .need = SANDBOX_SHARE },	/* what it is told */
+	{ CALL(recvmsg), .need = SANDBOX_SHARE },	/* what it says; the launcher's news */
+	{ CALL(shutdown), .need = SANDBOX_SHARE },	/* at the end the launcher shall end, too */
 	{ CALL(wait4), .need = SANDBOX_SHARE },		/* it has */
 
 	/* The control socket: clients as above, and the run directory. */

@@ -280,6 +280,7 @@ static int plan_share(struct share *share, const struct confinement *host,
 	r = virtiofsd_find(&program, settings->program);
 	if (r == 0) {
 		*blame = BLAME_HOST;
+		program.has_announce_submounts &= settings->submounts;
 		r = virtiofsd_plan(&share->plan, &program, host, settings->path,
 				   settings->readonly);
 	}

@@ -261,7 +261,7 @@ static int add_share(struct vm *vm, unsigned index)
 {
 	struct virtio_device **out = &vm->model[vm->n_models];
 	struct event_loop *loop = vm->io_loop[index % vm->config->io_threads];
-	enum outcome_blame blame = BLAME_HOST;
+	enum outcome_blame blame = vm->config->share[index].socket ? BLAME_FILE : BLAME_HOST;
 	int r = vm->only_look ? shares_look(vm->config, index, loop, out, &blame) :
 				shares_create_device(vm->shares, index, loop, out);
 

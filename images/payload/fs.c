@@ -308,6 +308,7 @@ static void no_request(uint32_t readable, uint32_t writable, uint32_t len)
 	begin(FUSE_LOOKUP, ROOT_NODE);
 	put_name("hello");
 	header()->len = len;
+	r->taken_len = 0;
 	ring_add(r, readable ? piece : piece + 1, readable > 0, writable > 0);
 	ring_publish(r);
 	if (!check(WAIT_UNTIL(ring_take(r) >= 0 ||

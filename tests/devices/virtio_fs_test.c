@@ -141,7 +141,7 @@ Test(virtio_fs, a_look_reaches_no_virtiofsd)
 {
 	struct virtio_fs_config config = {
 		.name = "src", .tag = "src", .n_queues = 1, .fd = FD_NONE, .socket = "/nowhere",
-		.only_look = true, .loop = rig.io,
+		.only_look = true, .loop = rig.io, .main = rig.io,
 	};
 	struct virtio_device *dev;
 

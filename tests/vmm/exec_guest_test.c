@@ -241,7 +241,7 @@ Test(exec_guest, its_shares_are_options_of_the_machine)
 	cr_assert_eq(exec_guest_shares(&guest, &list), 0);
 	for (unsigned i = 0; i < list.n; i++)
 		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s ", list.item[i]);
-	cr_expect_str_eq(text, "--share path=/,name=root,readonly --share path=/a,,b,name=rw0 ");
+	cr_expect_str_eq(text, "--share path=/,name=root,readonly,submounts=no --share path=/a,,b,name=rw0 ");
 	exec_list_free(&list);
 }
 

@@ -133,7 +133,10 @@ int exec_guest_init(struct exec_guest *guest, const struct exec_options *options
 
 /* --- Shares ---------------------------------------------------------------------------------- */
 
-/* "path=DIR,name=NAME,readonly", where a comma in DIR is two. */
+/*
+ * "path=DIR,name=NAME,readonly", where a comma in DIR is two.  A folder at which another file system
+ * of the host begins would be none to overlayfs if the guest saw that.
+ */
 static int add_share(struct text_list *words, const char *dir, const char *name, bool readonly)
 {
 	char *text = NULL;
@@ -146,7 +149,7 @@ static int add_share(struct text_list *words, const char *dir, const char *name,
 	fputs("path=", out);
 	for (const char *p = dir; *p; p++)
 		fprintf(out, *p == ',' ? ",," : "%c", *p);
-	fprintf(out, ",name=%s%s", name, readonly ? ",readonly" : "");
+	fprintf(out, ",name=%s%s", name, readonly ? ",readonly,submounts=no" : "");
 	bool failed = ferror(out) != 0;
 	if (fclose(out) != 0 || failed) {
 		free(text);

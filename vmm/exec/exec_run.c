@@ -50,6 +50,7 @@ struct exec_run {
 	struct exec_sink out, err;
 	struct escape_key escape;
 	struct console_tail console;
+	bool line_begins;		/* on the console, as it is shown */
 
 	enum stage stage;
 	bool is_over;			/* the VM is */
@@ -62,22 +63,30 @@ struct exec_run {
 
 /* --- What the user reads --------------------------------------------------------------------- */
 
-/* What a guest printed: no byte of it can steer the terminal. */
-static void show(const char *start, const uint8_t *text, size_t len)
+/*
+ * What a guest printed: no byte of it can steer the terminal.  Each line begins with 'start'; 'begins'
+ * tells whether this is the beginning of one, and whether what comes next will be.
+ */
+static void show(const char *start, const uint8_t *text, size_t len, bool *begins)
 {
-	bool begins = true;
-
 	for (size_t i = 0; i < len; i++) {
 		if (text[i] == '\r')
 			continue;
-		if (begins)
+		if (*begins)
 			fputs(start, stderr);
-		begins = text[i] == '\n';
+		*begins = text[i] == '\n';
 		if (text[i] == '\n' || text[i] == '\t' || (text[i] >= ' ' && text[i] < 0x7f))
 			putc(text[i], stderr);
 		else
 			putc('?', stderr);
 	}
+}
+
+static void show_all(const char *start, const uint8_t *text, size_t len)
+{
+	bool begins = true;
+
+	show(start, text, len, &begins);
 	if (!begins)
 		putc('\n', stderr);
 }
@@ -94,7 +103,7 @@ static void show_console(const struct exec_run *run)
 		fputs("vireo: the guest said nothing on its console; -v shows more\n", stderr);
 	if (len > 0) {
 		fputs("vireo: what the guest said last:\n", stderr);
-		show("  | ", text, len);
+		show_all("  | ", text, len);
 	}
 	free(text);
 }
@@ -111,7 +120,7 @@ static void show_log(const struct exec_run *run)
 	if (log && text) {
 		if (fseek(log, -LOG_SHOWN, SEEK_END) < 0)
 			rewind(log);
-		show("", text, fread(text, 1, LOG_SHOWN, log));
+		show_all("", text, fread(text, 1, LOG_SHOWN, log));
 	}
 	if (log)
 		fclose(log);
@@ -367,7 +376,7 @@ static void on_console(void *arg, const void *buf, size_t len)
 
 	console_tail_add(&run->console, buf, len);
 	if (run->config->verbose)
-		show("", buf, len);
+		show("", buf, len, &run->line_begins);
 }
 
 static void on_vm_ended(void *arg, const struct vm_process_end *end)
@@ -512,6 +521,7 @@ int exec_run(const struct exec_run_config *config)
 	}
 	run->config = config;
 	run->status = -1;
+	run->line_begins = true;
 	run->signals = (struct signals)SIGNALS_INIT;
 	run->limit = (struct time_limit)TIME_LIMIT_INIT;
 	run->in.host.fd = run->out.host.fd = run->err.host.fd = FD_NONE;
