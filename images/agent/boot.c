@@ -228,7 +228,8 @@ static void make_nodes(const char *dev)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(nodes); i++) {
 		snprintf(path, sizeof(path), "%s/%s", dev, nodes[i].name);
-		(void)!mknod(path, S_IFCHR | nodes[i].mode, makedev(nodes[i].major, nodes[i].minor));
+		(void)!mknod(path, S_IFCHR | nodes[i].mode,
+			     makedev(nodes[i].major, nodes[i].minor));
 		(void)!chmod(path, nodes[i].mode);
 	}
 }

@@ -1,7 +1,7 @@
 /*
- * A file or a folder that goes out: an ENTRY for each, the bytes of files after theirs.  Folders are
- * walked by descriptors, so that nobody who renames things in between leads the walk elsewhere, and
- * in a depth that is bounded.  Links and special files are named, not opened: opening some devices
+ * A file or a folder that goes out: an ENTRY for each, the bytes of files after theirs.  Folders
+ * are walked by descriptors, so that nobody who renames things in between leads the walk elsewhere,
+ * and in a depth that is bounded.  Links and special files are named, not opened: opening some devices
  * has effects.
  */
 #include <errno.h>

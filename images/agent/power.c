@@ -32,7 +32,7 @@ static void wait_for_all(uint64_t ms)
 	}
 }
 
-/* File systems on disks should not need a repair because of us: unmount them, the last one first. */
+/* File systems on disks should not need a repair because of us: unmount them, the last first. */
 static void unmount_disks(void)
 {
 	static char text[64 << 10];

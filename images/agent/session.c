@@ -187,7 +187,8 @@ static void frame(const struct wire_head *head, const uint8_t *p)
 	switch (head->type) {
 	case WIRE_CALL:
 		/* That of this session's host may have waited in the port; another is a new one. */
-		if (memcmp(p, WIRE_MAGIC_CALL, WIRE_MAGIC) || load_le64(p + WIRE_MAGIC) != s.host_id)
+		if (memcmp(p, WIRE_MAGIC_CALL, WIRE_MAGIC) ||
+		    load_le64(p + WIRE_MAGIC) != s.host_id)
 			call_anew();
 		break;
 	case WIRE_WELCOME:

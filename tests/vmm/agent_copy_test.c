@@ -130,7 +130,8 @@ Test(agent_copy, what_cannot_go_in_says_why_and_leaves_nothing)
 	error_clear();
 	/* None of them is in progress. */
 	for (unsigned i = 0; i < AGENT_OPS; i++)
-		cr_assert_eq(agent_copy_out(rig.agent, "/etc/passwd", path_of(&rig, "x"), &copy), 0);
+		cr_assert_eq(agent_copy_out(rig.agent, "/etc/passwd", path_of(&rig, "x"), &copy),
+			     0);
 	rig_end(&rig);
 }
 
@@ -154,7 +155,8 @@ Test(agent_copy, what_cannot_come_out_says_why)
 	cr_expect_eq(rig.copy_err[copy], ENOTDIR);
 	expect_file(path_of(&rig, "file"), 5, 0644);
 	expect_nothing_left(&rig);
-	cr_expect_eq(agent_copy_out(rig.agent, "/etc/passwd", path_of(&rig, "no/x"), &copy), -ENOENT);
+	cr_expect_eq(agent_copy_out(rig.agent, "/etc/passwd", path_of(&rig, "no/x"), &copy),
+		     -ENOENT);
 	cr_expect_eq(agent_copy_out(rig.agent, "/etc/passwd", "..", &copy), -EINVAL);
 	cr_expect_eq(agent_copy_out(rig.agent, "", "x", &copy), -EINVAL);
 	error_clear();

@@ -125,9 +125,10 @@ static void begin(struct agent_rig *rig)
 	cr_assert_not_null(mkdtemp(rig->folder));
 }
 
-/* The bytes that are a part of the program, as a process. */
+/* The bytes that are a part of the program, as a process; or VIREO_AGENT, one with sanitizers. */
 static pid_t start_agent(int fd)
 {
+	const char *other = getenv("VIREO_AGENT");
 	size_t len;
 	const void *bytes = agent_image(&len);
 	int memfd = memfd_create("vireo-agent", MFD_CLOEXEC);
@@ -144,7 +145,10 @@ static pid_t start_agent(int fd)
 		int high = fcntl(memfd, F_DUPFD_CLOEXEC, 10);
 		dup2(fd, 3);
 		fcntl(3, F_SETFD, 0);
-		fexecve(high, argv, env);
+		if (other)
+			execve(other, argv, env);
+		else
+			fexecve(high, argv, env);
 		_exit(127);
 	}
 	close(memfd);
@@ -233,8 +237,8 @@ struct rig_run *rig_run(struct agent_rig *rig, const char *const *argv)
 	return &rig->run[run];
 }
 
-void peer_send(struct agent_rig *rig, uint8_t type, uint8_t stream, uint32_t op, const void *payload,
-	       size_t len)
+void peer_send(struct agent_rig *rig, uint8_t type, uint8_t stream, uint32_t op,
+	       const void *payload, size_t len)
 {
 	struct wire_head head = {
 		.len = (uint32_t)len, .type = type, .stream = stream, .op = op,
@@ -291,8 +295,8 @@ ssize_t peer_await(struct agent_rig *rig, uint8_t type, struct wire_head *head, 
 
 void peer_say_hello(struct agent_rig *rig, uint64_t id, unsigned min, unsigned max)
 {
-	static const char text[] = "program=9\ninit=1\nrelease=6.1.0\nunknown=yes\nhostname=a\x01z\n"
-				   "trouble=\nnothing\n=\n";
+	static const char text[] = "program=9\ninit=1\nrelease=6.1.0\nunknown=yes\n"
+				   "hostname=a\x01z\ntrouble=\nnothing\n=\n";
 	uint8_t p[WIRE_MAGIC + 12 + sizeof(text)];
 
 	memcpy(p, WIRE_MAGIC_HELLO, WIRE_MAGIC);

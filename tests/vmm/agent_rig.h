@@ -48,7 +48,7 @@ void rig_end(struct agent_rig *rig);
 /* Only the agent: the test is the host, at 'peer'. */
 void rig_start_guest(struct agent_rig *rig);
 
-/* Run the loop until something happened (a callback); false once 30 s have passed since the start. */
+/* Run the loop until there was a callback; false once 30 s have passed since the start. */
 bool rig_turn(struct agent_rig *rig);
 #define RIG_WAIT(rig, condition)                                                                   \
 	do {                                                                                       \
@@ -65,8 +65,8 @@ uint32_t rig_begin(struct agent_rig *rig, const struct agent_command *command);
 
 /* --- The peer, played by the test ------------------------------------------------------------- */
 
-void peer_send(struct agent_rig *rig, uint8_t type, uint8_t stream, uint32_t op, const void *payload,
-	       size_t len);
+void peer_send(struct agent_rig *rig, uint8_t type, uint8_t stream, uint32_t op,
+	       const void *payload, size_t len);
 
 /*
  * Read the next frame (the payload into 'buf', of WIRE_RUN_HEAD + WIRE_COMMAND_MAX bytes), waiting

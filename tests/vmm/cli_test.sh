@@ -40,6 +40,13 @@ expect "a kernel is needed" 125 "which kernel\?" "$vireo" run
 expect "a VM file that is not there is 127" 127 "open 'web.yaml': No such file" "$vireo" run web.yaml
 expect "a wrong value names what is allowed" 125 "^vireo: --transport: 'usb' is not one of pci, pci-transitional, pci-legacy, mmio, mmio-legacy" \
 	"$vireo" run --transport usb
+expect "help of agent" 0 '^Usage: vireo agent' "$vireo" help agent
+expect "agent refuses what it does not know" 125 "'agent' does not take '--foo'" "$vireo" agent --foo
+expect "agent needs a name of a file" 125 '--output needs' "$vireo" agent --output
+expect "agent tells which file it cannot write" 127 "write '/no/such/agent'" "$vireo" agent --output /no/such/agent
+expect "agent prints its unit" 0 '^ExecStart=/usr/local/sbin/vireo-agent' "$vireo" agent --unit
+expect "agent writes what can be executed" 0 '^same$' sh -c "'$vireo' agent --output=agent-program && test -x agent-program &&
+	'$vireo' agent | cmp - agent-program && ./agent-program --help 2>&1 | grep -q ^Usage: && rm agent-program && echo same"
 expect "doctor refuses what it does not know" 125 "'doctor' does not take '--foo'" "$vireo" doctor --foo
 timeout 10 "$vireo" run --memory lots --cpus 0 --memroy --disk >out 2>&1
 status=$?

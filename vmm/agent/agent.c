@@ -1,7 +1,7 @@
 /*
- * The session: bytes in and out, hello and welcome.  It calls and waits for a HELLO, looking for its
- * mark, since there may be anything in the port from before.  A HELLO with another number in the
- * middle of a session is an agent that was started anew.
+ * The session: bytes in and out, hello and welcome.  It calls and waits for a HELLO, looking for
+ * its mark, since there may be anything in the port from before.  A HELLO with another number in
+ * the middle of a session is an agent that was started anew.
  */
 #include "vmm/agent/agent.h"
 
@@ -181,8 +181,8 @@ static void take_hello(struct agent *agent, const uint8_t *p, size_t len)
 	if (WIRE_VERSION < min || WIRE_VERSION > max) {
 		send_welcome(agent, 0);
 		agent_fail(agent, EPROTO,
-			   "the agent speaks versions %u to %u of the protocol, not %u; put that of "
-			   "'vireo agent' into the guest", min, max, WIRE_VERSION);
+			   "the agent speaks versions %u to %u of the protocol, not %u; put that "
+			   "of 'vireo agent' into the guest", min, max, WIRE_VERSION);
 		return;
 	}
 	agent->state = AGENT_OPEN;

@@ -148,8 +148,8 @@ MUST_USE int agent_copy_in(struct agent *agent, const char *host_path, const cha
  * A link at 'guest_path' is followed, in the guest; none is on the host.  A file that was there is
  * replaced, a folder that was there is added to.
  *
- * Returns as agent_copy_in.  Whatever the guest says, nothing outside of 'host_path' is touched, and
- * at most 4 GiB in 65536 files are written.
+ * Returns as agent_copy_in.  Whatever the guest says, nothing outside of 'host_path' is touched,
+ * and at most 4 GiB in 65536 files are written.
  */
 MUST_USE int agent_copy_out(struct agent *agent, const char *guest_path, const char *host_path,
 			    uint32_t *copy);

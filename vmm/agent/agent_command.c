@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/agent/agent_image.h"
@@ -28,24 +27,21 @@ static void help_agent(FILE *out)
 /* Whole or not at all: somebody may be making an image of what was there. */
 static int write_file(const char *path, const void *bytes, size_t len)
 {
-	size_t size = strlen(path) + 8;
+	size_t size = strlen(path) + 16;
 	char *temp = malloc(size);
 	int fd = FD_NONE, r = 0;
-	mode_t mask;
 
 	if (!temp)
 		return error_set(ENOMEM, "write '%s'", path);
-	snprintf(temp, size, "%s.XXXXXX", path);
-	fd = mkostemp(temp, O_CLOEXEC);
+	snprintf(temp, size, "%s.%d", path, (int)getpid());
+	fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0777);
 	if (fd < 0) {
 		r = error_set(errno, "write '%s'", path);
 		free(temp);
 		return r;
 	}
-	mask = umask(0);
-	umask(mask);
 	r = fd_write_all(fd, bytes, len);
-	if (r == 0 && (fchmod(fd, 0777 & ~mask) < 0 || rename(temp, path) < 0))
+	if (r == 0 && rename(temp, path) < 0)
 		r = -errno;
 	if (r < 0) {
 		unlink(temp);

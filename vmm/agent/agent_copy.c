@@ -89,8 +89,8 @@ static int judge_path(const char *path)
 	size_t len = strlen(path);
 
 	if (len == 0 || len > AGENT_PATH_MAX)
-		return error_set(len ? ENAMETOOLONG : EINVAL, "a path in the guest has 1 to %d bytes",
-				 AGENT_PATH_MAX);
+		return error_set(len ? ENAMETOOLONG : EINVAL,
+				 "a path in the guest has 1 to %d bytes", AGENT_PATH_MAX);
 	return 0;
 }
 
@@ -142,7 +142,7 @@ int agent_copy_in(struct agent *agent, const char *host_path, const char *guest_
 	return 0;
 }
 
-/* Where 'path' is, and its last name.  Folders on the way are the caller's choice, links included. */
+/* Where 'path' is, and its last name.  The folders on the way are the caller's, links included. */
 static int open_folder(struct agent_copy *copy, const char *path)
 {
 	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;

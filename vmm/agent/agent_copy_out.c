@@ -1,7 +1,7 @@
 /*
- * Files that come out.  Their names were made by a guest: each is judged as text, and then opened in
- * a way that the kernel holds below the copy's own folder and follows no link.  A single file appears
- * under its name when it is whole.
+ * Files that come out.  Their names were made by a guest: each is judged as text, and then opened
+ * in a way that the kernel holds below the copy's own folder and follows no link.  A single file
+ * appears under its name when it is whole.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -55,7 +55,8 @@ static int make_top(struct agent_op *op, uint32_t kind, unsigned mode)
 
 	copy->has_top = true;
 	if (kind == WIRE_KIND_FILE) {
-		snprintf(copy->temp, sizeof(copy->temp), ".vireo-copy-%d-%u", (int)getpid(), op->id);
+		snprintf(copy->temp, sizeof(copy->temp), ".vireo-copy-%d-%u", (int)getpid(),
+			 op->id);
 		copy->fd = create(copy->folder_fd, copy->temp, mode);
 		copy->has_temp = copy->fd >= 0;
 		return copy->fd < 0 ? -errno : 0;

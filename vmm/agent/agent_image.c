@@ -7,7 +7,7 @@ extern const char agent_image_bytes[];
 extern const uint64_t agent_unit_size;
 extern const char agent_unit_text[];
 
-/* The assembler looks for them below the build's and the source's folder (-Wa,-I in the Makefile). */
+/* The assembler looks for them in the build's folder and the source's (-Wa,-I in the Makefile). */
 __asm__(".section .rodata\n"
 	".balign 8\n"
 	"agent_image_size:\n"

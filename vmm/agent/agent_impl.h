@@ -63,7 +63,7 @@ struct agent {
 	uint8_t rx[AGENT_RX], tx[AGENT_TX];
 };
 
-/* The session is over: noted here, told from the loop.  Whoever called goes on, and sends nothing. */
+/* The session is over: noted here, told from the loop.  Whoever called goes on, sending nothing. */
 void agent_fail(struct agent *agent, int err, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /*
@@ -99,8 +99,8 @@ void agent_copy_out_done(struct agent_op *op);
 void agent_copy_fini(struct agent_op *op);
 
 /*
- * What we could not do ends the copy at the other end, too: CANCEL is sent, at once or when there is
- * room; what comes until then is dropped.
+ * What we could not do ends the copy at the other end, too: CANCEL is sent, at once or when there
+ * is room; what comes until then is dropped.
  */
 void agent_copy_send_cancel(struct agent *agent, struct agent_op *op);
 void agent_copy_cancel(struct agent *agent, struct agent_op *op, int err, const char *fmt, ...)
