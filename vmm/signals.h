@@ -17,8 +17,8 @@ struct signals {
 
 /*
  * Block SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH, SIGUSR1, SIGUSR2 and SIGPWR
- * (call it before any thread is made: they inherit that) and have 'received' called on 'loop' instead.
- * SIGPIPE is ignored: a write says EPIPE.
+ * (call it before any thread is made: they inherit that) and have 'received' called on 'loop'
+ * instead.  SIGPIPE is ignored: a write says EPIPE.
  *
  * Returns 0 or -errno with an error chain.
  */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "tests/vmm/vm_file_rig.h"
+#include "vmm/agent/agent_image.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/error.h"
 #include "vmm/machine/kvm.h"
@@ -24,25 +25,31 @@ static struct test_result *result[MAX_RUNS];
 static unsigned n_left, n_steps_told;
 static char steps_told[1024];
 
-static void setup(void)
+static void prepare(void)
 {
-	int fd;
 	ssize_t n = readlink("/proc/self/exe", objects, sizeof(objects) - 1);
 
 	cr_assert_gt(n, 0);
 	for (unsigned i = 0; i < 2; i++)	/* obj/tests/vmm_test */
 		*strrchr(objects, '/') = '\0';
 	snprintf(program, sizeof(program), "%.480s/../vireo", objects);
+	strcat(objects, "/images/payload");
 	signal(SIGPIPE, SIG_IGN);
 	vm_file_rig_setup();
 	cr_assert_eq(event_loop_create(&loop, "main"), 0);
 #if !HAVE_PCRE2 || !HAVE_JANSSON
 	cr_skip_test("built without libpcre2 or libjansson");
 #endif
+}
+
+static void setup(void)
+{
+	int fd;
+
+	prepare();
 	if (kvm_open("/dev/kvm", &fd) < 0)
 		cr_skip_test("/dev/kvm: %s", strerror(error_errno()));
 	close(fd);
-	strcat(objects, "/images/payload");
 	if (access(objects, R_OK) < 0 || access(program, X_OK) < 0)
 		cr_skip_test("the payloads have not been built");
 }
@@ -389,4 +396,121 @@ Test(test_run, steps_sleep)
 
 	expect_verdict(r, VERDICT_PASSED, NULL);
 	cr_expect_geq(r->step[0].duration_ns, 300000000);
+}
+
+/* --- The agent ------------------------------------------------------------------------------- */
+
+/* In the place of the VM runs the agent itself, on this host; 'script' has it as $agent. */
+static void prepare_agent(const char *script)
+{
+	const void *bytes;
+	size_t len;
+	FILE *f;
+
+	prepare();
+	bytes = agent_image(&len);
+	if (len == 0)
+		cr_skip_test("there is no agent: musl-tools is not installed");
+	rig_write_bytes("agent", bytes, len);
+	cr_assert_eq(chmod("agent", 0755), 0);
+	cr_assert_not_null(getcwd(program, sizeof(program) - 8));
+	strcat(program, "/vireo");
+	f = fopen("vireo", "w");
+	cr_assert_not_null(f);
+	fprintf(f, "#!/bin/sh\ncd '%.*s'\nagent='./agent --fd 3 --once'\n%s\n",
+		(int)(strlen(program) - 6), program, script);
+	fclose(f);
+	cr_assert_eq(chmod("vireo", 0755), 0);
+	rig_write("kernel", "none");
+}
+
+TestSuite(test_run_agent, .fini = teardown, .timeout = 60);
+
+#define AGENT "vm: { boot: { kernel: kernel } }"
+
+Test(test_run_agent, commands_are_run_and_judged)
+{
+	prepare_agent("exec $agent");
+	run_all("tests: { a: { " AGENT ", env: { A: file, B: file }, steps: [ wait, "
+		"{ run: 'echo out; echo err >&2; exit 3', status: 3, stdout: ^out$, stderr: ^err$ }, "
+		"{ run: [ printf, '%s', 'a b' ], stdout: '^a b$' }, "
+		"{ run: 'echo $A $B $HOME', env: { A: step }, stdout: ^step file /root$ }, "
+		"{ run: pwd, cwd: /tmp, stdout: ^/tmp$ }, { run: cat, stdin: hello, stdout: ^hello$ }, "
+		"{ run: 'true', stdout: '\\A\\z' } ] }, "
+		"b: { " AGENT ", steps: [ run: 'echo why >&2; false' ] }, "
+		"c: { " AGENT ", steps: [ { run: 'echo other', stdout: wanted } ] }, "
+		"d: { " AGENT ", steps: [ run: [ no-such-command ] ] }, "
+		"e: { " AGENT ", steps: [ run: 'kill -SEGV $$' ] }, "
+		"f: { " AGENT ", steps: [ { run: 'sleep 100', timeout: 300ms } ] } }");
+	expect_verdict(result[0], VERDICT_PASSED, NULL);
+	cr_expect_eq(result[0]->n_steps, 7);
+	expect_verdict(result[1], VERDICT_FAILED, "ended with status 1, not 0: why");
+	expect_verdict(result[2], VERDICT_FAILED, "no match of 'wanted': other");
+	expect_verdict(result[3], VERDICT_FAILED, "could not be started");
+	expect_verdict(result[4], VERDICT_FAILED, "SEGV");
+	expect_verdict(result[5], VERDICT_TIMED_OUT, "time limit of this step");
+}
+
+/* Much output is taken, and what a command does not read is no harm. */
+Test(test_run_agent, streams_are_bounded)
+{
+	struct stat st;
+
+	prepare_agent("exec $agent");
+	run_all("tests: { a: { " AGENT ", steps: [ "
+		"{ run: 'head -c 20000000 /dev/zero; echo end', stdout: end }, "
+		"{ run: 'true', stdin: ignored } ] } }");
+	expect_verdict(result[0], VERDICT_PASSED, NULL);
+	cr_assert_eq(stat("run0/step-1.stdout", &st), 0);
+	cr_expect_lt(st.st_size, 10000000);
+	cr_expect_gt(st.st_size, 8000000);
+}
+
+Test(test_run_agent, files_are_copied_both_ways)
+{
+	size_t len;
+	char *copy;
+
+	prepare_agent("exec $agent");
+	rig_write("tool", "contents");
+	char *here = getcwd(NULL, 0);
+	cr_assert_eq(setenv("PWD", here, 1), 0);
+	free(here);
+	run_all("tests: { a: { " AGENT ", steps: [ { copy_in: tool, to: '${PWD}/in-guest' }, "
+		"{ run: 'cat in-guest', cwd: '${PWD}', stdout: ^contents$ }, "
+		"{ copy_out: '${PWD}/in-guest', to: logs/copy } ] }, "
+		"b: { " AGENT ", steps: [ copy_out: /no/such/file ] }, "
+		"c: { " AGENT ", steps: [ { copy_in: no-such-file, to: /tmp/x } ] } }");
+	expect_verdict(result[0], VERDICT_PASSED, NULL);
+	copy = contents("files/logs/copy", &len);
+	cr_expect_str_eq(copy, "contents");
+	free(copy);
+	expect_verdict(result[1], VERDICT_FAILED, "No such file");
+	expect_verdict(result[2], VERDICT_FAILED, "no-such-file");
+}
+
+/* What the agent said before the guest's end counts. */
+Test(test_run_agent, the_guests_end_is_the_end_of_commands)
+{
+	prepare_agent("$agent; exit 5");
+	run_all("tests: { a: { " AGENT ", steps: [ { run: 'kill -9 $PPID; sleep 100' } ] } }");
+	expect_verdict(result[0], VERDICT_FAILED, "the guest ended with status 5 before that");
+	cr_expect_lt(result[0]->duration_ns, UINT64_C(20000000000));
+}
+
+Test(test_run_agent, an_agent_that_is_gone_is_not_waited_for)
+{
+	prepare_agent("exec 3>&-; exec sleep 1000");
+	run_all("tests: { a: { " AGENT ", steps: [ wait ] } }");
+	expect_verdict(result[0], VERDICT_FAILED, "the agent's connection has ended");
+	cr_expect_lt(result[0]->duration_ns, UINT64_C(20000000000));
+}
+
+/* It may be noise, behind which a HELLO follows. */
+Test(test_run_agent, one_that_speaks_otherwise_is_waited_for_in_bounds)
+{
+	prepare_agent("exec cat /dev/urandom >&3");
+	run_all("tests: { a: { " AGENT ", steps: [ { run: 'true', timeout: 1s } ] } }");
+	cr_expect(result[0]->verdict == VERDICT_TIMED_OUT || result[0]->verdict == VERDICT_FAILED);
+	cr_expect_lt(result[0]->duration_ns, UINT64_C(20000000000));
 }

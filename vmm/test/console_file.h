@@ -1,6 +1,6 @@
 /*
- * The console as the guest wrote it, in a file of bounded size: the begin, then how much is missing,
- * then the end.
+ * The console as the guest wrote it, in a file of bounded size: the begin, then how much is
+ * missing, then the end.
  */
 #ifndef TEST_CONSOLE_FILE_H
 #define TEST_CONSOLE_FILE_H

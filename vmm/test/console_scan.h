@@ -1,7 +1,8 @@
 /*
- * Trouble that a Linux kernel reports on its console: panics, oopses, warnings ...  They are known by
- * their first words, at the begin of a line or behind the time that the kernel puts before a message,
- * so that a kernel's line in the middle of somebody else's is found and a quotation is not.
+ * Trouble that a Linux kernel reports on its console: panics, oopses, warnings ...  They are known
+ * by their first words, at the begin of a line or behind the time that the kernel puts before a
+ * message, so that a kernel's line in the middle of somebody else's is found and a quotation is
+ * not.
  */
 #ifndef TEST_CONSOLE_SCAN_H
 #define TEST_CONSOLE_SCAN_H

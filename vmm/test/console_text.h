@@ -1,7 +1,7 @@
 /*
- * What a guest printed, as people would read it: without the sequences that steer a terminal (ECMA-48
- * "ANSI"), without carriage returns and other control characters, always valid UTF-8.  It keeps the
- * last mebibyte or two, and knows of each place which byte of the console it was.
+ * What a guest printed, as people would read it: without the sequences that steer a terminal
+ * (ECMA-48 "ANSI"), without carriage returns and other control characters, always valid UTF-8.  It
+ * keeps the last mebibyte or two, and knows of each place which byte of the console it was.
  *
  * Places are counted from the first character on ('uint64_t at', in bytes), whatever was dropped.
  */

@@ -14,8 +14,8 @@ void expect_begin(struct expect *e, const struct pattern *pattern, uint64_t from
 	*e = (struct expect){ .pattern = pattern, .from = from };
 }
 
-enum expect_verdict expect_look(struct expect *e, const struct console_text *text, bool settled,
-				struct expect_place *place)
+enum expect_verdict expect_look(struct expect *e, const struct console_text *text,
+				bool settled, struct expect_place *place)
 {
 	uint64_t total = console_text_total(text);
 	struct pattern_place found;

@@ -36,7 +36,7 @@ enum { EXPECT_SETTLE_MS = 100 };
 void expect_begin(struct expect *expect, const struct pattern *pattern, uint64_t from);
 
 /* Look at what has come.  'settled': the text's end is the end, for now. */
-enum expect_verdict expect_look(struct expect *expect, const struct console_text *text, bool settled,
-				struct expect_place *place);
+enum expect_verdict expect_look(struct expect *expect, const struct console_text *text,
+				bool settled, struct expect_place *place);
 
 #endif

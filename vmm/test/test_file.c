@@ -17,6 +17,8 @@
 enum { SENTENCE_SIZE = 512 };
 
 static void say(struct test_value v, unsigned line, unsigned column, const char *fmt, va_list ap)
+	PRINTF_LIKE(4, 0);
+static void say(struct test_value v, unsigned line, unsigned column, const char *fmt, va_list ap)
 {
 	struct origin at = { .file = v.file->origin, .line = line, .column = column };
 	char sentence[SENTENCE_SIZE], path[YAML_PATH_SIZE];

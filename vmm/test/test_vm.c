@@ -29,11 +29,15 @@ static bool has_banner(const char *data, size_t len)
 /* A bzImage is; a vmlinux has the banner that it greets with.  What cannot be read is none. */
 static bool look_at_kernel(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	char magic[4] = "";
 	struct stat st;
 	bool is_linux = false;
+	int fd;
 
+	/* Opening what is no file can have effects. */
+	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+		return false;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size < 1024) {
 		fd_close(&fd);
 		return false;
