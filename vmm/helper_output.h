@@ -1,6 +1,6 @@
 /*
- * What a helper program says, from the pipe that is its standard output and error: shown as it comes
- * at -v, and its last line kept for the message about its end.  It may have been made to say
+ * What a helper program says, from the pipe that is its standard output and error: shown as it
+ * comes at -v, and its last line kept for the message about its end.  It may have been made to say
  * anything: lines are plain text when they leave here, of bounded length, and what is shown is
  * limited.
  */

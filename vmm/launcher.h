@@ -8,9 +8,10 @@
  * descriptor 3, to which one connection is made already, Vireo's; whoever else knows the address
  * finds no room in the queue.  Its output goes into a pipe.
  *
- * Nobody outlives Vireo: when the launcher's socket hangs up, however Vireo ended, the programs have
- * LAUNCHER_GRACE_MS to end by themselves (their connection is gone, too), then they are killed.
- * They die with the launcher as well.  What is done in that process is in launcher_child.c.
+ * Nobody outlives Vireo: when the launcher's socket hangs up, however Vireo ended, the programs
+ * have LAUNCHER_GRACE_MS to end by themselves (their connection is gone, too), then they are
+ * killed.  They die with the launcher as well.  What is done in that process is in
+ * launcher_child.c.
  */
 #ifndef VMM_LAUNCHER_H
 #define VMM_LAUNCHER_H
@@ -45,7 +46,8 @@ struct launcher_news {
 	enum launcher_kind kind;
 	unsigned program;
 	int pid;			/* STARTED; for people */
-	int socket, output;		/* STARTED: owned by who takes the news; output does not block */
+	/* STARTED: owned by who takes the news, else FD_NONE; the output does not block. */
+	int socket, output;
 	int status;			/* ENDED: as of waitpid(2); FAILED: an errno */
 	char step[24];			/* FAILED: what could not be done */
 };

@@ -66,8 +66,8 @@ static int enter_user_namespace(const struct launcher_program *p)
 }
 
 /*
- * The copy is made before it is put anywhere: 'tree' can be "/".  Of system calls that the C library
- * may not have, only numbers are used.
+ * The copy is made before it is put anywhere: 'tree' can be "/".  Not every C library has functions
+ * for these system calls.
  */
 static int place_tree(const struct launcher_program *p)
 {
@@ -212,8 +212,8 @@ static int spawn(struct child *c, unsigned i, int listener, int output, struct f
 
 /* --- Telling --------------------------------------------------------------------------------- */
 
-/* Vireo reads slowly or not at all: it is waited for, and its end noticed. */
-static void tell(struct child *c, const struct launcher_message *m, const int fd[2])
+/* With two files, or none.  Vireo may read slowly: it is waited for, and its end noticed. */
+static void tell(struct child *c, const struct launcher_message *m, const int *files)
 {
 	union {
 		char bytes[CMSG_SPACE(2 * sizeof(int))];
@@ -222,14 +222,14 @@ static void tell(struct child *c, const struct launcher_message *m, const int fd
 	struct iovec iov = { (void *)(uintptr_t)m, sizeof(*m) };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 
-	if (fd) {
+	if (files) {
 		msg.msg_control = control.bytes;
 		msg.msg_controllen = sizeof(control.bytes);
 		struct cmsghdr *header = CMSG_FIRSTHDR(&msg);
 		header->cmsg_level = SOL_SOCKET;
 		header->cmsg_type = SCM_RIGHTS;
 		header->cmsg_len = CMSG_LEN(2 * sizeof(int));
-		memcpy(CMSG_DATA(header), fd, 2 * sizeof(int));
+		memcpy(CMSG_DATA(header), files, 2 * sizeof(int));
 	}
 	while (sendmsg(c->socket, &msg, MSG_NOSIGNAL) < 0) {
 		struct pollfd room = { .fd = c->socket, .events = POLLOUT };

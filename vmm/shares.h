@@ -1,6 +1,6 @@
 /*
- * The shared folders of a VM: a virtiofsd is started for each that has a 'path' (virtiofsd.h, by the
- * launcher), what it says is kept for messages, and when it ends another one is started: up to
+ * The shared folders of a VM: a virtiofsd is started for each that has a 'path' (virtiofsd.h, by
+ * the launcher), what it says is kept for messages, and when it ends another one is started: up to
  * SHARES_RESTARTS times within SHARES_WINDOW_MS, then the device needs a reset.
  *
  * Main thread.

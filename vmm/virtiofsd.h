@@ -1,6 +1,6 @@
 /*
- * virtiofsd, the program that serves a shared folder: where it is, which of the two there are (QEMU's
- * in C, and its successor in Rust), and how it is started as confined as this host lets us.
+ * virtiofsd, the program that serves a shared folder: where it is, which of the two there are
+ * (QEMU's in C, and its successor in Rust), and how it is started as confined as this host lets us.
  *
  * Before the VM is made, main thread.
  */

@@ -1,4 +1,4 @@
-/* How a virtiofsd is started: as confined as it can be here, and without a way to write if so wanted. */
+/* How a virtiofsd is started: as confined as it can be here, and unable to write if so wanted. */
 #include <errno.h>
 #include <linux/mount.h>
 #include <sched.h>

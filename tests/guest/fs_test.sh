@@ -73,7 +73,7 @@ test_fs_virtiofsd_killed() {
 		dmesg
 	END
 	await '^reading'
-	kill -KILL "$(sed -n "s/.*virtiofsd of share 'src': process \([0-9]*\),.*/\1/p" err)"
+	kill -KILL "$(sed -n "s/.*virtiofsd of share 'src': process \([0-9]*\),.*/\1/p" err | tail -n 1)"
 	land
 	expect_status 0
 	expect '^lost'

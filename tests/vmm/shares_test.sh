@@ -104,8 +104,7 @@ fi
 
 # left PATTERN: does a process with that in its command line live on, after a moment?
 left() {
-	local i
-	for i in $(seq 50); do
+	for _ in $(seq 50); do
 		pgrep -f -- "$1" >/dev/null || return 1
 		sleep 0.1
 	done
@@ -114,8 +113,8 @@ if $has_virtiofsd && $has_kvm; then
 	mkdir "folder.$$"
 	"$vireo" run --console null --serial null --memory 16M --kernel spin --share "folder.$$,name=src" -v >out 2>vm.err &
 	pid=$!
-	pids+=($pid)
-	for i in $(seq 100); do ! grep -q 'virtiofsd of' vm.err || break; sleep 0.1; done
+	pids+=("$pid")
+	for _ in $(seq 100); do ! grep -q 'virtiofsd of' vm.err || break; sleep 0.1; done
 	status=$(pgrep -fc "source=$PWD/folder.$$")
 	if [ "$status" -ge 1 ]; then ok "it runs beside Vireo"; else not_ok "it runs beside Vireo" "at least 1"; fi
 	kill -KILL $pid
@@ -125,14 +124,14 @@ if $has_virtiofsd && $has_kvm; then
 	# Three times it is started again, and then the device has failed.
 	"$vireo" run --console null --serial null --memory 16M --kernel spin --timeout 20s --share "folder.$$,name=src" -v >out 2>vm.err &
 	pid=$!
-	pids+=($pid)
+	pids+=("$pid")
 	for i in $(seq 4); do
-		for k in $(seq 100); do [ "$(grep -c 'virtiofsd of .*: process' vm.err)" -lt "$i" ] || break; sleep 0.1; done
+		for _ in $(seq 100); do [ "$(grep -c 'virtiofsd of .*: process' vm.err)" -lt "$i" ] || break; sleep 0.1; done
 		sleep 0.2
 		helper=$(sed -n "s/.*virtiofsd of share 'src': process \([0-9]*\),.*/\1/p" vm.err | tail -n 1)
 		kill -KILL "$helper"
 	done
-	for k in $(seq 100); do ! grep -q 'started too often' vm.err || break; sleep 0.1; done
+	for _ in $(seq 100); do ! grep -q 'started too often' vm.err || break; sleep 0.1; done
 	status=$(grep -c 'another one is started' vm.err)
 	if [ "$status" -eq 3 ] && grep -q "virtiofsd of share 'src' was ended by SIGKILL; it has been started too often" vm.err; then
 		ok "it is started again, three times"

@@ -3,8 +3,11 @@
  * take the settings of a device by its number.
  */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "devices/slirp_library.h"
@@ -19,9 +22,23 @@
 static struct vm_config config;
 static struct event_loop *loop;
 static struct temp_disk image[2];
+static char socket_path[64];
+static int socket_fd;
+
+/* Something that listens, for a share. */
+static void make_socket(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	snprintf(socket_path, sizeof(socket_path), "/tmp/vireo-order-%d", getpid());
+	memcpy(address.sun_path, socket_path, strlen(socket_path));
+	socket_fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	cr_assert_eq(bind(socket_fd, (struct sockaddr *)&address, sizeof(address)), 0);
+}
 
 static void setup(void)
 {
+	make_socket();
 	log_set_level(LOG_ERROR);
 	cr_assert_eq(event_loop_create(&loop, "main"), 0);
 	cr_assert_eq(config_init(&config), 0);
@@ -31,6 +48,8 @@ static void setup(void)
 
 static void teardown(void)
 {
+	close(socket_fd);
+	unlink(socket_path);
 	for (unsigned i = 0; i < 2; i++)
 		temp_disk_remove(&image[i]);
 	config_fini(&config);
@@ -62,6 +81,10 @@ static void want_everything(void)
 	}
 	if (access("/dev/vhost-scsi", R_OK | W_OK) == 0)
 		((struct scsi_settings *)add("scsis"))->wwpn = strdup("naa.0123456789abcdef");
+	/* Any socket will do: it is not connected to. */
+	struct share_settings *share = add("shares");
+	share->socket = strdup(socket_path);
+	share->name = strdup("src");
 	config.console.kind = TARGET_NULL;
 	config.serial.kind = TARGET_NULL;
 	config.balloon.given = true;
@@ -83,6 +106,9 @@ static const char *name_of(const struct device_settings *device)
 	for (unsigned i = 0; i < config.n_scsis; i++)
 		if (device == &config.scsi[i].device)
 			return config.scsi[i].name;
+	for (unsigned i = 0; i < config.n_shares; i++)
+		if (device == &config.share[i].device)
+			return config.share[i].name;
 	return device == &config.console_device ? "console" :
 	       device == &config.rng_device ? "rng" :
 	       device == &config.balloon_device ? "balloon" :
