@@ -10,6 +10,7 @@
 
 #include "vmm/base/error.h"
 #include "vmm/base/log.h"
+#include "vmm/exec/exec_options.h"
 #include "vmm/exec/kernel_modules.h"
 #include "vmm/exec/module_stage.h"
 
@@ -42,7 +43,7 @@ static bool is_hidden(const char *path)
 
 static bool is_shared(const struct exec_guest *guest, const char *path)
 {
-	const struct text_list *writable = &guest->options->writable;
+	const struct text_list *writable = &guest->wish->writable;
 
 	for (unsigned i = 0; i < writable->n; i++)
 		if (is_in(path, writable->item[i]))
@@ -69,11 +70,11 @@ static bool is_dir_of_root(const struct exec_guest *guest, const char *path)
 static int choose_cwd(struct exec_guest *guest)
 {
 	char here[PATH_MAX];
-	const char *cwd = guest->options->cwd;
+	const char *cwd = guest->wish->cwd;
 	bool reachable;
 
 	if (!cwd) {
-		if (!getcwd(here, sizeof(here)))
+		if (!realpath(guest->wish->here ? guest->wish->here : ".", here))
 			return error_set(errno, "find out which directory this is");
 		/* Where there is nothing of the host, its directories mean nothing. */
 		reachable = is_shared(guest, here) || is_dir_of_root(guest, here);
@@ -121,12 +122,12 @@ static void choose_modules(struct exec_guest *guest)
 		 is_merged ? "/usr" : "", kernel->release);
 }
 
-int exec_guest_init(struct exec_guest *guest, const struct exec_options *options,
+int exec_guest_init(struct exec_guest *guest, const struct exec_wish *wish,
 		    const struct exec_kernel *kernel)
 {
-	*guest = (struct exec_guest){ .options = options, .kernel = kernel };
-	if (options->root && !realpath(options->root, guest->root))
-		return error_set(errno, "open '%s'", options->root);
+	*guest = (struct exec_guest){ .wish = wish, .kernel = kernel };
+	if (wish->root && !realpath(wish->root, guest->root))
+		return error_set(errno, "open '%s'", wish->root);
 	choose_modules(guest);
 	return choose_cwd(guest);
 }
@@ -164,7 +165,7 @@ static int add_share(struct text_list *words, const char *dir, const char *name,
 
 int exec_guest_shares(const struct exec_guest *guest, struct text_list *words)
 {
-	const struct text_list *writable = &guest->options->writable;
+	const struct text_list *writable = &guest->wish->writable;
 	char name[16];
 	int r = 0;
 
@@ -199,7 +200,7 @@ static void put_mount(FILE *out, const char *tag, const char *before, const char
 /* Shorter paths first: one that is in another must not be hidden by it. */
 static void put_writable(FILE *out, const struct exec_guest *guest)
 {
-	const struct text_list *writable = &guest->options->writable;
+	const struct text_list *writable = &guest->wish->writable;
 	char name[16];
 
 	for (size_t len = 1, longer = 0; len; len = longer, longer = 0) {

@@ -7,6 +7,7 @@
 
 #include "vmm/base/util.h"
 #include "vmm/config.h"
+#include "vmm/exec/exec_guest.h"
 #include "vmm/mistakes.h"
 
 enum exec_tty { EXEC_TTY_AUTO, EXEC_TTY_YES, EXEC_TTY_NO };
@@ -22,12 +23,8 @@ struct exec_options {
 	bool help;
 	bool quiet;
 	unsigned verbose;
-	const char *root;		/* a directory of the host; NULL: none */
-	struct text_list writable;	/* directories of the host, absolute, real */
-	struct text_list copy;		/* "FILE" or "FILE=PATH" */
+	struct exec_wish wish;
 	struct text_list env;		/* "NAME" or "NAME=VALUE" */
-	const char *cwd;		/* NULL: where we are */
-	const char *modules;		/* NULL: look for them */
 	const char *keep;		/* a directory for its files; NULL: a temporary one */
 	uint64_t boot_ms;
 	enum exec_tty tty;
