@@ -135,10 +135,39 @@ int exec_guest_init(struct exec_guest *guest, const struct exec_wish *wish,
 /* --- Shares ---------------------------------------------------------------------------------- */
 
 /*
- * "path=DIR,name=NAME,readonly", where a comma in DIR is two.  A folder at which another file system
- * of the host begins would be none to overlayfs if the guest saw that.
+ * What is read only gets a layer on top, and a folder at which another file system of the host begins
+ * would be none to overlayfs if the guest saw that.
  */
-static int add_share(struct text_list *words, const char *dir, const char *name, bool readonly)
+static void put_share(struct exec_share *share, const char *path, bool readonly)
+{
+	share->path = path;
+	share->readonly = readonly;
+	share->submounts = !readonly;
+}
+
+unsigned exec_guest_list_shares(const struct exec_guest *guest,
+				struct exec_share share[EXEC_MAX_SHARES])
+{
+	const struct text_list *writable = &guest->wish->writable;
+	unsigned n = 0;
+
+	if (*guest->root) {
+		snprintf(share[n].name, sizeof(share[n].name), EXEC_SHARE_ROOT);
+		put_share(&share[n++], guest->root, true);
+	}
+	if (*guest->modules_at) {
+		snprintf(share[n].name, sizeof(share[n].name), EXEC_SHARE_MODULES);
+		put_share(&share[n++], guest->modules_from, true);
+	}
+	for (unsigned i = 0; i < writable->n && n < EXEC_MAX_SHARES; i++) {
+		snprintf(share[n].name, sizeof(share[n].name), EXEC_SHARE_WRITABLE, i);
+		put_share(&share[n++], writable->item[i], false);
+	}
+	return n;
+}
+
+/* "path=DIR,name=NAME,readonly", where a comma in DIR is two. */
+static int add_share(struct text_list *words, const struct exec_share *share)
 {
 	char *text = NULL;
 	size_t len;
@@ -146,15 +175,16 @@ static int add_share(struct text_list *words, const char *dir, const char *name,
 	int r;
 
 	if (!out)
-		return error_set(ENOMEM, "share '%s'", dir);
+		return error_set(ENOMEM, "share '%s'", share->path);
 	fputs("path=", out);
-	for (const char *p = dir; *p; p++)
+	for (const char *p = share->path; *p; p++)
 		fprintf(out, *p == ',' ? ",," : "%c", *p);
-	fprintf(out, ",name=%s%s", name, readonly ? ",readonly,submounts=no" : "");
+	fprintf(out, ",name=%s%s%s", share->name, share->readonly ? ",readonly" : "",
+		share->submounts ? "" : ",submounts=no");
 	bool failed = ferror(out) != 0;
 	if (fclose(out) != 0 || failed) {
 		free(text);
-		return error_set(ENOMEM, "share '%s'", dir);
+		return error_set(ENOMEM, "share '%s'", share->path);
 	}
 	r = exec_list_add(words, "--share");
 	if (r == 0)
@@ -165,18 +195,12 @@ static int add_share(struct text_list *words, const char *dir, const char *name,
 
 int exec_guest_shares(const struct exec_guest *guest, struct text_list *words)
 {
-	const struct text_list *writable = &guest->wish->writable;
-	char name[16];
+	struct exec_share share[EXEC_MAX_SHARES];
+	unsigned n = exec_guest_list_shares(guest, share);
 	int r = 0;
 
-	if (*guest->root)
-		r = add_share(words, guest->root, EXEC_SHARE_ROOT, true);
-	if (r == 0 && *guest->modules_at)
-		r = add_share(words, guest->modules_from, EXEC_SHARE_MODULES, true);
-	for (unsigned i = 0; r == 0 && i < writable->n; i++) {
-		snprintf(name, sizeof(name), EXEC_SHARE_WRITABLE, i);
-		r = add_share(words, writable->item[i], name, false);
-	}
+	for (unsigned i = 0; r == 0 && i < n; i++)
+		r = add_share(words, &share[i]);
 	return r;
 }
 

@@ -14,6 +14,11 @@
 #define EXEC_SHARE_MODULES "modules"
 #define EXEC_SHARE_WRITABLE "rw%u"
 
+enum {
+	EXEC_MAX_WRITABLE = 16,		/* directories whose writes go to the host */
+	EXEC_MAX_SHARES = 2 + EXEC_MAX_WRITABLE,
+};
+
 /* What is wanted of it.  All is borrowed. */
 struct exec_wish {
 	const char *root;		/* a directory of the host; NULL: none */
@@ -40,6 +45,17 @@ struct exec_guest {
  */
 MUST_USE int exec_guest_init(struct exec_guest *guest, const struct exec_wish *wish,
 			     const struct exec_kernel *kernel);
+
+/* A directory of the host that the guest mounts by 'name'. */
+struct exec_share {
+	char name[16];
+	const char *path;		/* the guest's, or its wish's */
+	bool readonly, submounts;
+};
+
+/* Its shares, in their order; how many. */
+unsigned exec_guest_list_shares(const struct exec_guest *guest,
+				struct exec_share share[EXEC_MAX_SHARES]);
 
 /* Append to 'words' the options of the VM by which it gets its shares.  Returns 0 or -ENOMEM. */
 MUST_USE int exec_guest_shares(const struct exec_guest *guest, struct text_list *words);

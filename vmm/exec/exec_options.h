@@ -14,7 +14,6 @@ enum exec_tty { EXEC_TTY_AUTO, EXEC_TTY_YES, EXEC_TTY_NO };
 
 enum {
 	EXEC_BOOT_MS = 60000,		/* the agent is to be there by then */
-	EXEC_MAX_WRITABLE = 16,		/* directories whose writes go to the host */
 };
 #define EXEC_MEMORY "1G"
 enum { EXEC_MAX_CPUS = 4 };

@@ -13,6 +13,7 @@
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
 #include "vmm/signals.h"
+#include "vmm/test/test_guest.h"
 #include "vmm/test/test_key.h"
 #include "vmm/test/test_run.h"
 
@@ -400,6 +401,8 @@ static int prepare(struct batch *b)
 	for (unsigned i = 0; i < b->config->n; i++)
 		for (unsigned k = 1; k <= repeats(b->config, i); k++)
 			b->attempt[next++] = (struct attempt){ .batch = b, .test = i, .number = k };
+	for (unsigned i = 0; i < b->config->n; i++)
+		test_guest_prepare(b->config->test[i]);
 	r = make_schedule(b);
 	if (r == 0)
 		r = event_loop_create(&b->loop, "tests");

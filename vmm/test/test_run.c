@@ -274,12 +274,12 @@ static const struct vm_process_ops vm_ops = {
 static int start_vm(struct test_run *run)
 {
 	static const char *const agent_args[] = { "--port", "name=vireo.agent,fd=3", NULL };
-	int fd = FD_NONE, r = 0;
+	int fd = FD_NONE, r = test_guest_create(&run->guest, run->test, run->dir);
 	struct vm_process_config config = {
-		.program = run->program, .dir = run->dir, .vm = &run->test->vm, .fds = &fd,
+		.program = run->program, .dir = run->dir, .vm = r == 0 ? run->guest->vm : NULL, .fds = &fd,
 	};
 
-	if (test_spec_uses_agent(run->spec)) {
+	if (r == 0 && test_spec_uses_agent(run->spec)) {
 		r = test_run_agent_open(run, &fd);
 		config.args = agent_args;
 		config.n_fds = 1;
@@ -346,6 +346,20 @@ static void deliver(struct event_post *post)
 	run->ops->done(run->arg, result);
 }
 
+/* Vireo could not do its part: the whole chain is the reason, as nobody prints it. */
+static void break_run(struct test_run *run)
+{
+	struct error_chain chain;
+	char why[WHY_SIZE] = "";
+
+	error_save(&chain);
+	error_clear();
+	for (unsigned i = chain.n; i > 0; i--)
+		snprintf(why + strlen(why), sizeof(why) - strlen(why), "%s: ", chain.line[i - 1]);
+	test_run_fail(run, VERDICT_BROKEN, 0, "%s%s%s%s", why, strerror(chain.err),
+		      *chain.hint ? "; " : "", chain.hint);
+}
+
 /* What ends before there is a VM: skipped, or broken. */
 static void begin(struct test_run *run)
 {
@@ -356,9 +370,7 @@ static void begin(struct test_run *run)
 		if (result_set_text(&run->result->why, "%s", why) < 0)
 			error_clear();
 	} else if (start_vm(run) < 0) {
-		test_run_fail(run, VERDICT_BROKEN, 0, "%s: %s", error_text(),
-			      strerror(error_errno()));
-		error_clear();
+		break_run(run);
 	}
 	if (!run->has_vm)
 		run->state = RUN_ENDING;
@@ -423,6 +435,7 @@ void test_run_destroy(struct test_run *run)
 	event_loop_unpost(run->loop, &run->finish);
 	stop_timers(run);
 	vm_process_destroy(run->vm);
+	test_guest_destroy(run->guest);
 	test_run_agent_close(run);
 	test_run_console_close(run);
 	test_result_destroy(run->result);
