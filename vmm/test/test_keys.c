@@ -201,6 +201,11 @@ static void read_repeat(struct test_draft *draft, struct test_value v)
 	test_read_number(v, 1, 10000, &draft->spec->repeat);
 }
 
+static void read_retries(struct test_draft *draft, struct test_value v)
+{
+	test_read_number(v, 0, 100, &draft->spec->retries);
+}
+
 static void add_need(struct test_draft *draft, struct test_value v)
 {
 	static const char file[] = "file:";
@@ -285,6 +290,7 @@ static const struct test_key {
 	{ "strict_kernel", read_strict_kernel },
 	{ "requires", read_needs },
 	{ "repeat", read_repeat },
+	{ "retries", read_retries },
 };
 
 void test_check_keys(struct vm_file *file, const struct yaml_node *map)

@@ -84,6 +84,7 @@ struct test_spec {
 	char *modules;		/* of its kernel; NULL: look for them */
 	struct text_list copy;	/* "FILE=PATH" */
 	unsigned repeat;	/* 1 unless said otherwise */
+	unsigned retries;	/* how often it is tried again when it goes wrong */
 	struct text_list tags, needs, env;	/* needs: key 'requires' */
 	struct step_spec *step;
 	unsigned n_steps;
