@@ -222,7 +222,7 @@ static int pass(int from, int to)
  */
 static void become_vireo(struct child *child)
 {
-	sigset_t none;
+	sigset_t waiting;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != child->parent)
@@ -234,8 +234,11 @@ static void become_vireo(struct child *child)
 	for (unsigned i = 0; i < child->n_fds; i++)
 		if (pass(child->fd[i], VM_PROCESS_FD + (int)i) < 0)
 			goto fail;
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* What would end it before it listens waits until it does. */
+	sigemptyset(&waiting);
+	sigaddset(&waiting, SIGPWR);
+	sigaddset(&waiting, SIGUSR1);
+	sigprocmask(SIG_SETMASK, &waiting, NULL);
 	execv(child->program, child->word);
 fail:
 	child->err = errno;

@@ -222,10 +222,23 @@ Test(vm_process, a_signal_that_ended_it_is_told)
 	cr_expect_eq(seen.end.signal, SIGSEGV);
 }
 
+/* As Vireo does, which reads signals that wait for it: a shell cannot. */
+#define LISTEN(before)                                                                             \
+	"exec python3 -c 'import os, signal, time\n"                                               \
+	"mask = { signal.SIGUSR1, signal.SIGPWR, signal.SIGTERM }\n"                               \
+	before                                                                                     \
+	"signal.pthread_sigmask(signal.SIG_BLOCK, mask)\n"                                         \
+	"print(flush=True)\n"                                                                      \
+	"said = { signal.SIGUSR1: \"report\", signal.SIGPWR: \"pressed\", signal.SIGTERM: \"stop\" }\n" \
+	"got = None\n"                                                                             \
+	"while got != signal.SIGTERM and got != signal.SIGPWR:\n"                                  \
+	"    got = signal.sigwait(mask)\n"                                                         \
+	"    print(said[got], flush=True)\n"                                                       \
+	"os._exit(9)'"
+
 Test(vm_process, a_report_is_asked_for_before_it_is_stopped)
 {
-	start_with("trap 'echo report' USR1; trap 'echo stop; exit 9' TERM; echo; "
-		   "while :; do sleep 0.1; done", NULL, 0);
+	start_with(LISTEN(""), NULL, 0);
 	seen.stop_at_output = true;
 	event_loop_run(loop);
 	seen.stop_at_output = false;
@@ -239,12 +252,24 @@ Test(vm_process, a_report_is_asked_for_before_it_is_stopped)
 
 Test(vm_process, the_power_button_is_a_signal)
 {
-	start_with("trap 'echo pressed; exit 0' PWR; echo; while :; do sleep 0.1; done", NULL, 0);
+	start_with(LISTEN(""), NULL, 0);
 	seen.stop_at_output = true;
 	event_loop_run(loop);
+	seen.stop_at_output = false;
 	vm_process_press_power_button(process);
 	event_loop_run(loop);
 	cr_expect_str_eq(seen.text, "\npressed\n");
+}
+
+/* The VM is told before it listens, as by a test whose first step is that. */
+Test(vm_process, what_comes_early_waits)
+{
+	start_with(LISTEN("time.sleep(0.3)\n"), NULL, 0);
+	vm_process_report(process);
+	vm_process_press_power_button(process);
+	event_loop_run(loop);
+	cr_expect_str_eq(seen.text, "\nreport\npressed\n");
+	cr_expect_eq(seen.end.status, 9);
 }
 
 Test(vm_process, who_does_not_stop_is_killed)
