@@ -342,10 +342,13 @@ Test(test_plan, each_mistake_has_a_place_and_a_sentence)
 		  "every combination" },
 		{ "tests: { a: { " VM ", steps: [ { send: x } ], set: { console.to: null, "
 		  "serial.to: null } } }", "needs the console" },
-		{ "tests: { a: { " VM ", root: hots, steps: [ { run: x } ] } }", "did you mean 'host'" },
+		{ "tests: { a: { " VM ", root: hots, steps: [ { run: x } ] } }",
+		  "did you mean 'host'" },
 		{ "tests: { a: { " VM ", root: none } }", "give it 'steps'" },
-		{ "tests: { a: { " VM ", copy: x, steps: [ wait: end ] } }", "for a test with 'root'" },
-		{ "tests: { a: { " VM ", modules: x, steps: [ wait: end ] } }", "for a test with 'root'" },
+		{ "tests: { a: { " VM ", copy: x, steps: [ wait: end ] } }",
+		  "for a test with 'root'" },
+		{ "tests: { a: { " VM ", modules: x, steps: [ wait: end ] } }",
+		  "for a test with 'root'" },
 		{ "tests: { a: { " VM ", root: none, copy: x=, steps: [ { run: x } ] } }",
 		  "FILE or FILE=PATH" },
 		{ "tests: { a: { vm: { boot: { kernel: kernel, initrd: i } }, root: host, "

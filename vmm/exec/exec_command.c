@@ -262,10 +262,11 @@ static int start(struct exec *exec)
 static int decide(struct exec *exec, struct mistakes *mistakes)
 {
 	struct text_list shares = { 0 };
-	int r = exec_kernel_find(&exec->kernel, exec->config.kernel, exec->options.wish.modules, NULL);
+	const struct exec_wish *wish = &exec->options.wish;
+	int r = exec_kernel_find(&exec->kernel, exec->config.kernel, wish->modules, NULL);
 
 	if (r == 0)
-		r = exec_guest_init(&exec->guest, &exec->options.wish, &exec->kernel);
+		r = exec_guest_init(&exec->guest, wish, &exec->kernel);
 	if (r == 0)
 		r = exec_guest_shares(&exec->guest, &shares);
 	if (r == 0)

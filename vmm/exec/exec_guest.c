@@ -135,8 +135,8 @@ int exec_guest_init(struct exec_guest *guest, const struct exec_wish *wish,
 /* --- Shares ---------------------------------------------------------------------------------- */
 
 /*
- * What is read only gets a layer on top, and a folder at which another file system of the host begins
- * would be none to overlayfs if the guest saw that.
+ * What is read only gets a layer on top, and a folder at which another file system of the host
+ * begins would be none to overlayfs if the guest saw that.
  */
 static void put_share(struct exec_share *share, const char *path, bool readonly)
 {

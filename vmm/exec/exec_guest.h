@@ -1,6 +1,6 @@
 /*
- * What a guest that Vireo makes ("vireo exec", tests with 'root') finds: which directories of the host, where, and the orders by
- * which the agent puts them there (docs/agent.md).
+ * What a guest that Vireo makes ("vireo exec", tests with 'root') finds: which directories of the
+ * host, where, and the orders by which the agent puts them there (docs/agent.md).
  */
 #ifndef EXEC_EXEC_GUEST_H
 #define EXEC_EXEC_GUEST_H
@@ -25,7 +25,7 @@ struct exec_wish {
 	struct text_list writable;	/* directories of the host, absolute, real */
 	struct text_list copy;		/* "FILE" or "FILE=PATH", for the initramfs */
 	const char *modules;		/* of its kernel; NULL: look for them */
-	const char *cwd;		/* of commands, in the guest; NULL: as 'here', if it is there */
+	const char *cwd;		/* of commands, in the guest; NULL: 'here', if it has that */
 	const char *here;		/* a directory of the host; NULL: where we are */
 };
 
@@ -40,8 +40,8 @@ struct exec_guest {
 
 /*
  * Think of it: where the command runs, and what has to be shared.  Keeps 'wish' and 'kernel'.  The
- * modules of a kernel tree are put in order first, which may take a moment; where that cannot be it is
- * said and done without.  Returns 0 or -errno with an error chain.
+ * modules of a kernel tree are put in order first, which may take a moment; where that cannot be it
+ * is said and done without.  Returns 0 or -errno with an error chain.
  */
 MUST_USE int exec_guest_init(struct exec_guest *guest, const struct exec_wish *wish,
 			     const struct exec_kernel *kernel);

@@ -157,8 +157,8 @@ MUST_USE int test_results_add_note(struct test_results *results, const char *fmt
 MUST_USE int test_results_mark_flaky(struct test_results *results);
 
 /*
- * Counts of a set, without attempts that were retried.  'verdict' counts attempts; 'flaky' counts tests (not attempts), and so does
- * 'tests'.
+ * Counts of a set, without attempts that were retried.  'verdict' counts attempts; 'flaky' counts
+ * tests (not attempts), and so does 'tests'.
  */
 struct result_counts {
 	unsigned verdict[N_VERDICTS];

@@ -1,7 +1,7 @@
 /*
- * The guest of a test that has 'root': Vireo makes it, as "vireo exec" does.  The agent is its first
- * process, the kernel may be that of the host, the root file system a directory of the host, under a
- * layer that is thrown away.
+ * The guest of a test that has 'root': Vireo makes it, as "vireo exec" does.  The agent is its
+ * first process, the kernel may be that of the host, the root file system a directory of the host,
+ * under a layer that is thrown away.
  */
 #ifndef TEST_TEST_GUEST_H
 #define TEST_TEST_GUEST_H
@@ -34,8 +34,8 @@ MUST_USE int test_guest_create(struct test_guest **out, const struct test_case *
 void test_guest_destroy(struct test_guest *guest);
 
 /*
- * Do what takes long and is kept (the modules of a kernel tree), before any guest's time counts.  What
- * goes wrong is found again when the guest is made.
+ * Do what takes long and is kept (the modules of a kernel tree), before any guest's time counts.
+ * What goes wrong is found again when the guest is made.
  */
 void test_guest_prepare(const struct test_case *test);
 
