@@ -171,7 +171,7 @@ run-configured: vireo
 	@$(srcdir)/images/run-demo ./vireo
 
 # Each part prints TAP or Criterion's TAP; tests/check adds up and prints the line that counts.
-check: configured ## every test: unit, budget, fuzz, payload, boot, vhost, guest
+check: configured ## every test: unit, budget, fuzz, payload, boot, vhost, Linux guests
 	@$(MAKE) --no-print-directory check-configured
 check-unit: configured ## unit tests only (Criterion)
 	@$(MAKE) --no-print-directory check-unit-configured
@@ -193,7 +193,7 @@ FUZZ_IF_ANY = $(if $(filter yes,$(HAVE_FUZZ)),$(FUZZ_PROGRAMS))
 # Some guests need a kernel of our own.  Where it cannot be built they are skipped, and say so.
 check-configured: vireo $(GENERATED) $(UNIT_TESTS) $(PATHS) $(FUZZ_IF_ANY) payloads
 	@$(srcdir)/images/build-kernel >/dev/null || echo "make check: goes on without a kernel of our own"
-	@$(srcdir)/tests/check unit cli path fuzz payload boot vhost guest
+	@$(srcdir)/tests/check unit cli path fuzz payload boot vhost linux guest
 check-unit-configured: vireo $(UNIT_TESTS) payloads
 	@$(srcdir)/tests/check unit cli
 check-payload-configured: vireo payloads
@@ -203,7 +203,7 @@ check-fuzz-configured: $(FUZZ_IF_ANY)
 check-vhost-configured: vireo $(UNIT_TESTS)
 	@$(srcdir)/tests/check vhost
 check-guest-configured: vireo payloads kernel
-	@$(srcdir)/tests/check guest-all
+	@$(srcdir)/tests/check linux-all guest-all
 
 # A test says which statements it covers; what is neither covered nor waived is named.
 conformance: configured ## the matrix: each statement of the specification and its tests

@@ -29,23 +29,7 @@ shape() {
 	fi
 }
 
-# The cloud kernel occupies 46 of the 64 MiB (62 with what lies below it), and the dentries of tracefs would
-# need most of what is left.
-small() { append=initcall_blacklist=tracer_init_tracefs shape "$1" "$2" 64M; }
-test_boot_1_cpu_pci_64M() { small 1 pci; }
-test_boot_4_cpu_pci_64M() { small 4 pci; }
-test_boot_1_cpu_mmio_64M() { small 1 mmio; }
-test_boot_4_cpu_mmio_64M() { small 4 mmio; }
-test_boot_1_cpu_pci_6G() { shape 1 pci 6G; }
-test_boot_4_cpu_pci_6G() { shape 4 pci 6G; }
-test_boot_1_cpu_mmio_6G() { shape 1 mmio 6G; }
-test_boot_4_cpu_mmio_6G() { shape 4 mmio 6G; }
-
 # Unpacking itself, this kernel needs 68 MiB: the setup header says so, and Vireo heeds it.
-test_boot_1_cpu_pci_128M_no_unpack() { shape 1 pci 128M --no-unpack; }
-test_boot_4_cpu_mmio_128M_no_unpack() { shape 4 mmio 128M --no-unpack; }
-test_boot_1_cpu_mmio_6G_no_unpack() { shape 1 mmio 6G --no-unpack; }
-test_boot_4_cpu_pci_6G_no_unpack() { shape 4 pci 6G --no-unpack; }
 test_boot_64M_no_unpack_is_refused() {
 	boot --memory 64M --no-unpack <<<'exit 0'
 	expect_status 125
@@ -61,12 +45,6 @@ test_boot_generic_kernel() {
 	kind=generic shape 1 pci 256M
 }
 
-test_boot_16_cpus() {
-	boot --cpus 16 <<<'cat /proc/cpuinfo'
-	expect_status 0
-	[ "$(grep -c ^processor out)" = 16 ] || fail "$(grep -c ^processor out) CPUs"
-}
-
 test_boot_says_which_payload() {
 	boot -v <<<'exit 0'
 	expect_status 0
@@ -76,15 +54,6 @@ test_boot_says_which_payload() {
 # fields NAME: how many different values /proc/cpuinfo has for it
 distinct() { grep "^$1" out | sort -u | wc -l; }
 
-test_cpu_topology_flat() {
-	boot --cpus 4 <<<'cat /proc/cpuinfo'
-	expect_status 0
-	[ "$(distinct 'physical id')" = 1 ] || fail "not one socket"
-	[ "$(distinct 'core id')" = 4 ] || fail "not four cores"
-	expect '^siblings.*: 4'
-	expect '^cpu cores.*: 4'
-}
-
 test_cpu_topology_threads() {
 	if grep -q AuthenticAMD /proc/cpuinfo && ! grep -q topoext /proc/cpuinfo; then
 		skip "TOPOEXT: this AMD processor does not have it, and Linux needs it to see threads"
@@ -93,28 +62,6 @@ test_cpu_topology_threads() {
 	expect_status 0
 	expect '^siblings.*: 4'
 	expect '^cpu cores.*: 2'
-}
-
-test_cpu_topology_sockets() {
-	boot --cpus 4,cores=2 <<<'cat /proc/cpuinfo'
-	expect_status 0
-	[ "$(distinct 'physical id')" = 2 ] || fail "not two sockets"
-	expect '^siblings.*: 2'
-	expect '^cpu cores.*: 2'
-}
-
-test_acpi_tables() {
-	boot <<-'END'
-		ls -1 /sys/firmware/acpi/tables
-		grep -E 'PCI (ECAM|MMCONFIG)' /proc/iomem
-		cat /proc/interrupts
-	END
-	expect_status 0
-	for table in APIC DSDT FACP MCFG; do
-		expect "^$table"
-	done
-	expect '0-e00fffff : PCI (ECAM|MMCONFIG)'
-	expect ' acpi'
 }
 
 test_clock() {

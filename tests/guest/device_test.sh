@@ -75,39 +75,3 @@ test_rebind_transport_drivers() {
 		expect "^$(sample_hash)"
 	done
 }
-
-test_interrupts_msix() {
-	boot <<<'sh /report; cat /proc/interrupts'
-	expect_status 0
-	expect "^file: /data/sample, sha256 $(sample_hash)"
-	expect 'PCI-MSI.*virtio0-req.0'
-}
-
-test_interrupts_intx() {
-	append=pci=nomsi boot --cpus 2 <<<'sh /report; cat /proc/interrupts'
-	expect_status 0
-	expect "^file: /data/sample, sha256 $(sample_hash)"
-	expect 'IO-APIC.*virtio0'
-	expect_not 'PCI-MSI.*virtio'
-}
-
-test_rng_gives_what_is_asked_for() {
-	boot <<-'END'
-		cat /sys/class/misc/hw_random/rng_current
-		head -c 20000 /dev/hwrng >/tmp/a
-		head -c 20000 /dev/hwrng >/tmp/b
-		wc -c </tmp/a
-		cmp /tmp/a /tmp/b && exit 9
-		gzip </tmp/a | wc -c
-	END
-	expect_status 0
-	expect '^virtio_rng'
-	expect '^20000'
-	[ "$(tail -n 1 out | tr -d '\r')" -gt 20000 ] || fail "random bytes can be packed"
-}
-
-test_rng_off() {
-	boot --rng off <<<'ls /sys/bus/virtio/drivers/virtio_rng'
-	expect_status 0
-	expect_not '^virtio'
-}

@@ -74,54 +74,6 @@ test_disk_readonly() {
 	[ "$(host_hash "$image")" = "$before" ] || fail "the image has changed"
 }
 
-test_disk_queues_used_from_4_cpus() {
-	disk=,ephemeral,queues=4 boot --cpus 4 <<-'END'
-		set -e
-		ls /sys/block/vda/mq
-		for i in 0 1 2 3; do
-			taskset $((1 << i)) sh -c "seq ${i}00000 400000 | head -c 1048576 >/disk/data/$i; sync" &
-		done
-		wait
-		umount /disk
-		echo 3 >/proc/sys/vm/drop_caches
-		mount -t ext4 /dev/vda /disk
-		for i in 0 1 2 3; do
-			seq ${i}00000 400000 | head -c 1048576 | cmp - /disk/data/$i
-		done
-		grep virtio /proc/interrupts
-	END
-	expect_status 0
-	expect '^0 +1 +2 +3'
-	expect 'virtio0-req.3'
-}
-
-test_disk_block_size_4096() {
-	disk=,ephemeral,block_size=4096 boot <<-'END'
-		cat /sys/block/vda/queue/logical_block_size
-		sha256sum </dev/vda
-	END
-	expect_status 0
-	expect '^4096'
-	expect "^$(host_hash "${root_dir[$kind]}/root.img")"
-}
-
-test_disk_identity_and_letters() {
-	local args=() i
-	for i in 1 2 3; do
-		truncate -s ${i}M disk$i
-		args+=(--disk "path=disk$i,serial=number$i")
-	done
-	boot "${args[@]}" <<-'END'
-		for d in b c d; do
-			echo "vd$d $(cat /sys/block/vd$d/size) $(cat /sys/block/vd$d/serial)"
-		done
-	END
-	expect_status 0
-	expect '^vdb 2048 number1'
-	expect '^vdc 4096 number2'
-	expect '^vdd 6144 number3'
-}
-
 # What is trimmed is given back to the host, and reads as zeros.
 test_disk_discard() {
 	dd if=/dev/urandom of=disk1 bs=1M count=4 status=none
@@ -133,20 +85,4 @@ test_disk_discard() {
 	END
 	expect_status 0
 	[ "$(stat -c %b disk1)" -lt 100 ] || fail "the host still has $(stat -c %b disk1) sectors"
-}
-
-test_disk_write_cache_can_be_switched() {
-	boot <<-'END'
-		cd /sys/block/vda
-		cat cache_type
-		echo 'write through' >cache_type
-		cat cache_type
-		echo hello >/disk/data/new
-		sync
-		echo 'write back' >cache_type
-		cat cache_type
-	END
-	expect_status 0
-	[ "$(tr -d '\r' <out | sort | uniq -c | tr -s ' \n' ' ')" = ' 2 write back 1 write through ' ] ||
-		fail "$(cat out)"
 }

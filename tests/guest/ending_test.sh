@@ -2,22 +2,6 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154  # from guest.sh and the suite
 
-test_poweroff_is_0() {
-	boot <<<'poweroff -f'
-	expect_status 0
-}
-
-test_status_of_command_is_passed_on() {
-	boot <<<'exit 7'
-	expect_status 7
-}
-
-test_exit_port_above_119_is_119() {
-	boot <<<'exit-status 300'
-	expect_status 119
-	expect '300' err
-}
-
 test_output_before_the_exit_port_is_not_lost() {
 	boot <<<'seq 1 3000; exit-status 3'
 	expect_status 3
@@ -33,25 +17,6 @@ test_on_poweroff_restart() {
 		poweroff -f
 	END
 	expect_status 9
-}
-
-# The ways in which a PC is reset: by ACPI's register, the keyboard controller, port 0xcf9.
-reset_is_122() {
-	append=reboot=$1 boot --on-reboot fail <<<'reboot -f'
-	expect_status 122
-}
-test_reboot_by_acpi_fail() { reset_is_122 a; }
-test_reboot_by_keyboard_controller_fail() { reset_is_122 k; }
-test_reboot_by_cf9_fail() { reset_is_122 p; }
-
-test_reboot_default_way_fail() {
-	boot --on-reboot fail <<<'reboot -f'
-	expect_status 122
-}
-
-test_reboot_exit_is_0() {
-	boot --on-reboot exit <<<'reboot -f'
-	expect_status 0
 }
 
 # The second boot sees what the first one wrote, and its own devices work as those of the first.
@@ -75,37 +40,10 @@ reboots() {
 test_reboot_restart_pci() { reboots --transport pci; }
 test_reboot_restart_mmio_4_cpus() { reboots --transport mmio --cpus 4; }
 
-test_halt_exit_is_0() {
-	boot --on-halt exit <<<'halt -f'
-	expect_status 0
-}
-
-test_halt_fail_is_121() {
-	boot --on-halt fail --cpus 2 <<<'halt -f'
-	expect_status 121
-}
-
-test_panic_by_pvpanic_is_120() {
-	boot <<<'echo c >/proc/sysrq-trigger'
-	expect_status 120
-	expect 'Kernel panic' serial
-}
-
-test_panic_without_pvpanic_driver_is_120() {
-	boot <<<'rmmod pvpanic-mmio; echo c >/proc/sysrq-trigger'
-	expect_status 120
-}
-
 test_panic_before_init_is_120() {
 	append='root=/dev/none' run </dev/null >out
 	expect_status 120
 	expect 'Kernel panic' serial
-}
-
-test_triple_fault_is_121() {
-	append=reboot=t boot <<<'reboot -f'
-	expect_status 121
-	expect 'triple fault' err
 }
 
 test_timeout_is_124() {

@@ -51,15 +51,6 @@ test_port_names_of_several() {
 	expect '/dev/hvc0'
 }
 
-test_port_status_is_the_exit_status() {
-	with_ports --port status,to=status <<-'END'
-		echo 42 >"$(port status)"
-		sleep 60
-		exit 1
-	END
-	expect_status 42
-}
-
 # What was written before a power-off is there, all of it.
 test_port_results_survive_a_poweroff() {
 	peer=save with_ports --port results,fd=20 --port copy,to=file=copy <<-'END'

@@ -1,11 +1,9 @@
-# Linux' drivers over each transport: how devices are found, which face is driven, which rings are used.
+# Linux' drivers over each transport: how devices are found, which face is driven.
 # shellcheck shell=bash
 # shellcheck disable=SC2154  # from guest.sh and the suite
 
 # Feature bits.
-RING_INDIRECT_DESC=28 RING_EVENT_IDX=29 VERSION_1=32 RING_PACKED=34
-# And what 'features=' calls them.
-indirect=indirect event_idx=event_idx packed=packed
+VERSION_1=32
 
 # device_io [VIREO OPTION]... : each device does some work; /report says what they are
 device_io() {
@@ -144,16 +142,13 @@ on() {
 	done
 }
 
-test_transport_pci_transitional() { on pci-transitional pci 1; }
 test_transport_pci_transitional_legacy_face() { append=virtio_pci.force_legacy=1 on pci-transitional pci 0; }
 test_transport_pci_transitional_legacy_face_intx() {
 	append='virtio_pci.force_legacy=1 pci=nomsi' on pci-transitional pci 0
 	expect_not 'PCI-MSI'
 }
 test_transport_pci_transitional_generic_kernel() { kind=generic on pci-transitional pci 1 --memory 256M; }
-test_transport_pci_legacy() { on pci-legacy pci 0; }
 test_transport_pci_legacy_intx() { append=pci=nomsi on pci-legacy pci 0; }
-test_transport_mmio_legacy() { on mmio-legacy mmio 0; }
 test_transport_mmio_legacy_6G() { on mmio-legacy mmio 0 --memory 6G; }
 test_transport_pci_legacy_6G() { on pci-legacy pci 0 --memory 6G; }
 
@@ -185,32 +180,3 @@ test_transport_pci_transitional_rebind() {
 	expect '^legacy 0: 1'
 	[ "$(grep -c "^$(sample_hash)" out)" = 3 ] || fail "the disk does not work each time"
 }
-
-# --- Rings ---------------------------------------------------------------------------------------
-
-# ring TRANSPORT PACKED INDIRECT EVENT_IDX: the disk's features, each 0 or 1, as we offer and Linux takes them
-ring() {
-	local features
-	case $2 in 1) features=+$packed ;; *) features=-$packed ;; esac
-	[ "$3" = 1 ] || features=$features,-$indirect
-	[ "$4" = 1 ] || features=$features,-$event_idx
-	disk=,ephemeral,name=root device_io --transport "$1" --set "disks.root.features=$features"
-	expect_bit virtio_blk $RING_PACKED "$2"
-	expect_bit virtio_blk $RING_INDIRECT_DESC "$3"
-	expect_bit virtio_blk $RING_EVENT_IDX "$4"
-}
-
-# Plain: neither indirect descriptors nor event indices.
-for transport in pci pci-transitional mmio; do
-	eval "test_ring_${transport//-/_}_packed() { ring $transport 1 1 1; }
-		test_ring_${transport//-/_}_packed_no_indirect() { ring $transport 1 0 1; }
-		test_ring_${transport//-/_}_packed_no_event_idx() { ring $transport 1 1 0; }
-		test_ring_${transport//-/_}_packed_plain() { ring $transport 1 0 0; }"
-done
-# The legacy interface has no bit for the packed ring.
-for transport in pci pci-transitional pci-legacy mmio mmio-legacy; do
-	eval "test_ring_${transport//-/_}_split_no_indirect() { ring $transport 0 0 1; }
-		test_ring_${transport//-/_}_split_no_event_idx() { ring $transport 0 1 0; }
-		test_ring_${transport//-/_}_split_plain() { ring $transport 0 0 0; }"
-done
-unset transport

@@ -12,6 +12,7 @@
 #include "vmm/exec/exec_guest.h"
 #include "vmm/exec/exec_initramfs.h"
 #include "vmm/exec/exec_kernel.h"
+#include "vmm/exec/exec_options.h"
 
 static char dir[] = "/tmp/vireo-exec-test-XXXXXX";
 static struct exec_kernel kernel;
@@ -21,7 +22,7 @@ static struct exec_guest guest;
 static void setup(void)
 {
 	cr_assert_not_null(mkdtemp(dir));
-	options = (struct exec_options){ .root = "/" };
+	options = (struct exec_options){ .wish.root = "/" };
 }
 
 static void teardown(void)
@@ -174,7 +175,7 @@ static const char *orders(void)
 	static char text[4096];
 	char *own;
 
-	cr_assert_eq(exec_guest_init(&guest, &options, &kernel), 0, "%s", error_text());
+	cr_assert_eq(exec_guest_init(&guest, &options.wish, &kernel), 0, "%s", error_text());
 	own = exec_guest_orders(&guest);
 	cr_assert_not_null(own);
 	snprintf(text, sizeof(text), "%s", own);
@@ -184,7 +185,7 @@ static const char *orders(void)
 
 Test(exec_guest, the_hosts_root_lies_below_a_layer_that_is_thrown_away)
 {
-	options.cwd = "/usr";
+	options.wish.cwd = "/usr";
 	cr_expect_str_eq(orders(), "?hostname vireo\nmount virtiofs root /lower ro\n"
 				   "overlay /lower /new\nroot /new\n");
 	cr_expect_str_eq(guest.cwd, "/usr");
@@ -192,9 +193,9 @@ Test(exec_guest, the_hosts_root_lies_below_a_layer_that_is_thrown_away)
 
 Test(exec_guest, writable_directories_come_outer_ones_first)
 {
-	cr_assert_eq(exec_list_add(&options.writable, "/home/me/a b"), 0);
-	cr_assert_eq(exec_list_add(&options.writable, "/home"), 0);
-	options.cwd = "/";
+	cr_assert_eq(exec_list_add(&options.wish.writable, "/home/me/a b"), 0);
+	cr_assert_eq(exec_list_add(&options.wish.writable, "/home"), 0);
+	options.wish.cwd = "/";
 	const char *text = strstr(orders(), "root /new\n");
 	cr_assert_not_null(text);
 	cr_expect_str_eq(text, "root /new\nmount virtiofs rw1 /home\n"
@@ -205,7 +206,7 @@ Test(exec_guest, a_directory_that_the_guest_has_its_own_of_is_there_all_the_same
 {
 	char expected[512];
 
-	options.cwd = dir;	/* below /tmp */
+	options.wish.cwd = dir;	/* below /tmp */
 	snprintf(expected, sizeof(expected), "root /new\nmount virtiofs root /run/vireo/host ro\n"
 					     "overlay /run/vireo/host%s %s\n", dir, dir);
 	const char *text = strstr(orders(), "root /new\n");
@@ -214,14 +215,14 @@ Test(exec_guest, a_directory_that_the_guest_has_its_own_of_is_there_all_the_same
 
 Test(exec_guest, without_a_root_there_is_only_the_initramfs)
 {
-	options.root = NULL;
+	options.wish.root = NULL;
 	cr_expect_str_eq(orders(), "?hostname vireo\n");
 	cr_expect_str_eq(guest.cwd, "/");
 }
 
 Test(exec_guest, modules_from_elsewhere_get_to_where_modprobe_looks)
 {
-	options.cwd = "/";
+	options.wish.cwd = "/";
 	snprintf(kernel.release, sizeof(kernel.release), "6.1.0-test");
 	snprintf(kernel.modules, sizeof(kernel.modules), "%s", dir);
 	cr_expect(strstr(orders(), "mount virtiofs modules /new/usr/lib/modules/6.1.0-test ro\nroot"),
@@ -235,8 +236,8 @@ Test(exec_guest, its_shares_are_options_of_the_machine)
 	struct text_list list = { 0 };
 	char text[512] = "";
 
-	cr_assert_eq(exec_list_add(&options.writable, "/a,b"), 0);
-	options.cwd = "/";
+	cr_assert_eq(exec_list_add(&options.wish.writable, "/a,b"), 0);
+	options.wish.cwd = "/";
 	orders();
 	cr_assert_eq(exec_guest_shares(&guest, &list), 0);
 	for (unsigned i = 0; i < list.n; i++)
@@ -254,11 +255,11 @@ Test(exec_guest, the_initramfs_has_the_agent_its_orders_and_what_was_copied)
 	if (system("cpio --version >/dev/null 2>&1") != 0)
 		cr_skip("cpio is not installed");
 	cr_assert_eq(config_init(&config), 0);
-	options.root = NULL;
+	options.wish.root = NULL;
 	make("tool", "#!", 2);
 	snprintf(text, sizeof(text), "%s=bin/it", in_dir("tool"));
-	cr_assert_eq(exec_list_add(&options.copy, text), 0);
-	cr_assert_eq(exec_guest_init(&guest, &options, &kernel), 0);
+	cr_assert_eq(exec_list_add(&options.wish.copy, text), 0);
+	cr_assert_eq(exec_guest_init(&guest, &options.wish, &kernel), 0);
 	cr_assert_eq(exec_initramfs_write(&guest, &config, in_dir("initrd")), 0, "%s", error_text());
 	snprintf(command, sizeof(command), "cpio -it --quiet <%s | sort | tr '\\n' ' '; "
 					   "cpio -i --quiet --to-stdout vireo/boot bin/it <%s",

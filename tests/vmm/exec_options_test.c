@@ -55,7 +55,7 @@ Test(exec_options, what_is_behind_two_dashes_is_the_command)
 	cr_assert_not_null(options.command);
 	cr_expect_str_eq(options.command[0], "make");
 	cr_expect_str_eq(options.command[2], "--");
-	cr_expect_eq(options.writable.n, 0);
+	cr_expect_eq(options.wish.writable.n, 0);
 }
 
 Test(exec_options, options_of_the_machine_are_passed_on_with_their_values)
@@ -87,9 +87,9 @@ Test(exec_options, directories_are_judged_here)
 
 	READ("--rw", ".", "--share", ".", "--rw=/proc/../usr", "--", "true");
 	cr_expect_eq(mistakes.n, 0, "%s", mistakes.line[0]);
-	cr_assert_eq(options.writable.n, 2);
-	cr_expect_str_eq(options.writable.item[0], realpath(".", real));
-	cr_expect_str_eq(options.writable.item[1], "/usr");
+	cr_assert_eq(options.wish.writable.n, 2);
+	cr_expect_str_eq(options.wish.writable.item[0], realpath(".", real));
+	cr_expect_str_eq(options.wish.writable.item[1], "/usr");
 	READ("--rw", "/nonexistent", "--", "true");
 	cr_expect_eq(mistakes.n, 1);
 	cr_expect_eq(mistakes.status, STATUS_NO_FILE);
@@ -104,7 +104,7 @@ Test(exec_options, a_share_with_a_key_is_the_machines)
 {
 	READ("--share", "path=/usr,name=x", "--share=path=/usr,name=y", "--", "true");
 	cr_expect_eq(mistakes.n, 0, "%s", mistakes.line[0]);
-	cr_expect_eq(options.writable.n, 0);
+	cr_expect_eq(options.wish.writable.n, 0);
 	cr_expect_eq(strncmp(words(), "--share path=/usr,name=x", 24), 0, "%s", words());
 	cr_expect(strstr(words(), "--share=path=/usr,name=y"));
 }
@@ -120,7 +120,7 @@ Test(exec_options, wrong_values_are_told_all_at_once)
 	cr_expect_eq(mistakes.n, 0);
 	cr_expect_eq(options.boot_ms, 120000);
 	cr_expect_eq(options.tty, EXEC_TTY_NO);
-	cr_expect_null(options.root);
+	cr_expect_null(options.wish.root);
 }
 
 /* --- The environment ------------------------------------------------------------------------- */

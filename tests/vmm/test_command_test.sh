@@ -143,6 +143,30 @@ expect_kvm "a report that cannot be written is an error" 125 'nowhere' \
 	"$vireo" test --tap nowhere/x.tap good.yaml
 expect_kvm "results in a folder of somebody else's" 125 . sh -c "mkdir mine; : >mine/results.json; exec '$vireo' test --results mine good.yaml"
 
+cat >chances.yaml <<YAML
+tests:
+  c:
+    vm: { boot: { kernel: chance } }
+    matrix: { vm.memory: [ $(seq -s M, 32 55)M ] }
+    steps: [ wait: end ]
+    timeout: 60s
+YAML
+expect_kvm "tried again, what passes at last has passed" 0 '^24 passed, 0 failed, 0 skipped, [0-9]+ flaky' \
+	"$vireo" test --retries 60 --tap tap chances.yaml
+results_kvm 'any(x.get("retried") for x in t) and all(x["flaky"] for x in t if x.get("retried"))' \
+	"and what went wrong before is kept"
+results_kvm 'len([x for x in t if not x.get("retried")]) == 24' "beside one result for each"
+if $has_kvm; then
+	[ "$(grep -cE '^(not )?ok ' tap)" = 24 ] && grep -q '^1\.\.24$' tap && grep -qE '^# c .*, try 1: ' tap
+	verdict $? "TAP has a point for each, and comments"
+fi
+cat >never.yaml <<'YAML'
+tests: { n: { vm: { boot: { kernel: bad } }, steps: [ wait: end ], timeout: 60s, retries: 2 } }
+YAML
+expect_kvm "what never passes fails" 123 '^0 passed, 1 failed' "$vireo" test never.yaml
+results_kvm '[x["attempt"] for x in t] == [1, 2, 3] and [x.get("retried", False) for x in t] == [True, True, False]' \
+	"after its tries"
+expect_kvm "what is repeated is not tried again" 123 '^0 passed, 2 failed' "$vireo" test --repeat 2 never.yaml
 expect_kvm "repeated, what does not always pass is named" 123 'flaky' "$vireo" test --repeat 16 chance.yaml
 results_kvm 'len(t) == 16 and sorted(x["attempt"] for x in t) == list(range(1, 17))' "sixteen attempts"
 

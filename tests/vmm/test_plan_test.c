@@ -351,6 +351,17 @@ Test(test_plan, each_mistake_has_a_place_and_a_sentence)
 		  "every combination" },
 		{ "tests: { a: { " VM ", steps: [ { send: x } ], set: { console.to: null, "
 		  "serial.to: null } } }", "needs the console" },
+		{ "tests: { a: { " VM ", root: hots, steps: [ { run: x } ] } }",
+		  "did you mean 'host'" },
+		{ "tests: { a: { " VM ", root: none } }", "give it 'steps'" },
+		{ "tests: { a: { " VM ", copy: x, steps: [ wait: end ] } }",
+		  "for a test with 'root'" },
+		{ "tests: { a: { " VM ", modules: x, steps: [ wait: end ] } }",
+		  "for a test with 'root'" },
+		{ "tests: { a: { " VM ", root: none, copy: x=, steps: [ { run: x } ] } }",
+		  "FILE or FILE=PATH" },
+		{ "tests: { a: { vm: { boot: { kernel: kernel, initrd: i } }, root: host, "
+		  "steps: [ { run: x } ] } }", "leave one of them away" },
 		{ "include: t.yaml\ntests: { a: { " VM " } }", "a loop" },
 		{ "include: none.yaml\ntests: { a: { " VM " } }", "include: open 'none.yaml'" },
 		{ "defaults: { timeoutt: 1s }\ntests: { a: { " VM " } }",
@@ -385,6 +396,30 @@ Test(test_plan, all_mistakes_of_a_file_are_told_at_once)
 	for (unsigned i = 0; i < 7 && i < rig_mistakes.n; i++)
 		cr_expect_not_null(strstr(rig_mistakes.line[i], "t.yaml:"), "%s",
 				   rig_mistakes.line[i]);
+}
+
+Test(test_plan, a_guest_that_vireo_makes_is_described)
+{
+	const struct test_spec *spec;
+
+	read_good("defaults: { root: none, copy: [ x, y=/bin/y ] }\n"
+		  "tests:\n"
+		  "  alone: { " VM ", steps: [ { run: [x] } ] }\n"
+		  "  of-the-host: { steps: [ { run: x } ], root: host, modules: m }\n"
+		  "  other: { " VM ", root: ./rootfs, expect: panic }\n");
+	cr_assert_eq(plan.n, 3);
+	spec = plan.item[0]->spec;
+	cr_expect(spec->is_made);
+	cr_expect(test_spec_uses_agent(spec));
+	cr_expect_null(spec->root);
+	cr_assert_eq(spec->copy.n, 2);
+	cr_expect_str_eq(spec->copy.item[0], "x=x");
+	cr_expect_str_eq(spec->copy.item[1], "y=/bin/y");
+	/* The kernel is that of the host; if it has none that is found when the test is run. */
+	spec = plan.item[1]->spec;
+	cr_expect_str_eq(spec->root, "/");
+	cr_expect_str_eq(spec->modules, "m");
+	cr_expect_str_eq(plan.item[2]->spec->root, "./rootfs");
 }
 
 Test(test_plan, the_number_of_tests_is_bounded)

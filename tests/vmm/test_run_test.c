@@ -525,6 +525,54 @@ Test(test_run_agent, commands_are_run_and_judged)
 }
 
 /* Much output is taken, and what a command does not read is no harm. */
+/* Does the file have these bytes? */
+static bool file_has(const char *path, const char *text)
+{
+	static char buf[4 << 20];
+	FILE *f = fopen(path, "r");
+	size_t n = f ? fread(buf, 1, sizeof(buf), f) : 0;
+
+	if (f)
+		fclose(f);
+	return memmem(buf, n, text, strlen(text)) != NULL;
+}
+
+/* The agent of this host sees the directory as a guest would, with the host's root as its own. */
+Test(test_run_agent, a_guest_with_a_root_is_made)
+{
+	const struct test_result *r;
+
+	prepare_agent("exec $agent");
+	if (access(objects, R_OK) < 0)
+		cr_skip_test("the payloads have not been built");
+	r = run_all("tests: { a: { vm: { boot: { kernel: @/hello.elf } }, root: host,\n"
+		    "  copy: t.yaml=/etc/that, steps: [\n"
+		    "  { run: 'test -e t.yaml && echo found', stdout: ^found$ },\n"
+		    "  { run: pwd, cwd: /usr, stdout: ^/usr$ } ] } }\n");
+	expect_verdict(r, VERDICT_PASSED, NULL);
+	cr_expect(file_has("run0/initrd", "mount virtiofs root /lower ro\n"));
+	cr_expect(file_has("run0/initrd", "etc/that"));
+	cr_expect(file_has("run0/vm.json", "run0/initrd\""));
+	cr_expect(file_has("run0/vm.json", "\"readonly\": true"));
+	cr_expect(file_has("run0/vm.json", "\"path\": \"/\""));
+}
+
+Test(test_run_agent, a_guest_that_cannot_be_made_is_broken)
+{
+	prepare_agent("exec $agent");
+	if (access(objects, R_OK) < 0)
+		cr_skip_test("the payloads have not been built");
+	expect_verdict(run_all("tests: { a: { vm: { boot: { kernel: @/hello.elf } },\n"
+			       "  root: ./none, steps: [ { run: x } ] },\n"
+			       "  b: { vm: { boot: { kernel: ./none } }, root: none,\n"
+			       "  steps: [ { run: x } ] },\n"
+			       "  c: { vm: { boot: { kernel: ./none } }, root: none,\n"
+			       "  requires: file:none, steps: [ { run: x } ] } }\n"),
+		       VERDICT_BROKEN, "open './none': No such file");
+	expect_verdict(result[1], VERDICT_BROKEN, "none': No such file");
+	expect_verdict(result[2], VERDICT_SKIPPED, "none: No such file");
+}
+
 Test(test_run_agent, streams_are_bounded)
 {
 	struct stat st;

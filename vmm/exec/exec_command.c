@@ -250,7 +250,7 @@ static int start(struct exec *exec)
 		.boot_ms = exec->options.boot_ms,
 		.tty = wants_tty(&exec->options),
 		/* Where something is kept, the guest is to write what it still has in memory. */
-		.disposable = exec->options.writable.n == 0 && exec->config.n_disks == 0 &&
+		.disposable = exec->options.wish.writable.n == 0 && exec->config.n_disks == 0 &&
 			      exec->config.n_scsis == 0 && only_our_shares(exec),
 		.verbose = exec->options.verbose > 0,
 		.quiet = exec->options.quiet,
@@ -275,10 +275,11 @@ static int start(struct exec *exec)
 static int decide(struct exec *exec, struct mistakes *mistakes)
 {
 	struct text_list shares = { 0 };
-	int r = exec_kernel_find(&exec->kernel, exec->config.kernel, exec->options.modules, NULL);
+	const struct exec_wish *wish = &exec->options.wish;
+	int r = exec_kernel_find(&exec->kernel, exec->config.kernel, wish->modules, NULL);
 
 	if (r == 0)
-		r = exec_guest_init(&exec->guest, &exec->options, &exec->kernel);
+		r = exec_guest_init(&exec->guest, wish, &exec->kernel);
 	if (r == 0)
 		r = exec_guest_shares(&exec->guest, &shares);
 	if (r == 0)

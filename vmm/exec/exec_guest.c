@@ -10,6 +10,7 @@
 
 #include "vmm/base/error.h"
 #include "vmm/base/log.h"
+#include "vmm/exec/exec_options.h"
 #include "vmm/exec/kernel_modules.h"
 #include "vmm/exec/module_stage.h"
 
@@ -42,7 +43,7 @@ static bool is_hidden(const char *path)
 
 static bool is_shared(const struct exec_guest *guest, const char *path)
 {
-	const struct text_list *writable = &guest->options->writable;
+	const struct text_list *writable = &guest->wish->writable;
 
 	for (unsigned i = 0; i < writable->n; i++)
 		if (is_in(path, writable->item[i]))
@@ -69,11 +70,11 @@ static bool is_dir_of_root(const struct exec_guest *guest, const char *path)
 static int choose_cwd(struct exec_guest *guest)
 {
 	char here[PATH_MAX];
-	const char *cwd = guest->options->cwd;
+	const char *cwd = guest->wish->cwd;
 	bool reachable;
 
 	if (!cwd) {
-		if (!getcwd(here, sizeof(here)))
+		if (!realpath(guest->wish->here ? guest->wish->here : ".", here))
 			return error_set(errno, "find out which directory this is");
 		/* Where there is nothing of the host, its directories mean nothing. */
 		reachable = is_shared(guest, here) || is_dir_of_root(guest, here);
@@ -121,12 +122,12 @@ static void choose_modules(struct exec_guest *guest)
 		 is_merged ? "/usr" : "", kernel->release);
 }
 
-int exec_guest_init(struct exec_guest *guest, const struct exec_options *options,
+int exec_guest_init(struct exec_guest *guest, const struct exec_wish *wish,
 		    const struct exec_kernel *kernel)
 {
-	*guest = (struct exec_guest){ .options = options, .kernel = kernel };
-	if (options->root && !realpath(options->root, guest->root))
-		return error_set(errno, "open '%s'", options->root);
+	*guest = (struct exec_guest){ .wish = wish, .kernel = kernel };
+	if (wish->root && !realpath(wish->root, guest->root))
+		return error_set(errno, "open '%s'", wish->root);
 	choose_modules(guest);
 	return choose_cwd(guest);
 }
@@ -134,10 +135,39 @@ int exec_guest_init(struct exec_guest *guest, const struct exec_options *options
 /* --- Shares ---------------------------------------------------------------------------------- */
 
 /*
- * "path=DIR,name=NAME,readonly", where a comma in DIR is two.  A folder at which another file
- * system of the host begins would be none to overlayfs if the guest saw that.
+ * What is read only gets a layer on top, and a folder at which another file system of the host
+ * begins would be none to overlayfs if the guest saw that.
  */
-static int add_share(struct text_list *words, const char *dir, const char *name, bool readonly)
+static void put_share(struct exec_share *share, const char *path, bool readonly)
+{
+	share->path = path;
+	share->readonly = readonly;
+	share->submounts = !readonly;
+}
+
+unsigned exec_guest_list_shares(const struct exec_guest *guest,
+				struct exec_share share[EXEC_MAX_SHARES])
+{
+	const struct text_list *writable = &guest->wish->writable;
+	unsigned n = 0;
+
+	if (*guest->root) {
+		snprintf(share[n].name, sizeof(share[n].name), EXEC_SHARE_ROOT);
+		put_share(&share[n++], guest->root, true);
+	}
+	if (*guest->modules_at) {
+		snprintf(share[n].name, sizeof(share[n].name), EXEC_SHARE_MODULES);
+		put_share(&share[n++], guest->modules_from, true);
+	}
+	for (unsigned i = 0; i < writable->n && n < EXEC_MAX_SHARES; i++) {
+		snprintf(share[n].name, sizeof(share[n].name), EXEC_SHARE_WRITABLE, i);
+		put_share(&share[n++], writable->item[i], false);
+	}
+	return n;
+}
+
+/* "path=DIR,name=NAME,readonly", where a comma in DIR is two. */
+static int add_share(struct text_list *words, const struct exec_share *share)
 {
 	char *text = NULL;
 	size_t len;
@@ -145,15 +175,16 @@ static int add_share(struct text_list *words, const char *dir, const char *name,
 	int r;
 
 	if (!out)
-		return error_set(ENOMEM, "share '%s'", dir);
+		return error_set(ENOMEM, "share '%s'", share->path);
 	fputs("path=", out);
-	for (const char *p = dir; *p; p++)
+	for (const char *p = share->path; *p; p++)
 		fprintf(out, *p == ',' ? ",," : "%c", *p);
-	fprintf(out, ",name=%s%s", name, readonly ? ",readonly,submounts=no" : "");
+	fprintf(out, ",name=%s%s%s", share->name, share->readonly ? ",readonly" : "",
+		share->submounts ? "" : ",submounts=no");
 	bool failed = ferror(out) != 0;
 	if (fclose(out) != 0 || failed) {
 		free(text);
-		return error_set(ENOMEM, "share '%s'", dir);
+		return error_set(ENOMEM, "share '%s'", share->path);
 	}
 	r = exec_list_add(words, "--share");
 	if (r == 0)
@@ -164,18 +195,12 @@ static int add_share(struct text_list *words, const char *dir, const char *name,
 
 int exec_guest_shares(const struct exec_guest *guest, struct text_list *words)
 {
-	const struct text_list *writable = &guest->options->writable;
-	char name[16];
+	struct exec_share share[EXEC_MAX_SHARES];
+	unsigned n = exec_guest_list_shares(guest, share);
 	int r = 0;
 
-	if (*guest->root)
-		r = add_share(words, guest->root, EXEC_SHARE_ROOT, true);
-	if (r == 0 && *guest->modules_at)
-		r = add_share(words, guest->modules_from, EXEC_SHARE_MODULES, true);
-	for (unsigned i = 0; r == 0 && i < writable->n; i++) {
-		snprintf(name, sizeof(name), EXEC_SHARE_WRITABLE, i);
-		r = add_share(words, writable->item[i], name, false);
-	}
+	for (unsigned i = 0; r == 0 && i < n; i++)
+		r = add_share(words, &share[i]);
 	return r;
 }
 
@@ -199,7 +224,7 @@ static void put_mount(FILE *out, const char *tag, const char *before, const char
 /* Shorter paths first: one that is in another must not be hidden by it. */
 static void put_writable(FILE *out, const struct exec_guest *guest)
 {
-	const struct text_list *writable = &guest->options->writable;
+	const struct text_list *writable = &guest->wish->writable;
 	char name[16];
 
 	for (size_t len = 1, longer = 0; len; len = longer, longer = 0) {

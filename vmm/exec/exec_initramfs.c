@@ -37,7 +37,7 @@ static bool wants_mmio(const struct exec_guest *guest, const struct vm_config *c
 static bool wants_share(const struct exec_guest *guest, const struct vm_config *config)
 {
 	(void)config;
-	return *guest->root || guest->options->writable.n > 0;
+	return *guest->root || guest->wish->writable.n > 0;
 }
 
 static bool wants_root(const struct exec_guest *guest, const struct vm_config *config)
@@ -172,7 +172,7 @@ static int add_copy(struct cpio *cpio, const char *text)
 static int add_all(struct cpio *cpio, const struct exec_guest *guest,
 		   const struct kernel_modules *modules)
 {
-	const struct text_list *copy = &guest->options->copy;
+	const struct text_list *copy = &guest->wish->copy;
 	size_t len;
 	const void *agent = agent_image(&len);
 	char *orders = exec_guest_orders(guest);

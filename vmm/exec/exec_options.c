@@ -100,23 +100,23 @@ static void read_writable(struct exec_options *options, const char *flag, const 
 				       "name the directories that it shall write to", flag);
 		return;
 	}
-	for (unsigned i = 0; i < options->writable.n; i++)
-		if (!strcmp(options->writable.item[i], real))
+	for (unsigned i = 0; i < options->wish.writable.n; i++)
+		if (!strcmp(options->wish.writable.item[i], real))
 			return;
-	if (options->writable.n == EXEC_MAX_WRITABLE)
+	if (options->wish.writable.n == EXEC_MAX_WRITABLE)
 		mistakes_add(mistakes, "--%s: %d directories are the most", flag,
 			     (int)EXEC_MAX_WRITABLE);
 	else
-		keep(&options->writable, real, mistakes);
+		keep(&options->wish.writable, real, mistakes);
 }
 
 static void read_root(struct exec_options *options, const char *path, struct mistakes *mistakes)
 {
 	char real[PATH_MAX];
 
-	options->root = path;
+	options->wish.root = path;
 	if (!strcmp(path, "none"))
-		options->root = NULL;
+		options->wish.root = NULL;
 	else
 		judge_dir("root", path, real, mistakes);
 }
@@ -141,7 +141,7 @@ static void read_copy(struct exec_options *options, const char *text, struct mis
 	else if (access(path, R_OK) < 0)
 		cannot_open(mistakes, "copy", path, errno);
 	else
-		keep(&options->copy, text, mistakes);
+		keep(&options->wish.copy, text, mistakes);
 }
 
 static void set(struct exec_options *options, const char *name, const char *value,
@@ -158,13 +158,13 @@ static void set(struct exec_options *options, const char *name, const char *valu
 	} else if (!strcmp(name, "copy")) {
 		read_copy(options, value, mistakes);
 	} else if (!strcmp(name, "cwd")) {
-		options->cwd = value;
+		options->wish.cwd = value;
 		if (*value != '/')
 			mistakes_add(mistakes, "--cwd: '%s' does not begin with '/'", value);
 	} else if (!strcmp(name, "env")) {
 		read_env(options, value, mistakes);
 	} else if (!strcmp(name, "modules")) {
-		options->modules = value;
+		options->wish.modules = value;
 		judge_dir(name, value, real, mistakes);
 	} else if (!strcmp(name, "keep")) {
 		options->keep = value;
@@ -269,7 +269,7 @@ static void read_letters(struct exec_options *options, const char *word, struct 
 void exec_options_read(struct exec_options *options, int argc, char **argv,
 		       struct mistakes *mistakes)
 {
-	*options = (struct exec_options){ .root = "/", .boot_ms = EXEC_BOOT_MS };
+	*options = (struct exec_options){ .wish.root = "/", .boot_ms = EXEC_BOOT_MS };
 	for (int i = 0; i < argc;) {
 		if (!strcmp(argv[i], "--")) {
 			if (i + 1 == argc)
@@ -291,8 +291,8 @@ void exec_options_read(struct exec_options *options, int argc, char **argv,
 
 void exec_options_fini(struct exec_options *options)
 {
-	exec_list_free(&options->writable);
-	exec_list_free(&options->copy);
+	exec_list_free(&options->wish.writable);
+	exec_list_free(&options->wish.copy);
 	exec_list_free(&options->env);
 	exec_list_free(&options->files);
 	exec_list_free(&options->words);

@@ -7,13 +7,13 @@
 
 #include "vmm/base/util.h"
 #include "vmm/config.h"
+#include "vmm/exec/exec_guest.h"
 #include "vmm/mistakes.h"
 
 enum exec_tty { EXEC_TTY_AUTO, EXEC_TTY_YES, EXEC_TTY_NO };
 
 enum {
 	EXEC_BOOT_MS = 60000,		/* the agent is to be there by then */
-	EXEC_MAX_WRITABLE = 16,		/* directories whose writes go to the host */
 };
 #define EXEC_MEMORY "1G"
 enum { EXEC_MAX_CPUS = 4 };
@@ -22,12 +22,8 @@ struct exec_options {
 	bool help;
 	bool quiet;
 	unsigned verbose;
-	const char *root;		/* a directory of the host; NULL: none */
-	struct text_list writable;	/* directories of the host, absolute, real */
-	struct text_list copy;		/* "FILE" or "FILE=PATH" */
+	struct exec_wish wish;
 	struct text_list env;		/* "NAME" or "NAME=VALUE" */
-	const char *cwd;		/* NULL: where we are */
-	const char *modules;		/* NULL: look for them */
 	const char *keep;		/* a directory for its files; NULL: a temporary one */
 	uint64_t boot_ms;
 	enum exec_tty tty;

@@ -46,6 +46,8 @@ static int write_summary(const struct html *h, const struct test_result *r)
 	fputs("</span>", h->out);
 	if (r->flaky)
 		fputs(" <span class=\"fl\">flaky</span>", h->out);
+	if (r->retried)
+		fputs(" <span class=\"fl\">tried again</span>", h->out);
 	fputs("<span class=\"d\">", h->out);
 	html_duration(h->out, r->duration_ns);
 	fputs("</span>", h->out);

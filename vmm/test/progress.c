@@ -227,6 +227,8 @@ static void put_result(const struct progress *p, const struct test_result *r)
 		fprintf(p->config.out, " (attempt %u)", r->attempt);
 	if (r->flaky)
 		fputs(" (flaky)", p->config.out);
+	if (r->retried)
+		fputs(": is tried again", p->config.out);
 	if (r->verdict == VERDICT_SKIPPED && r->why) {
 		fputs(": ", p->config.out);
 		escape_line(p->config.out, r->why, MAX_COLUMNS);
@@ -337,7 +339,8 @@ void progress_end(struct progress *p, unsigned slot, const struct test_result *r
 {
 	if (slot < MAX_SLOTS)
 		free_slot(&p->slot[slot]);
-	p->count[result->verdict]++;
+	if (!result->retried)
+		p->count[result->verdict]++;
 	clear_live(p);
 	if (!p->config.quiet || verdict_is_bad(result->verdict))
 		put_result(p, result);
@@ -405,7 +408,7 @@ void progress_summary(struct progress *p, const struct test_results *results)
 	clear_live(p);
 	for (unsigned i = 0; i < results->n_tests && listed < LISTED; i++) {
 		const struct test_result *r = results->test[i];
-		if (!verdict_is_bad(r->verdict))
+		if (!verdict_is_bad(r->verdict) || (r->retried && !r->flaky))
 			continue;
 		if (listed++ == 0)
 			fputs("\nwhat went wrong:\n", p->config.out);

@@ -27,10 +27,13 @@ struct sums {
 
 static struct sums sum_up(const struct test_result *const *test, unsigned n)
 {
-	struct sums s = { .tests = n };
+	struct sums s = { 0 };
 
 	for (unsigned i = 0; i < n; i++) {
 		enum verdict v = test[i]->verdict;
+		if (test[i]->retried)
+			continue;
+		s.tests++;
 		s.failures += v == VERDICT_FAILED || v == VERDICT_TIMED_OUT;
 		s.errors += v == VERDICT_BROKEN || v == VERDICT_NOT_RUN;
 		s.skipped += v == VERDICT_SKIPPED;
@@ -185,7 +188,7 @@ static int write_suite(struct junit *j, const struct test_result *const *test, u
 		write_attribute(j->out, "hostname", test[0]->host);
 	fputs(">\n", j->out);
 	for (unsigned i = 0; i < n && r == 0; i++)
-		r = write_case(j, test[i]);
+		r = test[i]->retried ? 0 : write_case(j, test[i]);
 	fputs("  </testsuite>\n", j->out);
 	return r;
 }

@@ -54,6 +54,16 @@ static int write_test(FILE *out, const struct test_result *r, unsigned n)
 
 	if (!title)
 		return -ENOMEM;
+	/* What became of it says the next one. */
+	if (r->retried) {
+		fputs("# ", out);
+		escape_tap(out, title);
+		fprintf(out, ", try %u: ", r->attempt);
+		escape_tap(out, r->why ? r->why : verdict_words(r->verdict));
+		fputc('\n', out);
+		free(title);
+		return 0;
+	}
 	if (r->n_steps)
 		write_steps(out, r, title);
 	write_point(out, n, r->verdict, title, r->why);
@@ -78,12 +88,15 @@ static int write_test(FILE *out, const struct test_result *r, unsigned n)
 int report_write_tap(FILE *out, const struct test_results *results, int dir)
 {
 	struct result_order order;
+	unsigned n_points = 0, n = 0;
 	int r = result_order_init(&order, results);
 
 	(void)dir;
 	if (r < 0)
 		return r;
-	fprintf(out, "TAP version 14\n1..%u\n", order.n);
+	for (unsigned i = 0; i < order.n; i++)
+		n_points += !order.test[i]->retried;
+	fprintf(out, "TAP version 14\n1..%u\n", n_points);
 	for (unsigned i = 0; i < results->n_notes; i++) {
 		fputs("# ", out);
 		escape_tap(out, results->note[i]);
@@ -92,7 +105,7 @@ int report_write_tap(FILE *out, const struct test_results *results, int dir)
 	if (!results->complete)
 		fputs("# not complete\n", out);
 	for (unsigned i = 0; i < order.n && r == 0; i++)
-		r = write_test(out, order.test[i], i + 1);
+		r = write_test(out, order.test[i], order.test[i]->retried ? 0 : ++n);
 	result_order_fini(&order);
 	return r;
 }

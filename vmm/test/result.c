@@ -293,6 +293,11 @@ static struct test_result **sorted(const struct test_results *results)
 	return list;
 }
 
+bool test_result_is_bad(const struct test_result *result)
+{
+	return verdict_is_bad(result->verdict) && !result->retried;
+}
+
 int test_results_mark_flaky(struct test_results *results)
 {
 	struct test_result **list = sorted(results);
@@ -300,14 +305,17 @@ int test_results_mark_flaky(struct test_results *results)
 	if (!list)
 		return results->n_tests ? -ENOMEM : 0;
 	for (unsigned i = 0, next; i < results->n_tests; i = next) {
-		bool passed = false, bad = false;
+		bool passed = false, bad = false, counts = false;
 		for (next = i; next < results->n_tests && !test_result_compare(list[i], list[next]);
 		     next++) {
 			passed |= list[next]->verdict == VERDICT_PASSED;
 			bad |= verdict_is_bad(list[next]->verdict);
+			counts |= !list[next]->retried;
 		}
-		for (unsigned k = i; k < next; k++)
+		for (unsigned k = i; k < next; k++) {
 			list[k]->flaky = passed && bad;
+			list[k]->retried &= counts;
+		}
 	}
 	free(list);
 	return 0;
@@ -322,7 +330,10 @@ int test_results_count(const struct test_results *results, struct result_counts 
 		return results->n_tests ? -ENOMEM : 0;
 	for (unsigned i = 0; i < results->n_tests; i++) {
 		bool is_new = i == 0 || test_result_compare(list[i - 1], list[i]) != 0;
-		out->verdict[list[i]->verdict]++;
+		if (list[i]->retried)
+			out->attempts--;
+		else
+			out->verdict[list[i]->verdict]++;
 		out->tests += is_new;
 		out->flaky += is_new && list[i]->flaky;
 	}
@@ -335,7 +346,7 @@ int test_results_status(const struct test_results *results)
 	bool has[N_VERDICTS] = { false };
 
 	for (unsigned i = 0; i < results->n_tests; i++)
-		has[results->test[i]->verdict] = true;
+		has[results->test[i]->verdict] |= !results->test[i]->retried;
 	if (has[VERDICT_BROKEN])
 		return 125;
 	if (has[VERDICT_FAILED])

@@ -67,7 +67,9 @@ struct test_result {
 	int exit_status;		/* of the VM (0-127), 128 + signal, or -1: it had none */
 	int64_t started_ns;		/* since 1970 */
 	uint64_t duration_ns;
-	unsigned attempt;		/* from 1; of 'vireo test --repeat N' */
+	unsigned attempt;		/* from 1; of 'vireo test --repeat N', or '--retries N' */
+	/* It went wrong and was tried again: a later attempt says what became of the test. */
+	bool retried;
 	/*
 	 * Where its files are: relative to the results directory, by names only ("runs/3-boots").
 	 * Known there: console.log, stderr.log, vm.json, timeline.json, events.jsonl, state.txt,
@@ -119,6 +121,9 @@ char *test_result_title(const struct test_result *result);
 /* As strcmp: an order of tests, in which attempts of the same one are equal. */
 int test_result_compare(const struct test_result *a, const struct test_result *b);
 
+/* Did it go wrong, and that counts? */
+bool test_result_is_bad(const struct test_result *result);
+
 /* Are they the same test (file, name, axes), whatever attempt? */
 bool test_result_is_same_test(const struct test_result *a, const struct test_result *b);
 
@@ -145,12 +150,15 @@ MUST_USE int test_results_add(struct test_results *results, struct test_result *
 MUST_USE int test_results_add_note(struct test_results *results, const char *fmt, ...)
 	PRINTF_LIKE(2, 3);
 
-/* Set 'flaky' of every attempt of those tests whose attempts passed and did not. */
+/*
+ * Set 'flaky' of every attempt of those tests whose attempts passed and did not, and clear 'retried'
+ * where there is no other attempt that could count in its place.
+ */
 MUST_USE int test_results_mark_flaky(struct test_results *results);
 
 /*
- * Counts of a set.  'verdict' counts attempts; 'flaky' counts tests (not attempts), and so does
- * 'tests'.
+ * Counts of a set, without attempts that were retried.  'verdict' counts attempts; 'flaky' counts
+ * tests (not attempts), and so does 'tests'.
  */
 struct result_counts {
 	unsigned verdict[N_VERDICTS];

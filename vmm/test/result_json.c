@@ -133,6 +133,7 @@ static json_t *result_value(const struct test_result *r)
 		    put(o, "flaky", json_boolean(r->flaky)) &&
 		    (r->exit_status < 0 || put_number(o, "exit_status", r->exit_status)) &&
 		    put_number(o, "attempt", r->attempt) &&
+		    (!r->retried || put(o, "retried", json_true())) &&
 		    put_number(o, "started_us", r->started_ns / 1000) &&
 		    put_number(o, "duration_us", (int64_t)(r->duration_ns / 1000)) &&
 		    put_shard(o, r->shard, r->n_shards) && put_steps(o, r);

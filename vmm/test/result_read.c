@@ -207,6 +207,8 @@ static int fill_result(struct test_result *result, const json_t *o)
 		r = get_time(o, "started_us", &result->started_ns);
 	if (r == 0)
 		r = get_duration(o, "duration_us", &result->duration_ns);
+	result->retried = json_is_true(json_object_get(o, "retried")) &&
+			  verdict_is_bad(result->verdict);
 	if (r == 0)
 		r = get_shard(o, &result->shard, &result->n_shards);
 	return r == 0 ? get_steps(o, result) : r;

@@ -54,6 +54,8 @@ static const struct argument table[] = {
 	  TEST_MAX_JOBS, NULL },
 	{ "repeat", 'n', "N", "run each N times; those that do not always pass are named",
 	  VALUE_NUMBER, FIELD(repeat), TEST_MAX_REPEAT, NULL },
+	{ "retries", 0, "N", "try one that goes wrong up to N times more; it passes if one does",
+	  VALUE_NUMBER, FIELD(retries), TEST_MAX_RETRIES, NULL },
 	{ "rerun-failed", 0, NULL, "only those that did not pass the last time", VALUE_NONE,
 	  FIELD(rerun_failed), 0, NULL },
 	{ "fail-fast", 'x', NULL, "stop when one has failed", VALUE_NONE, FIELD(fail_fast), 0,

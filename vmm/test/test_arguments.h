@@ -14,7 +14,7 @@ enum progress_mode {
 	PROGRESS_QUIET,
 };
 
-enum { TEST_MAX_JOBS = 256, TEST_MAX_REPEAT = 10000 };
+enum { TEST_MAX_JOBS = 256, TEST_MAX_REPEAT = 10000, TEST_MAX_RETRIES = 100 };
 
 /* A list of the command line's own words. */
 struct word_list {
@@ -28,6 +28,7 @@ struct test_arguments {
 	struct word_list filter, set;
 	unsigned jobs;			/* 0: as many as there is room for */
 	unsigned repeat;		/* 0: as the tests say */
+	unsigned retries;		/* likewise */
 	uint64_t timeout_ms;		/* 0: as the tests say */
 	const char *results, *tap, *junit, *json, *html;	/* reports: NULL: not asked for */
 	const char *durations;		/* NULL: the user's own */

@@ -14,6 +14,7 @@
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
 #include "vmm/signals.h"
+#include "vmm/test/test_guest.h"
 #include "vmm/test/test_key.h"
 #include "vmm/test/test_run.h"
 
@@ -53,6 +54,14 @@ static unsigned repeats(const struct test_batch_config *config, unsigned test)
 	unsigned own = config->test[test]->spec->repeat;
 
 	return config->repeat ? config->repeat : own ? own : 1;
+}
+
+static unsigned retries(const struct test_batch_config *config, unsigned test)
+{
+	/* Of several attempts each counts. */
+	if (repeats(config, test) > 1)
+		return 0;
+	return config->retries ? config->retries : config->test[test]->spec->retries;
 }
 
 unsigned test_batch_attempts(const struct test_batch_config *config)
@@ -159,15 +168,18 @@ static void note_pass(struct batch *b, struct attempt *a, const struct test_resu
 
 	durations_note(b->config->durations, b->config->key[a->test], result->duration_ns,
 		       result->started_ns / 1000000000);
-	if (a->has_key && run_cache_add(b->config->cache, &a->key, &pass) < 0)
+	/* What needed a second try is tried again the next time, too. */
+	if (a->has_key && a->number == 1 &&
+	    run_cache_add(b->config->cache, &a->key, &pass) < 0)
 		say_error(b, b->config->key[a->test]);
 }
 
-/* 'result' (consumed) is what became of it. */
+/* 'result' (consumed) is what became of it, which is its end unless it is tried again. */
 static void finish(struct batch *b, struct attempt *a, struct test_result *result, bool cached)
 {
 	const struct test_batch_config *config = b->config;
-	bool bad = verdict_is_bad(result->verdict);
+	bool bad = test_result_is_bad(result);
+	bool again;
 	char *console = NULL;
 
 	if (result->verdict == VERDICT_PASSED && !cached)
@@ -179,8 +191,11 @@ static void finish(struct batch *b, struct attempt *a, struct test_result *resul
 	free(a->path);
 	free(a->dir);
 	a->path = a->dir = NULL;
+	again = result->retried;
 	if (result_store_add(config->store, result) < 0)
 		say_error(b, config->key[a->test]);
+	if (again)
+		return;
 	schedule_ended(b->schedule, (unsigned)(a - b->attempt));
 	if (bad && config->fail_fast && !b->stopping)
 		stop(b, "another test failed (--fail-fast)");
@@ -199,16 +214,26 @@ static void complete_result(struct attempt *a, struct test_result *result)
 		say_error(a->batch, "no memory");
 }
 
+static void start(struct batch *b, struct attempt *a);
 static void fill(struct batch *b);
 
 static void run_done(void *arg, struct test_result *result)
 {
 	struct attempt *a = arg;
+	bool again;
 
 	test_run_destroy(a->run);
 	a->run = NULL;
 	complete_result(a, result);
+	result->retried = verdict_is_bad(result->verdict) && !a->batch->stopping &&
+			  a->number <= retries(a->batch->config, a->test);
+	again = result->retried;
 	finish(a->batch, a, result, false);
+	/* In the same place, which nobody else has got meanwhile. */
+	if (again) {
+		a->number++;
+		start(a->batch, a);
+	}
 	fill(a->batch);
 }
 
@@ -413,6 +438,8 @@ static int prepare(struct batch *b)
 	for (unsigned i = 0; i < b->config->n; i++)
 		for (unsigned k = 1; k <= repeats(b->config, i); k++)
 			b->attempt[next++] = (struct attempt){ .batch = b, .test = i, .number = k };
+	for (unsigned i = 0; i < b->config->n; i++)
+		test_guest_prepare(b->config->test[i]);
 	r = make_schedule(b);
 	if (r == 0)
 		r = event_loop_create(&b->loop, "tests");

@@ -189,7 +189,8 @@ int test_choice_keep_failed(struct test_choice *choice, const struct test_result
 		const struct test_result *result = last->test[i];
 		char *title;
 
-		if (result->verdict == VERDICT_PASSED || result->verdict == VERDICT_SKIPPED)
+		if (result->verdict == VERDICT_PASSED || result->verdict == VERDICT_SKIPPED ||
+		    result->retried)
 			continue;
 		title = test_result_title(result);
 		if (!title || asprintf(&failed[n], "%s: %s", result->file ? result->file : "",

@@ -330,6 +330,7 @@ static int run(struct session *s, int argc, char **argv)
 		.key = (const char *const *)s->choice.key,
 		.n = s->choice.n,
 		.repeat = s->args->repeat,
+		.retries = s->args->retries,
 		.fail_fast = s->args->fail_fast,
 		.cache = s->cache,
 		.durations = s->durations,

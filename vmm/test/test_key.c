@@ -193,7 +193,8 @@ static int add_vm_files(struct run_cache *cache, struct run_cache_key *key,
 int test_key_make(struct run_cache *cache, const struct test_case *test,
 		  struct run_cache_key *key)
 {
-	int r = judge_vm(&test->vm);
+	int r = test->spec->is_made ? error_set(EINVAL, "its guest is made of this host's files") :
+		judge_vm(&test->vm);
 
 	*key = (struct run_cache_key){ 0 };
 	if (r == 0)

@@ -116,6 +116,79 @@ static void read_status(struct test_draft *draft, struct test_value v)
 	draft->spec->status = status;
 }
 
+/* --- A guest that Vireo makes --------------------------------------------------------------- */
+
+static void read_root(struct test_draft *draft, struct test_value v)
+{
+	static const char *const words[] = { "host", "none" };
+	char *text = test_text(v, true);
+	const char *near;
+
+	if (!text)
+		return;
+	draft->spec->is_made = true;
+	if (!strcmp(text, "host")) {
+		draft->spec->root = strdup("/");
+		if (!draft->spec->root)
+			test_mistake(v, "no memory");
+	} else if (strchr(text, '/') || !strcmp(text, ".")) {
+		draft->spec->root = vm_file_resolve(v.file, text);
+		if (!draft->spec->root)
+			test_mistake(v, "no memory");
+	} else if (strcmp(text, "none")) {
+		near = text_nearest(text, words, ARRAY_SIZE(words));
+		test_mistake(v, "'%.60s' is none of host, none, DIR (a name with a '/', as "
+			     "./DIR)%s%s%s", text, near ? "; did you mean '" : "",
+			     near ? near : "", near ? "'" : "");
+	}
+	free(text);
+}
+
+static void read_modules(struct test_draft *draft, struct test_value v)
+{
+	char *text = test_text(v, true);
+
+	if (!text)
+		return;
+	if (!draft->spec->is_made)
+		test_key_mistake(v, "this is for a test with 'root'");
+	else
+		draft->spec->modules = vm_file_resolve(v.file, text);
+	free(text);
+}
+
+/* "FILE" or "FILE=PATH", where FILE is beside the test file. */
+static void add_copy(struct test_draft *draft, struct test_value v)
+{
+	char *text = test_text(v, true), *equals = text ? strchr(text, '=') : NULL;
+	char *from = NULL, *copy = NULL;
+
+	if (!text)
+		return;
+	if (equals)
+		*equals = '\0';
+	if (!*text || (equals && !equals[1]))
+		test_mistake(v, "FILE or FILE=PATH belongs here");
+	else if (!(from = vm_file_resolve(v.file, text)) ||
+		 asprintf(&copy, "%s=%s", from, equals ? equals + 1 : text) < 0)
+		test_mistake(v, "no memory");
+	else
+		test_list_add(v, &draft->spec->copy, copy);
+	free(from);
+	free(text);
+}
+
+static void read_copy(struct test_draft *draft, struct test_value v)
+{
+	if (!draft->spec->is_made)
+		test_key_mistake(v, "this is for a test with 'root'");
+	else if (v.node->kind != YAML_LIST)
+		add_copy(draft, v);
+	else
+		for (const struct yaml_node *i = v.node->first; i; i = i->next)
+			add_copy(draft, (struct test_value){ v.file, i });
+}
+
 /* --- The others ------------------------------------------------------------------------------ */
 
 static void read_strict_kernel(struct test_draft *draft, struct test_value v)
@@ -126,6 +199,11 @@ static void read_strict_kernel(struct test_draft *draft, struct test_value v)
 static void read_repeat(struct test_draft *draft, struct test_value v)
 {
 	test_read_number(v, 1, 10000, &draft->spec->repeat);
+}
+
+static void read_retries(struct test_draft *draft, struct test_value v)
+{
+	test_read_number(v, 0, 100, &draft->spec->retries);
 }
 
 static void add_need(struct test_draft *draft, struct test_value v)
@@ -202,6 +280,9 @@ static const struct test_key {
 	{ "steps", NULL },
 	{ "tags", NULL },
 	{ "env", NULL },
+	{ "root", read_root },
+	{ "modules", read_modules },
+	{ "copy", read_copy },
 	{ "timeout", read_timeout },
 	{ "expect", read_expect },
 	{ "status", read_status },
@@ -209,6 +290,7 @@ static const struct test_key {
 	{ "strict_kernel", read_strict_kernel },
 	{ "requires", read_needs },
 	{ "repeat", read_repeat },
+	{ "retries", read_retries },
 };
 
 void test_check_keys(struct vm_file *file, const struct yaml_node *map)
@@ -243,4 +325,7 @@ void test_read_keys(struct test_draft *draft)
 	v = test_find(draft, "steps");
 	if (v.node && !v.node->is_empty)
 		test_read_steps(draft, v);
+	if (spec->is_made && spec->n_steps == 0 && spec->end == END_ANY)
+		test_key_mistake(draft->test, "a guest with 'root' waits for what it is told: give "
+				 "it 'steps'");
 }

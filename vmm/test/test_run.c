@@ -276,19 +276,23 @@ static int add_output(const struct test_run *run, char **arg, const char *option
 
 static int start_vm(struct test_run *run)
 {
-	const struct vm_config *vm = &run->test->vm;
+	const struct vm_config *said = &run->test->vm;
 	const char *args[6] = { NULL };
 	char *report = NULL, *trace = NULL;
 	unsigned n = 0;
-	int fd = FD_NONE, r = add_output(run, &report, "report-to", TEST_RUN_STATE, vm->report);
+	int fd = FD_NONE, r = test_guest_create(&run->guest, run->test, run->dir);
 	struct vm_process_config config = {
-		.program = run->program, .dir = run->dir, .vm = vm, .args = args, .fds = &fd,
+		.program = run->program, .dir = run->dir, .vm = r == 0 ? run->guest->vm : NULL,
+		.args = args, .fds = &fd,
 	};
 
-	if (r == 0)
-		r = add_output(run, &trace, "trace", TEST_RUN_TIMELINE, vm->trace);
-	if (r < 0)
-		error_set(r, "start a VM");
+	if (r == 0) {
+		r = add_output(run, &report, "report-to", TEST_RUN_STATE, said->report);
+		if (r == 0)
+			r = add_output(run, &trace, "trace", TEST_RUN_TIMELINE, said->trace);
+		if (r < 0)
+			error_set(r, "start a VM");
+	}
 	if (report)
 		args[n++] = report;
 	if (trace)
@@ -362,6 +366,20 @@ static void deliver(struct event_post *post)
 	run->ops->done(run->arg, result);
 }
 
+/* Vireo could not do its part: the whole chain is the reason, as nobody prints it. */
+static void break_run(struct test_run *run)
+{
+	struct error_chain chain;
+	char why[WHY_SIZE] = "";
+
+	error_save(&chain);
+	error_clear();
+	for (unsigned i = chain.n; i > 0; i--)
+		snprintf(why + strlen(why), sizeof(why) - strlen(why), "%s: ", chain.line[i - 1]);
+	test_run_fail(run, VERDICT_BROKEN, 0, "%s%s%s%s", why, strerror(chain.err),
+		      *chain.hint ? "; " : "", chain.hint);
+}
+
 /* What ends before there is a VM: skipped, or broken. */
 static void begin(struct test_run *run)
 {
@@ -372,9 +390,7 @@ static void begin(struct test_run *run)
 		if (result_set_text(&run->result->why, "%s", why) < 0)
 			error_clear();
 	} else if (start_vm(run) < 0) {
-		test_run_fail(run, VERDICT_BROKEN, 0, "%s: %s", error_text(),
-			      strerror(error_errno()));
-		error_clear();
+		break_run(run);
 	}
 	if (!run->has_vm)
 		run->state = RUN_ENDING;
@@ -440,6 +456,7 @@ void test_run_destroy(struct test_run *run)
 	event_loop_unpost(run->loop, &run->finish);
 	stop_timers(run);
 	vm_process_destroy(run->vm);
+	test_guest_destroy(run->guest);
 	test_run_agent_close(run);
 	test_run_console_close(run);
 	test_result_destroy(run->result);

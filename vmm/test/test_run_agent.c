@@ -279,7 +279,8 @@ static int start_command(struct test_run *run, const struct step_spec *step)
 	unsigned n_env = 3 + run->spec->env.n + step->env.n, n = 0;
 	char **env = calloc(n_env + 1, sizeof(*env));
 	char **argv = calloc(step->argv.n + 4, sizeof(*argv));
-	struct agent_command command = { .argv = argv, .env = env, .cwd = step->cwd,
+	const char *cwd = step->cwd ? step->cwd : run->guest->cwd;
+	struct agent_command command = { .argv = argv, .env = env, .cwd = cwd,
 					 .has_stdin = step->input != NULL };
 	int r = -ENOMEM;
 

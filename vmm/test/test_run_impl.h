@@ -11,6 +11,7 @@
 #include "vmm/test/console_scan.h"
 #include "vmm/test/console_text.h"
 #include "vmm/test/expect.h"
+#include "vmm/test/test_guest.h"
 #include "vmm/test/test_run.h"
 #include "vmm/time_limit.h"
 #include "vmm/vm_process.h"
@@ -45,6 +46,7 @@ struct test_run {
 	enum test_run_state state;
 	uint64_t begin_ns;
 
+	struct test_guest *guest;
 	struct vm_process *vm;
 	struct vm_process_end end;
 	bool has_vm, is_over;		/* there was one; it has ended */

@@ -41,6 +41,9 @@ void test_spec_destroy(struct test_spec *spec)
 	free(spec->file);
 	free(spec->name);
 	free(spec->folder);
+	free(spec->root);
+	free(spec->modules);
+	free_list(&spec->copy);
 	free_patterns(spec->fail_pattern, spec->n_fail_patterns);
 	free_list(&spec->tags);
 	free_list(&spec->needs);
@@ -59,6 +62,8 @@ bool test_step_uses_agent(enum step_kind kind)
 
 bool test_spec_uses_agent(const struct test_spec *spec)
 {
+	if (spec->is_made)
+		return true;
 	for (unsigned i = 0; i < spec->n_steps; i++)
 		if (test_step_uses_agent(spec->step[i].kind))
 			return true;

@@ -82,7 +82,13 @@ struct test_spec {
 	enum guest_end end;
 	unsigned status;	/* of END_STATUS */
 	bool strict_kernel;
+	/* Of a guest that Vireo makes (test_guest.h): */
+	bool is_made;		/* key 'root' is there */
+	char *root;		/* a directory of the host; NULL: none */
+	char *modules;		/* of its kernel; NULL: look for them */
+	struct text_list copy;	/* "FILE=PATH" */
 	unsigned repeat;	/* 1 unless said otherwise */
+	unsigned retries;	/* how often it is tried again when it goes wrong */
 	struct text_list tags, needs, env;	/* needs: key 'requires' */
 	struct step_spec *step;
 	unsigned n_steps;

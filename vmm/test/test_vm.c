@@ -13,6 +13,7 @@
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
 #include "vmm/option.h"
+#include "vmm/test/test_guest.h"
 #include "vmm/test/test_reader.h"
 
 /* --- Is it Linux? ---------------------------------------------------------------------------- */
@@ -227,6 +228,17 @@ static void check_console(const struct test_draft *draft, const struct vm_config
 	}
 }
 
+/* What a VM whose guest Vireo makes need not say, and what it must not. */
+static void settle_made(const struct test_draft *draft, struct vm_config *vm)
+{
+	if (vm->initrd)
+		test_key_mistake(draft->test, "its VM has 'boot.initrd', which Vireo makes where "
+				 "there is 'root': leave one of them away");
+	/* Without any in the host the test is broken, if nothing else is missing. */
+	if (!vm->kernel)
+		vm->kernel = test_guest_kernel();
+}
+
 void test_vm_make(const struct test_draft *draft, const struct test_axes *axes, bool complete,
 		  struct vm_config *vm)
 {
@@ -247,9 +259,11 @@ void test_vm_make(const struct test_draft *draft, const struct test_axes *axes, 
 			    axes->key[i].node->key);
 	if (!complete || mistakes->n != before)
 		return;
+	if (draft->spec->is_made)
+		settle_made(draft, vm);
 	apply_profile(draft, vm);
 	config_validate(vm, mistakes);
-	if (!vm->kernel && mistakes->n == before)
+	if (!vm->kernel && !draft->spec->is_made && mistakes->n == before)
 		test_key_mistake(draft->test, "its VM has no kernel, as "
 				 "'vm: { boot: { kernel: FILE } }'");
 	if (mistakes->n == before)
