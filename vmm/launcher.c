@@ -147,7 +147,7 @@ static void refuse_started(struct launcher *l, struct launcher_news *news)
 int launcher_next(struct launcher *l, struct launcher_news *news, int timeout_ms)
 {
 	struct pollfd wait = { .fd = l->socket, .events = POLLIN };
-	struct launcher_message m;
+	struct launcher_message m = { 0 };
 	int fd[N_DESCRIPTORS];
 
 	if (timeout_ms > 0 && poll(&wait, 1, timeout_ms) < 0 && errno != EINTR)

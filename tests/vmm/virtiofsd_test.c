@@ -62,7 +62,7 @@ static const struct confinement user = { .namespaces = true, .user_namespace = t
 static const struct confinement container = { .chroot = true };
 static const struct confinement nothing;
 
-/* A help that tells of an option which would not be given: the mount keeps the guest from writing. */
+/* A help that tells of an option that would not be given: the mount keeps a guest from writing. */
 Test(virtiofsd, readonly_is_never_taken_for_granted)
 {
 	cr_assert_eq(find(C_HELP "; echo ' --readonly'"), 0);
