@@ -191,6 +191,13 @@ if $has_kvm; then
 fi
 expect_kvm "a report that cannot be written is an error" 125 'nowhere' \
 	"$vireo" test --tap nowhere/x.tap good.yaml
+expect_kvm "the command that does it again" 123 "vireo run 'it'\\\\''s here/runs/" \
+	"$vireo" test --results "it's here" bad.yaml
+if $has_kvm; then
+	again=$(sed -n 's/^ *reproduce: vireo \(.*\)$/\1/p' out)
+	eval "'$vireo' $again" >out 2>&1
+	verdict $(($? != 3)) "is for a shell, whatever the folder is called"
+fi
 expect_kvm "results in a folder of somebody else's" 125 . sh -c "mkdir mine; : >mine/results.json; exec '$vireo' test --results mine good.yaml"
 
 expect_kvm "repeated, what does not always pass is named" 123 'flaky' "$vireo" test --repeat 16 chance.yaml
