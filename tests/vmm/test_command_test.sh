@@ -4,6 +4,7 @@
 set -u
 
 [ $# -eq 1 ] || { echo "usage: $0 PATH-TO-VIREO" >&2; exit 2; }
+here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/vmm/cli.sh
 . "$(dirname "$0")/cli.sh"
 
@@ -114,6 +115,55 @@ verdict $(($(wc -l <out) != 1)) "lists its share"
 expect "a pod that does not know of how many" 125 'JOB_COMPLETIONS' \
 	env JOB_COMPLETION_INDEX=1 "$vireo" test --list good.yaml
 
+expect "the schema is of no file" 125 'schema: it has no files' "$vireo" test --schema good.yaml
+# The schema for editors: YAML as those read it, and the names that the reader knows.
+schema() {
+	local python=${PYTHON:-/usr/bin/python3}
+	if ! "$python" -c 'import yaml, jsonschema' 2>/dev/null; then
+		skip "the schema takes what is right" "python3-jsonschema or python3-yaml is not installed"
+		return
+	fi
+	"$vireo" test --schema >schema.json 2>out
+	cat >names.yaml <<-'YAML'
+		tests: { a: { vm: { boot: { kernel: good } }, stepz: [ ], steps: [ qqq: 1 ] } }
+	YAML
+	"$vireo" test --list names.yaml >names 2>&1
+	"$python" - "$here"/../boot/payloads.yaml good.yaml bad.yaml >out 2>&1 <<-'PYTHON'
+		import json, re, sys, yaml, jsonschema
+		schema = json.load(open("schema.json"))
+		judge = jsonschema.Draft202012Validator(schema)
+		judge.check_schema(schema)
+		vm = "vm: { boot: { kernel: k } }"
+		right = [open(name).read() for name in sys.argv[1:]] + [
+		    "include: [a.yaml]\ndefaults: { timeout: 5, tags: a, env: { A: 1 } }",
+		    "tests: { a: { vm: [a.yaml, b.yaml], fail_on: [], steps: [ wait, wait: end, expect: [a, b] ] } }",
+		    "tests: { a: { %s, steps: [ { run: [ls, -l], status: 3, timeout: 5s }, pause, reset: ~ ] } }" % vm,
+		    "tests: { a: { %s, matrix: { vm.cpus: [1, 2] }, exclude: [ { vm.cpus: 1 } ] } }" % vm]
+		wrong = ["tests: []", "test: {}", "tests: { a: { %s, steps: wait } }" % vm,
+		    "tests: { a/b: { %s } }" % vm, "tests: { a: { vm: { vm: { cpu: 1 } } } }",
+		    "tests: { a: { %s, timeout: soon } }" % vm, "tests: { a: { %s, status: 120 } }" % vm,
+		    "tests: { a: { %s, steps: [ { expect: a, send: b } ] } }" % vm,
+		    "tests: { a: { %s, steps: [ { send: a, status: 3 } ] } }" % vm,
+		    "tests: { a: { %s, steps: [ expect: [] ] } }" % vm,
+		    "tests: { a: { %s, steps: [ restart ] } }" % vm,
+		    "tests: { a: { %s, matrix: { cpus: [1] } } }" % vm, "tests: { a: { %s, stepz: [] } }" % vm]
+		bad = [(t, e.json_path, e.message) for t in right for e in judge.iter_errors(yaml.safe_load(t))]
+		bad += [(t, "fits") for t in wrong if judge.is_valid(yaml.safe_load(t))]
+		# What the reader allows, by its own messages.
+		said = open("names").read()
+		for what, have in (("key", set(schema["$defs"]["test"]["properties"])),
+		        ("step", {s["required"][0] for s in schema["$defs"]["step"]["anyOf"] if "required" in s})):
+		    allowed = re.search("unknown %s; .*?allowed: ([a-z_, ]+)" % what, said)
+		    if not allowed or set(allowed[1].split(", ")) != have:
+		        bad += [(what, allowed and allowed[1], have)]
+		for line in bad:
+		    print(*line)
+		sys.exit(bool(bad))
+	PYTHON
+	verdict $? "the schema takes what is right, and nothing else"
+}
+schema
+
 # --- With VMs ------------------------------------------------------------------------------------
 
 expect_kvm "all pass" 0 '6 passed' "$vireo" test good.yaml
@@ -141,6 +191,13 @@ if $has_kvm; then
 fi
 expect_kvm "a report that cannot be written is an error" 125 'nowhere' \
 	"$vireo" test --tap nowhere/x.tap good.yaml
+expect_kvm "the command that does it again" 123 "vireo run 'it'\\\\''s here/runs/" \
+	"$vireo" test --results "it's here" bad.yaml
+if $has_kvm; then
+	again=$(sed -n 's/^ *reproduce: vireo \(.*\)$/\1/p' out)
+	eval "'$vireo' $again" >out 2>&1
+	verdict $(($? != 3)) "is for a shell, whatever the folder is called"
+fi
 expect_kvm "results in a folder of somebody else's" 125 . sh -c "mkdir mine; : >mine/results.json; exec '$vireo' test --results mine good.yaml"
 
 cat >chances.yaml <<YAML

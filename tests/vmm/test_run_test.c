@@ -180,7 +180,7 @@ Test(test_run, steps_pass_one_after_the_other)
 	cr_expect(!strncmp(console + r->step[1].console_from, "login: ", 7));
 	cr_expect_gt(r->duration_ns, r->step[4].duration_ns);
 	cr_expect_geq(r->step[4].start_ns, r->step[3].start_ns);
-	cr_expect_not_null(strstr(r->command, "vireo run 'run0/vm.json'"));
+	cr_expect_not_null(strstr(r->command, "vireo run run0/vm.json"));
 	free(console);
 }
 

@@ -3,9 +3,11 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -60,6 +62,36 @@ Test(test_store, journal_has_the_plan_and_each_end_at_once)
 	cr_expect_eq(set.test[1]->verdict, VERDICT_FAILED);
 	cr_expect_gt(set.started_ns, 0);
 	cr_expect(!exists("results.json"), "the truth is there at the end only");
+	test_results_fini(&set);
+	free(text);
+	result_store_destroy(store);
+}
+
+Test(test_store, a_line_that_there_is_no_room_for_spoils_no_other)
+{
+	struct result_store *store = open_store();
+	struct test_result *test = results_rig_test("a", VERDICT_FAILED);
+	char path[160], *text;
+	struct rlimit before, limit;
+	struct test_results set;
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/results.jsonl", results_path);
+	cr_assert_eq(stat(path, &st), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+	limit = before;
+	limit.rlim_cur = (rlim_t)st.st_size + 20;
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	cr_expect_eq(result_store_add(store, test), -EFBIG);
+	error_clear();
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+	/* There is room again; then it is killed. */
+	cr_expect_eq(result_store_add(store, results_rig_test("b", VERDICT_PASSED)), 0);
+	text = results_rig_read("a/b/results/results.jsonl");
+	cr_assert_eq(results_read_journal(&set, text, strlen(text)), 0, "%s", error_text());
+	cr_expect_eq(set.n_tests, 3u);
+	cr_expect_eq(set.test[1]->verdict, VERDICT_PASSED);
 	test_results_fini(&set);
 	free(text);
 	result_store_destroy(store);

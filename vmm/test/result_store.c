@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "vmm/base/clock.h"
 #include "vmm/base/error.h"
@@ -136,12 +137,16 @@ static int make_own(struct result_store *s)
 
 /* --- The journal ------------------------------------------------------------------------------ */
 
-/* 'line' is consumed. */
+/* 'line' is consumed.  Of one that there is no room for nothing stays: the next may be shorter. */
 static int append(struct result_store *s, char *line)
 {
+	off_t before = lseek(s->journal, 0, SEEK_END);
 	int r = line ? fd_write_all(s->journal, line, strlen(line)) : -ENOMEM;
 
 	free(line);
+	if (r < 0 && (before < 0 || ftruncate(s->journal, before) < 0))
+		return error_set(r, "write '%s/%s', which now ends in half a line", s->path,
+				 journal_name);
 	return r < 0 ? error_set(r, "write '%s/%s'", s->path, journal_name) : 0;
 }
 

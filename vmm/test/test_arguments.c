@@ -42,6 +42,8 @@ static const struct argument table[] = {
 	{ "list", 'l', NULL, "name the tests; nothing is run", VALUE_NONE, FIELD(list), 0, NULL },
 	{ "print", 0, NULL, "write the VM of each test as JSON; nothing is run", VALUE_NONE,
 	  FIELD(print), 0, NULL },
+	{ "schema", 0, NULL, "write the JSON Schema of test files, for editors", VALUE_NONE,
+	  FIELD(schema), 0, NULL },
 	{ "merge", 0, NULL, "join results: the words are results directories, --results is new",
 	  VALUE_NONE, FIELD(merge), 0, NULL },
 	{ "filter", 'f', "PATTERN", "only matching tests: a glob, /REGEX/, tag:NAME, or !PATTERN",
@@ -289,7 +291,9 @@ static void judge(const struct test_arguments *args, struct mistakes *mistakes)
 	const char *const reports[] = { args->tap, args->junit, args->json, args->html };
 	unsigned on_stdout = args->list + args->print;
 
-	if (args->path.n == 0)
+	if (args->schema && (args->path.n > 0 || args->list || args->print || args->merge))
+		mistakes_add(mistakes, "--schema: it has no files, and nothing else beside it");
+	if (args->path.n == 0 && !args->schema)
 		mistakes_add(mistakes, args->merge ?
 			     "no results named: 'vireo test --merge DIR...'" :
 			     "no test file named: 'vireo test FILE|DIR...'");

@@ -34,7 +34,7 @@ struct test_arguments {
 	const char *durations;		/* NULL: the user's own */
 	const char *shard;
 	int progress;			/* enum progress_mode */
-	bool list, print, merge, rerun_failed, fail_fast, cache, keep, help;
+	bool list, print, schema, merge, rerun_failed, fail_fast, cache, keep, help;
 	unsigned verbose;
 };
 

@@ -21,6 +21,7 @@
 #include "vmm/test/test_arguments.h"
 #include "vmm/test/test_batch.h"
 #include "vmm/test/test_choice.h"
+#include "vmm/test/test_schema.h"
 
 #if HAVE_JANSSON
 
@@ -477,6 +478,10 @@ static int test_main(int argc, char **argv)
 	if (args.help) {
 		test_arguments_help(stdout);
 		status = STATUS_OK;
+		goto out;
+	}
+	if (mistakes.n == 0 && args.schema) {
+		status = test_schema_write(stdout) < 0 || fflush(stdout) != 0 ? fail() : STATUS_OK;
 		goto out;
 	}
 	if (gethostname(s.host, sizeof(s.host) - 1) < 0)

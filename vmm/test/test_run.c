@@ -10,6 +10,7 @@
 
 #include "vmm/base/clock.h"
 #include "vmm/base/error.h"
+#include "vmm/test/escape.h"
 #include "vmm/test/test_run_impl.h"
 
 enum {
@@ -314,6 +315,25 @@ static int start_vm(struct test_run *run)
 
 /* --- Beginning and end ----------------------------------------------------------------------- */
 
+/* The command that starts the same VM, as a shell takes it. */
+static int set_command(struct test_run *run)
+{
+	char *path = test_run_path(run, "vm.json"), *text = NULL;
+	size_t len;
+	FILE *out = path ? open_memstream(&text, &len) : NULL;
+	int r = -ENOMEM;
+
+	if (out) {
+		fputs("vireo run ", out);
+		escape_shell(out, path);
+		if (fclose(out) == 0)
+			r = result_set_text(&run->result->command, "%s", text);
+	}
+	free(text);
+	free(path);
+	return r < 0 ? error_set(r, "describe a test") : 0;
+}
+
 static int describe(struct test_run *run)
 {
 	const struct test_spec *spec = run->spec;
@@ -331,7 +351,7 @@ static int describe(struct test_run *run)
 	if (r == 0)
 		r = result_set_text(&result->name, "%s", spec->name);
 	if (r == 0)
-		r = result_set_text(&result->command, "vireo run '%s/vm.json'", run->dir);
+		r = set_command(run);
 	for (unsigned i = 0; r == 0 && i < run->test->n_axes; i++)
 		r = test_result_add_axis(result, run->test->axis[i].name, run->test->axis[i].value);
 	for (unsigned i = 0; r == 0 && i < spec->n_steps; i++)
