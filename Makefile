@@ -35,7 +35,7 @@ DIRS_machine := vmm/machine vmm/machine/x86
 DIRS_virtio := virtio
 DIRS_vhost := vhost
 DIRS_devices := devices
-DIRS_vmm := vmm vmm/agent vmm/control vmm/exec vmm/export vmm/file vmm/report vmm/test
+DIRS_vmm := vmm vmm/agent vmm/control vmm/exec vmm/export vmm/file vmm/kernel vmm/report vmm/test
 
 sources = $(sort $(patsubst $(srcdir)/%,%,$(wildcard $(addprefix $(srcdir)/,$(addsuffix /*.c,$(1))))))
 objects = $(patsubst %.c,obj/%.o,$(1))

@@ -128,8 +128,8 @@ static int attach(int fd, char ifname[NET_TAP_NAME_SIZE], unsigned flags)
 }
 
 /*
- * Does it open another way?  Then the interface is of another kind than was asked for.  0, or -EPERM:
- * it would, but belongs to another user; -EINVAL: nor that.
+ * Does it open another way?  Then the interface is of another kind than was asked for.  0, or
+ * -EPERM: it would, but belongs to another user; -EINVAL: nor that.
  */
 static int open_as(const char *ifname, unsigned flags)
 {

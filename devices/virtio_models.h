@@ -48,6 +48,23 @@ struct virtio_port_config {
 	void *closed_arg;
 };
 
+struct virtio_blk_user_config {
+	const char *name;
+	const char *socket;		/* where a vhost-user back end listens */
+	bool only_look;
+	unsigned n_queues;		/* 1 to 64, and not more than the back end has */
+	unsigned queue_size;		/* power of two, 4 to 256; 0: default */
+	struct event_loop *loop;	/* I/O loop; keeps */
+	struct event_loop *main;	/* keeps */
+};
+
+/*
+ * A disk that another process serves; size and features are what that one says.  Errors: what
+ * vhost_user_create() says.
+ */
+MUST_USE int virtio_blk_user_create(struct virtio_device **out,
+				    const struct virtio_blk_user_config *config);
+
 struct virtio_console_config {
 	const char *name;
 	struct chardev *chardev;	/* port 0; keeps */

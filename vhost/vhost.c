@@ -226,9 +226,22 @@ static void take_down(struct vhost *v)
 
 /* --- the ladder ------------------------------------------------------------------------------ */
 
-/* N14: what driver and vhost must agree on is never dropped.  Another process has it all. */
-static int judge_features(const struct vhost *v, struct features accepted, unsigned device)
+static unsigned device_of(enum vhost_kind kind)
 {
+	switch (kind) {
+	case VHOST_KIND_NET: return 1;
+	case VHOST_KIND_SCSI: return 8;
+	case VHOST_KIND_VSOCK: return 19;
+	case VHOST_KIND_USER_BLK: return 2;
+	case VHOST_KIND_USER_FS: return 26;
+	}
+	return 0;
+}
+
+/* What driver and vhost must agree on is never dropped.  Another process has it all. */
+int vhost_judge_features(const struct vhost *v, struct features accepted)
+{
+	const unsigned device = device_of(v->type->kind);
 	struct features left = features_minus(accepted, vhost_served(v));
 	char buf[24];
 
@@ -238,18 +251,6 @@ static int judge_features(const struct vhost *v, struct features accepted, unsig
 		    (info->owner == FEATURE_RING || vhost_features_knows(v->type->kind, bit)))
 			return error_set(EOPNOTSUPP, "%s does not serve %s", v->name,
 					 feature_name(buf, bit, device));
-	}
-	return 0;
-}
-
-static unsigned device_of(enum vhost_kind kind)
-{
-	switch (kind) {
-	case VHOST_KIND_NET: return 1;
-	case VHOST_KIND_SCSI: return 8;
-	case VHOST_KIND_VSOCK: return 19;
-	case VHOST_KIND_USER_BLK: return 2;
-	case VHOST_KIND_USER_FS: return 26;
 	}
 	return 0;
 }
@@ -297,7 +298,7 @@ static int give_memory(struct vhost *v)
 /* What concerns the node as a whole. */
 static int prepare(struct vhost *v, const struct datapath_start *start)
 {
-	int r = judge_features(v, start->features, device_of(v->type->kind));
+	int r = vhost_judge_features(v, start->features);
 
 	if (r == 0)
 		r = judge_dma(v, start);

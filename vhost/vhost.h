@@ -134,6 +134,12 @@ MUST_USE int vhost_renew(struct vhost *v, struct vhost_node *node);
 /* Which ring and header bits the device may offer (N13); of another process those of its type. */
 struct features vhost_served(const struct vhost *v);
 
+/*
+ * N14: does the node serve all of 'accepted' that it must?  Returns 0 or -EOPNOTSUPP with an error
+ * chain.
+ */
+MUST_USE int vhost_judge_features(const struct vhost *v, struct features accepted);
+
 /* What the node is told of 'accepted' by a start with 'dma' / why it is not told of 'bit'. */
 struct features vhost_tell(const struct vhost *v, struct features accepted, const struct dma *dma);
 const char *vhost_untold(const struct vhost *v, unsigned bit, const struct dma *dma);

@@ -5,23 +5,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "vhost/ring_history.h"
-#include "vhost/vhost_user_ask.h"
 #include "vhost/vhost_user_impl.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
-#include "vmm/base/le.h"
 
-/* For a stop that cannot be put off / for one whose end is only looked for. */
-enum { HALT_WAIT_MS = 2000, HALT_LIMIT_MS = 10000 };
+enum { AGREE_MS = 100 };		/* FEATURES_OK waits for a back end */
 
 void vhost_user_hurry(struct vhost_user *u)
 {
 	if (vhost_user_node(u))
-		vhost_user_node_give_time(vhost_user_node(u), VHOST_USER_PATIENCE_MS);
+		vhost_user_node_give_time(vhost_user_node(u), u->patience_ms);
 }
 
 /* A back end that broke is looked after by the main loop. */
@@ -37,105 +32,6 @@ static void cut_if_broken(struct vhost_user *u)
 static bool has_left(const struct vhost_user *u)
 {
 	return vhost_user_node(u) && vhost_user_node(u)->broken == -EPIPE;
-}
-
-/* --- the ladder's rungs that are ours -------------------------------------------------------- */
-
-static int prepare(struct vhost *v, const struct datapath_start *start)
-{
-	struct vhost_user *u = v->arg;
-	struct vhost_user_node *n = vhost_user_node(u);
-	int r = 0;
-
-	if (!vhost_user_node_has(n, VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD))
-		return 0;
-	if (u->inflight.fd == FD_NONE) {
-		u->inflight.n_rings = (uint16_t)u->n_rings;
-		u->inflight.ring_size = 0;
-		for (unsigned i = 0; i < start->n_queues; i++)
-			if (start->queue[i].size > u->inflight.ring_size)
-				u->inflight.ring_size = start->queue[i].size;
-		r = vhost_user_node_get_inflight(n, &u->inflight);
-	}
-	return r == 0 ? vhost_user_node_set_inflight(n, &u->inflight) : r;
-}
-
-static int run(struct vhost *v)
-{
-	struct vhost_user_node *n = vhost_user_node(v->arg);
-	int r = vhost_user_node_running(n);
-
-	for (unsigned i = 0; i < v->n_rings && r == 0; i++)
-		if (v->ring[i].up && !v->ring[i].ends)
-			r = vhost_user_node_run(n, i);
-	return r < 0 ? error_add(r, "%s: run", v->name) : 0;
-}
-
-static void begin_halt(struct vhost *v)
-{
-	struct vhost_user *u = v->arg;
-
-	vhost_user_hurry(u);
-	u->halt_by_ms = clock_now_ms() + HALT_LIMIT_MS;
-	for (unsigned i = 0; i < v->n_rings; i++)
-		vhost_user_node_begin_stop(vhost_user_node(u), i);
-}
-
-/*
- * What a back end has taken it answers before it says that it stopped; there are some that do so a
- * little later.
- */
-static bool is_drained(const struct vhost *v)
-{
-	const struct vhost_user_node *n = vhost_user_node(v->arg);
-
-	for (unsigned i = 0; i < v->n_rings; i++) {
-		const uint8_t *used = v->ring[i].hold[2].host;
-		if (v->ring[i].up && used && load_le16(used + 2) != (uint16_t)n->ring[i].base)
-			return false;
-	}
-	return true;
-}
-
-static bool is_halted(const struct vhost *v)
-{
-	struct vhost_user *u = v->arg;
-	struct vhost_user_node *n = vhost_user_node(u);
-
-	if (vhost_user_node_is_stopped(n) && (n->broken || is_drained(v)))
-		return true;
-	if (clock_now_ms() < u->halt_by_ms)
-		return false;
-	vhost_user_break(n, -ETIMEDOUT);
-	return true;
-}
-
-static int halt(struct vhost *v)
-{
-	struct vhost_user *u = v->arg;
-
-	if (!v->halting)
-		begin_halt(v);
-	u->halt_by_ms = min_u64(u->halt_by_ms, clock_now_ms() + HALT_WAIT_MS);
-	while (!is_halted(v))
-		usleep(1000);
-	return vhost_user_node(u)->broken;
-}
-
-static const struct vhost_type *type_of(enum virtio_device_id id)
-{
-	static const struct vhost_type blk = {
-		.kind = VHOST_KIND_USER_BLK, .prepare = prepare, .run = run,
-		.begin_halt = begin_halt, .is_halted = is_halted, .halt = halt,
-		.runs_in_part = true, .comes_back = true,
-	};
-	static const struct vhost_type fs = {
-		.kind = VHOST_KIND_USER_FS, .prepare = prepare, .run = run,
-		.begin_halt = begin_halt, .is_halted = is_halted, .halt = halt,
-		.runs_in_part = true, .comes_back = true,
-	};
-
-	return id == VIRTIO_ID_FS ? &fs : id == VIRTIO_ID_BLOCK ? &blk : NULL;
 }
 
 /* --- configuration space --------------------------------------------------------------------- */
@@ -226,6 +122,46 @@ static const char *path_untold(struct datapath *dp, unsigned bit)
 	return u->dma ? vhost_untold(u->v, bit, u->dma) : NULL;
 }
 
+/* N25 */
+static int path_agree(struct datapath *dp, struct features accepted, const struct dma *dma)
+{
+	struct vhost_user *u = vhost_user_of(dp);
+	struct vhost_user_node *n = vhost_user_node(u);
+	const struct features told = vhost_tell(u->v, accepted, dma);
+	struct error_chain chain;
+	int r = vhost_judge_features(u->v, accepted);
+
+	/* Without a back end the next one is asked, when it starts. */
+	if (r < 0 || !n)
+		return r;
+	vhost_user_node_give_time(n, AGREE_MS);
+	r = vhost_user_node_propose(n, &told);
+	if (r < 0) {
+		error_save(&chain);
+		vhost_user_node_reset(n);
+		error_restore(&chain);
+	}
+	if (r < 0 && has_left(u)) {
+		error_clear();
+		r = 0;
+	}
+	cut_if_broken(u);
+	return r;
+}
+
+/* After a start the stop has told it. */
+static void path_forget(struct datapath *dp)
+{
+	struct vhost_user *u = vhost_user_of(dp);
+	struct vhost_user_node *n = vhost_user_node(u);
+
+	if (dp->is_started || !n || !n->is_told)
+		return;
+	vhost_user_node_give_time(n, AGREE_MS);
+	vhost_user_node_reset(n);
+	cut_if_broken(u);
+}
+
 /* N15: neither of the two can be had with another process. */
 static int judge_memory(const struct vhost_user *u, const struct dma *dma)
 {
@@ -245,10 +181,12 @@ static void remember_start(struct vhost_user *u, const struct datapath_start *st
 	u->dma = start->dma;
 	u->suspended = false;
 	u->rings_known = true;
+	u->n_barren = 0;
 	for (unsigned i = 0; i < u->n_rings; i++) {
 		u->queue[i] = i < start->n_queues ? start->queue[i] : (struct datapath_queue){
 			.index = i };
 		u->began_at[i] = u->queue[i].resume ? u->queue[i].position.avail : 0;
+		u->seen_at[i] = u->began_at[i];
 	}
 }
 
@@ -265,6 +203,7 @@ int vhost_user_go_on(struct vhost_user *u)
 		.queue = u->queue, .n_queues = u->n_rings,
 	};
 
+	u->began_ms = clock_now_ms();
 	vhost_user_hurry(u);
 	vhost_user_tell_choice(u);
 	return vhost_start(u->v, &start);
@@ -334,7 +273,7 @@ static int path_start_queue(struct datapath *dp, const struct datapath_start *st
 	if (queue >= u->n_rings || queue >= start->n_queues)
 		return 0;
 	u->queue[queue] = start->queue[queue];
-	u->began_at[queue] = 0;
+	u->began_at[queue] = u->seen_at[queue] = 0;
 	if (!vhost_user_node(u))
 		return 0;
 	vhost_user_hurry(u);
@@ -429,6 +368,8 @@ static const struct datapath_ops user_datapath_ops = {
 	.features = path_features,
 	.tell = path_tell,
 	.untold = path_untold,
+	.agree = path_agree,
+	.forget = path_forget,
 	.start = path_start,
 	.stop = path_stop,
 	.prepare_stop = path_prepare_stop,
@@ -463,10 +404,11 @@ static int set_up(struct vhost_user *u, const struct vhost_user_config *config)
 	u->n_rings = config->n_rings;
 	u->only_look = config->only_look;
 	u->first_ms = config->first_ms ? config->first_ms : VHOST_USER_FIRST_MS;
+	u->patience_ms = config->patience_ms ? config->patience_ms : VHOST_USER_PATIENCE_MS;
 	u->forgets = config->forgets;
 	u->dev = config->dev;
 	u->main = config->main;
-	u->kind = type_of(config->id)->kind;
+	u->kind = vhost_user_type(config->id)->kind;
 	u->config_len = config->config_len;
 	u->config_changed = config->config_changed;
 	u->lost = config->lost;
@@ -478,7 +420,7 @@ static int set_up(struct vhost_user *u, const struct vhost_user_config *config)
 
 static int make(struct vhost_user *u, const struct vhost_user_config *config, int sock)
 {
-	const struct vhost_type *type = type_of(config->id);
+	const struct vhost_type *type = vhost_user_type(config->id);
 	struct vhost_config vc = {
 		.name = u->name, .type = type, .arg = u, .n_rings = config->n_rings,
 		.loop = config->loop, .only_look = config->only_look,
@@ -500,7 +442,7 @@ int vhost_user_create(struct datapath **out, const struct vhost_user_config *con
 
 	*out = NULL;
 	assert(config->n_rings >= 1 && config->n_rings <= VHOST_USER_MAX_RINGS);
-	assert(config->config_len <= VHOST_USER_CONFIG_MAX && type_of(config->id));
+	assert(config->config_len <= VHOST_USER_CONFIG_MAX && vhost_user_type(config->id));
 	if (!u) {
 		fd_close(&sock);
 		return error_set(ENOMEM, "use a vhost-user back end");

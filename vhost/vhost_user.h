@@ -14,10 +14,10 @@
  *   destroy   virtio_device_fini() destroys the datapath; before there is a device the model calls
  *             datapath->ops->destroy().
  *
- * A back end may hang, lie, and go away: no call waits for it longer than VHOST_USER_PATIENCE_MS
- * in all.  When it goes away while the guest runs, the rings stand still.  With 'path' we connect
- * again, at growing distances, for as long as it takes, and go on where it stopped, the driver
- * noticing a pause only.  Who started the back end himself hears of it ('lost') and hands over a
+ * A back end may hang, lie, and go away: no call waits for it longer than 'patience_ms' in all.
+ * When it goes away while the guest runs, the rings stand still.  With 'path' we connect again, at
+ * growing distances, for as long as it takes, and go on where it stopped, the driver noticing a
+ * pause only.  Who started the back end himself hears of it ('lost') and hands over a
  * new descriptor (vhost_user_renew).  What cannot be gone on with needs a reset of the device: a
  * back end that serves less than the driver has taken; one that keeps no account of what is in
  * flight, where that cannot be told from the rings; and any where 'forgets' is set.
@@ -52,6 +52,7 @@ struct vhost_user_config {
 	unsigned n_rings;		/* 1 to VHOST_USER_MAX_RINGS; more than it has: -EINVAL */
 	unsigned config_len;		/* of the configuration space; 0: not asked for */
 	unsigned first_ms;		/* for the first answers together; 0: VHOST_USER_FIRST_MS */
+	unsigned patience_ms;		/* for those of a register write; 0: VHOST_USER_PATIENCE_MS */
 	bool only_look;			/* at what it offers: never started */
 	bool forgets;			/* a new back end knows nothing of what the driver did */
 	struct event_loop *loop;	/* I/O loop; keeps */

@@ -76,14 +76,42 @@ bool vhost_user_is_reply(const struct vhost_user_message *m, uint32_t what)
 	       (m->flags & VHOST_USER_VERSION_MASK) == VHOST_USER_VERSION;
 }
 
+int vhost_user_hear_due(struct vhost_user_node *n, uint64_t until_ms)
+{
+	struct vhost_user_message reply;
+
+	while (n->n_due > 0) {
+		uint32_t what = n->due[0];
+		int r = n->broken ? n->broken :
+			vhost_user_read_until(&n->reader, n->sock, &reply, until_ms);
+
+		n->asked = what;
+		if (r == -ETIMEDOUT)
+			return r;
+		if (r < 0)
+			return vhost_user_break(n, r);
+		vhost_user_close_fds(&reply);
+		if (!vhost_user_is_reply(&reply, what) || reply.len != 8)
+			return vhost_user_break(n, -EPROTO);
+		uint64_t value = load_le64(reply.payload);
+		if (what == VHOST_USER_GET_STATUS ? !(value & VIRTIO_STATUS_FEATURES_OK) : value)
+			n->verdict = -EREMOTEIO;
+		n->due[0] = n->due[1];
+		n->n_due--;
+	}
+	return n->broken;
+}
+
 /* The answer to 'what'.  Descriptors that come with it are closed, unless they are wanted. */
 static int hear(struct vhost_user_node *n, uint32_t what, struct vhost_user_message *reply,
 		bool wants_fds)
 {
-	if (n->broken)
-		return n->broken;
-	int r = vhost_user_read_until(&n->reader, n->sock, reply, n->deadline_ms);
+	int r = vhost_user_hear_due(n, n->deadline_ms);
 
+	if (r == 0) {
+		n->asked = what;
+		r = vhost_user_read_until(&n->reader, n->sock, reply, n->deadline_ms);
+	}
 	if (r < 0)
 		return vhost_user_break(n, r);
 	if (!wants_fds || !vhost_user_is_reply(reply, what))

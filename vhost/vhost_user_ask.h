@@ -18,6 +18,12 @@ int vhost_user_break(struct vhost_user_node *n, int r);
 
 bool vhost_user_is_reply(const struct vhost_user_message *m, uint32_t what);
 
+/*
+ * Answers about features that nobody has waited for yet: hear them, until 'until_ms'.  -ETIMEDOUT
+ * breaks nothing here.
+ */
+MUST_USE int vhost_user_hear_due(struct vhost_user_node *n, uint64_t until_ms);
+
 /* Tell, without an answer / and where the back end can say so wait until it was done. */
 MUST_USE int vhost_user_tell(struct vhost_user_node *n, const struct vhost_user_message *m);
 MUST_USE int vhost_user_tell_and_wait(struct vhost_user_node *n, struct vhost_user_message *m);

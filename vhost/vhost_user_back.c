@@ -46,11 +46,8 @@ static void on_message(struct event_source *source, uint32_t events)
 	}
 	vhost_user_close_fds(&m);
 	is_known = m.request == VHOST_USER_BACKEND_CONFIG_CHANGE_MSG;
-	if (is_known) {
-		vhost_user_lock(u);
-		vhost_user_refresh_config(u);
-		vhost_user_unlock(u);
-	}
+	if (is_known)
+		vhost_user_link_refresh(u);
 	if (m.flags & VHOST_USER_NEEDS_REPLY)
 		answer(u, &m, is_known);
 }

@@ -1,7 +1,7 @@
 /*
  * The inside of a vhost-user datapath, shared by vhost_user.c (made, started, stopped),
- * vhost_user_link.c (the connection: lost and found again) and vhost_user_back.c (what the back end
- * asks).
+ * vhost_user_type.c (how it runs and halts), vhost_user_link.c (the connection: lost and found
+ * again) and vhost_user_back.c (what the back end asks).
  *
  * The socket is watched, changed and closed on the main loop only; whoever else finds it broken
  * shuts it down, which the main loop hears of.
@@ -21,7 +21,7 @@ struct vhost_user {
 	char name[24];			/* of the device */
 	char label[96];			/* "vhost-user at PATH": for reports */
 	char *path;			/* NULL: somebody else brings descriptors */
-	unsigned n_rings, first_ms;
+	unsigned n_rings, first_ms, patience_ms;
 	bool only_look, forgets;
 	struct virtio_device *dev;
 	struct log_limit log;		/* for what the driver can repeat */
@@ -43,11 +43,19 @@ struct vhost_user {
 	struct vhost_user_reader back_reader;
 	unsigned retry_ms;
 	struct vhost_user_node *fresh;	/* greeted, not yet of 'v' */
+	/* News of the configuration space: not asked for again before, and whether there is some. */
+	uint64_t refresh_after_ms;
+	bool refresh_waits;
 
 	/* What was started, for another back end. */
 	bool suspended;
+	bool drains;			/* a stop was begun, and is not told yet */
+	uint64_t drain_by_ms;
 	uint64_t halt_by_ms;		/* a stop that was begun and takes longer is given up */
 	bool rings_known;		/* they tell where to go on */
+	uint64_t began_ms;		/* the last start */
+	unsigned n_barren;		/* back ends in a row that answered nothing, and left */
+	uint16_t seen_at[VHOST_USER_MAX_RINGS];	/* the used index, then */
 	struct features features;
 	const struct dma *dma;
 	struct vhost_user_inflight inflight;
@@ -78,6 +86,9 @@ void vhost_user_tell_choice(struct vhost_user *u);
 /* Ask for the configuration space again, and say what is new.  Machine lock held. */
 void vhost_user_refresh_config(struct vhost_user *u);
 
+/* vhost_user_type.c: of a device of that type; NULL: there are no such back ends. */
+const struct vhost_type *vhost_user_type(enum virtio_device_id id);
+
 /* vhost_user_link.c: everything of the main loop, before anybody runs / at the end. */
 MUST_USE int vhost_user_link_init(struct vhost_user *u);
 void vhost_user_link_fini(struct vhost_user *u);
@@ -94,6 +105,9 @@ MUST_USE int vhost_user_link_watch(struct vhost_user *u);
 void vhost_user_link_cut(struct vhost_user *u);
 /* Another one (consumed, also on failure).  Main loop. */
 MUST_USE int vhost_user_link_greet(struct vhost_user *u, int sock);
+
+/* The configuration space changed, it says, as often as it likes: ask for it when it is time. */
+void vhost_user_link_refresh(struct vhost_user *u);
 
 /* The machine lock, for what the main loop does. */
 void vhost_user_lock(struct vhost_user *u);

@@ -16,11 +16,18 @@
 #include "vhost/ring_history.h"
 #include "vhost/vhost_user_impl.h"
 #include "virtio/virtio_device.h"
+#include "vmm/base/clock.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
+#include "vmm/base/le.h"
 #include "vmm/base/log.h"
 
-enum { RETRY_FIRST_MS = 100, RETRY_MAX_MS = 5000, GREETING_MS = 10000 };
+enum {
+	REFRESH_REST_MS = 10,
+	RETRY_FIRST_MS = 100, RETRY_MAX_MS = 5000, GREETING_MS = 10000,
+	/* Back ends that leave that soon, so often, with nothing done: the rings are to blame. */
+	BARREN_MS = 1000, BARREN_MAX = 3,
+};
 
 void vhost_user_lock(struct vhost_user *u)
 {
@@ -141,7 +148,7 @@ static void fail(struct vhost_user *u, const char *reason)
 /* Where the rings are, for another back end to go on.  False if that cannot be known. */
 static bool remember_rings(struct vhost_user *u)
 {
-	bool known = true;
+	bool known = true, waits = false, got_on = false;
 
 	for (unsigned i = 0; i < u->n_rings; i++) {
 		const struct vhost_ring *ring = &u->v->ring[i];
@@ -153,9 +160,16 @@ static bool remember_rings(struct vhost_user *u)
 		}
 		known &= ring_history_goes_on(ring->hold[1].host, ring->hold[2].host, q->size,
 					      u->began_at[i], &at);
+		got_on |= at != u->seen_at[i];
+		waits |= at != load_le16((const uint8_t *)ring->hold[1].host + 2);
+		u->seen_at[i] = at;
 		q->resume = true;
 		q->position = (struct virtqueue_position){ .avail = at, .used = at };
 	}
+	if (got_on || !waits || clock_now_ms() - u->began_ms > BARREN_MS)
+		u->n_barren = 0;
+	else
+		u->n_barren++;
 	return known;
 }
 
@@ -188,6 +202,7 @@ static void close_link(struct vhost_user *u)
 	if (u->fresh)
 		u->fresh->node.ops->close(&u->fresh->node);
 	u->fresh = NULL;
+	u->refresh_waits = false;
 	fd_close(&u->sock);
 }
 
@@ -214,6 +229,8 @@ static void lose(struct vhost_user *u)
 			fail(u, "its back end is gone, and what it knew is lost");
 		else if (!goes_on && u->inflight.fd == FD_NONE)
 			fail(u, "its back end is gone, and nobody knows what it had answered");
+		else if (u->n_barren >= BARREN_MAX)
+			fail(u, "its back end leaves again and again, and answers nothing");
 		else if (!u->path && !u->lost)
 			fail(u, "its back end is gone");
 	}
@@ -275,7 +292,7 @@ static int take(struct vhost_user *u)
 	int theirs, r = vhost_user_back_open(u, &theirs);
 
 	u->fresh = NULL;
-	vhost_user_node_give_time(n, VHOST_USER_PATIENCE_MS);
+	vhost_user_node_give_time(n, u->patience_ms);
 	if (r == 0)
 		r = agree(u, n, theirs);
 	fd_close(&theirs);
@@ -328,7 +345,7 @@ int vhost_user_link_greet(struct vhost_user *u, int sock)
 	u->sock = sock;
 	r = vhost_user_node_create(&u->fresh, sock);
 	if (r == 0) {
-		vhost_user_node_give_time(u->fresh, VHOST_USER_PATIENCE_MS);
+		vhost_user_node_give_time(u->fresh, u->patience_ms);
 		vhost_user_node_greet(u->fresh);
 		u->answer.fd = sock;
 		r = event_loop_add(u->main, &u->answer, EPOLLIN | EPOLLRDHUP);
@@ -364,6 +381,31 @@ static void retry(struct vhost_user *u)
 	}
 }
 
+/* --- news of the configuration space ---------------------------------------------------------- */
+
+/*
+ * Whoever asks for it has the machine lock for as long as the back end takes, on the main loop: of
+ * their time a back end that has news all the time has a tenth.
+ */
+void vhost_user_link_refresh(struct vhost_user *u)
+{
+	vhost_user_lock(u);
+	const uint64_t now = clock_now_ms();
+
+	/* Nothing is asked while a stop is. */
+	u->refresh_waits = now < u->refresh_after_ms || u->v->halting;
+	if (u->refresh_waits) {
+		/* The timer is nobody else's while there is a back end. */
+		uint64_t wait_ms = max_u64(u->refresh_after_ms, now + REFRESH_REST_MS) - now;
+		retry_in(u, (unsigned)wait_ms);
+	} else {
+		vhost_user_refresh_config(u);
+		const uint64_t then = clock_now_ms();
+		u->refresh_after_ms = then + max_u64(REFRESH_REST_MS, 9 * (then - now));
+	}
+	vhost_user_unlock(u);
+}
+
 static void on_retry(struct event_source *source, uint32_t events)
 {
 	struct vhost_user *u = container_of(source, struct vhost_user, retry);
@@ -371,6 +413,11 @@ static void on_retry(struct event_source *source, uint32_t events)
 	(void)events;
 	if (!fd_drain(source->fd))
 		return;
+	if (vhost_user_node(u)) {
+		if (u->refresh_waits)
+			vhost_user_link_refresh(u);
+		return;
+	}
 	vhost_user_lock(u);
 	retry(u);
 	vhost_user_unlock(u);

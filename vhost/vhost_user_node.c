@@ -56,7 +56,7 @@ static int set_status(struct vhost_user_node *n, uint8_t status)
 
 int vhost_user_node_running(struct vhost_user_node *n)
 {
-	int r = set_status(n, STATUS_RUNS);
+	int r = n->broken ? n->broken : set_status(n, STATUS_RUNS);
 
 	return r < 0 ? vhost_user_node_say(n, r) : 0;
 }
@@ -113,6 +113,80 @@ void vhost_user_node_reset(struct vhost_user_node *n)
 		(void)set_status(n, 0);
 	else if (vhost_user_node_has(n, VHOST_USER_PROTOCOL_F_RESET_DEVICE))
 		(void)!vhost_user_tell(n, &m);
+	n->is_told = false;
+}
+
+/* --- features -------------------------------------------------------------------------------- */
+
+static void await_due(struct vhost_user_node *n, uint32_t what)
+{
+	n->due[n->n_due++] = what;
+}
+
+/*
+ * Say them, and ask, without a wait for the answers.  -ETIMEDOUT, and nothing was said: those of
+ * a session before are still to come.
+ */
+static int tell_features(struct vhost_user_node *n, uint64_t features)
+{
+	const struct vhost_user_message status = vhost_user_request(VHOST_USER_GET_STATUS, 0);
+	struct vhost_user_message m = vhost_user_request(VHOST_USER_SET_FEATURES, 8);
+	bool acks = vhost_user_node_has(n, VHOST_USER_PROTOCOL_F_REPLY_ACK);
+	int r = vhost_user_hear_due(n, n->deadline_ms);
+
+	store_le64(m.payload, features);
+	if (acks)
+		m.flags |= VHOST_USER_NEEDS_REPLY;
+	n->verdict = 0;
+	if (r == 0)
+		r = set_status(n, STATUS_NEW);
+	if (r == 0)
+		r = vhost_user_tell(n, &m);
+	if (r == 0 && acks)
+		await_due(n, m.request);
+	if (r == 0)
+		r = set_status(n, STATUS_SEALED);
+	if (r == 0 && vhost_user_node_has(n, VHOST_USER_PROTOCOL_F_STATUS)) {
+		r = vhost_user_tell(n, &status);
+		if (r == 0)
+			await_due(n, status.request);
+	}
+	n->is_told = r == 0;
+	n->told = features;
+	return r;
+}
+
+/*
+ * What the back end makes of them, until the node's deadline.  -ETIMEDOUT: it does not say yet,
+ * which breaks nothing.
+ */
+static int ask_features(struct vhost_user_node *n, const struct features *f)
+{
+	/* Between the two of us (N17): without it rings would run at once. */
+	uint64_t features = f->word[0] | UINT64_C(1) << VHOST_USER_F_PROTOCOL_FEATURES;
+	int r = 0;
+
+	if (f->word[1] != 0)
+		return -EOPNOTSUPP;
+	/* N7: once, unless it is another set. */
+	if (!n->is_told || n->told != features)
+		r = tell_features(n, features);
+	if (r == 0)
+		r = vhost_user_hear_due(n, n->deadline_ms);
+	if (r == 0 && n->verdict < 0) {
+		n->asked = VHOST_USER_SET_FEATURES;
+		r = n->verdict;
+	}
+	return r;
+}
+
+int vhost_user_node_propose(struct vhost_user_node *n, const struct features *f)
+{
+	int r = ask_features(n, f);
+
+	if (r == -ETIMEDOUT && !n->broken)
+		return 0;
+	return r < 0 ? vhost_user_node_say(n, r) : 0;
 }
 
 /* --- the ladder's verbs ---------------------------------------------------------------------- */
@@ -126,36 +200,13 @@ static int user_get_features(struct vhost_node *node, struct features *out)
 	return n->broken;
 }
 
-/* N25: a back end that minds is heard. */
-static int check_status(struct vhost_user_node *n)
-{
-	uint64_t status;
-	int r;
-
-	if (!vhost_user_node_has(n, VHOST_USER_PROTOCOL_F_STATUS))
-		return 0;
-	r = set_status(n, STATUS_SEALED);
-	if (r == 0)
-		r = vhost_user_ask_u64(n, VHOST_USER_GET_STATUS, &status);
-	if (r < 0)
-		return r;
-	return status & VIRTIO_STATUS_FEATURES_OK ? 0 : -EREMOTEIO;
-}
-
 static int user_set_features(struct vhost_node *node, const struct features *f)
 {
 	struct vhost_user_node *n = vhost_user_node_of(node);
-	struct vhost_user_message m = vhost_user_request(VHOST_USER_SET_FEATURES, 8);
+	int r = ask_features(n, f);
 
-	if (f->word[1] != 0)
-		return -EOPNOTSUPP;
-	/* Between the two of us (N17): without it rings would run at once. */
-	store_le64(m.payload, f->word[0] | UINT64_C(1) << VHOST_USER_F_PROTOCOL_FEATURES);
-	int r = set_status(n, STATUS_NEW);
-
-	if (r == 0)
-		r = vhost_user_tell_and_wait(n, &m);
-	return r == 0 ? check_status(n) : r;
+	/* Now it had time enough. */
+	return r == -ETIMEDOUT ? vhost_user_break(n, r) : r;
 }
 
 /* The kernel's, of which there are none here. */

@@ -33,6 +33,9 @@ struct vhost_user_inflight {
 };
 #define VHOST_USER_INFLIGHT_INIT { .fd = FD_NONE }
 
+/* To SET_FEATURES and to GET_STATUS. */
+enum { VHOST_USER_MAX_DUE = 2 };
+
 struct vhost_user_node {
 	struct vhost_node node;
 	int sock;			/* borrowed: closing the node shuts it down */
@@ -44,6 +47,11 @@ struct vhost_user_node {
 	uint64_t features, protocol;
 	unsigned max_rings;
 	uint8_t status;			/* of the device, where the back end is told */
+	bool is_told;			/* of this driver's features: */
+	uint64_t told;
+	int verdict;			/* on them: 0 or -EREMOTEIO, as far as it is known */
+	unsigned n_due;			/* answers that are still to come of it, to: */
+	uint32_t due[VHOST_USER_MAX_DUE];
 	unsigned n_awaited;		/* answers to GET_VRING_BASE, in the order of: */
 	uint8_t awaited[VHOST_USER_MAX_RINGS];
 	struct vhost_user_ring ring[VHOST_USER_MAX_RINGS];
@@ -78,6 +86,13 @@ void vhost_user_node_greet(struct vhost_user_node *n);
  * configuration space where 'wants_config'.
  */
 MUST_USE int vhost_user_node_agree(struct vhost_user_node *n, bool wants_config, int back_fd);
+
+/*
+ * N25: the driver took these.  Returns 0 or -errno with an error chain: -EREMOTEIO: the back end
+ * refuses them.  One that has not answered in time may do so later: it is heard before anything
+ * else is asked, and set_features of the start says no then.
+ */
+MUST_USE int vhost_user_node_propose(struct vhost_user_node *n, const struct features *f);
 
 /* Say what went wrong, in an error chain.  Returns 'r'. */
 int vhost_user_node_say(const struct vhost_user_node *n, int r);

@@ -58,6 +58,14 @@ struct datapath_ops {
 	 */
 	const char *(*untold)(struct datapath *dp, unsigned bit);
 	/*
+	 * Optional, both: the driver took this set, and whoever moves the buffers may refuse it
+	 * (N25): 0, or -errno with an error chain; it waits for 100 ms at most, and who has not
+	 * answered by then can still refuse the start / the session is over, whether it was started
+	 * (and is stopped) or not.  Machine lock held.
+	 */
+	int (*agree)(struct datapath *dp, struct features accepted, const struct dma *dma);
+	void (*forget)(struct datapath *dp);
+	/*
 	 * Take the rings over.  Returns 0, or -errno with an error chain: nothing has started
 	 * then.  Machine lock held.
 	 */

@@ -252,6 +252,20 @@ enum negotiation_event negotiation_write_status_legacy(struct negotiation *n, ui
 	return event;
 }
 
+void negotiation_unseal(struct negotiation *n, const struct negotiation *before, const char *why)
+{
+	/* A legacy driver's DRIVER_OK stands, as whenever it is refused. */
+	if (!n->legacy)
+		n->status &= (uint8_t)~(VIRTIO_STATUS_FEATURES_OK | VIRTIO_STATUS_DRIVER_OK);
+	n->accepted = FEATURES_EMPTY;
+	n->sealed = n->legacy = false;
+	n->last_accepted = before->last_accepted;
+	n->last_legacy = before->last_legacy;
+	n->n_sealed = before->n_sealed;
+	n->refusal = refusal_by(NEG_RULE_BACK_END, FEATURE_NONE);
+	snprintf(n->back_end_says, sizeof(n->back_end_says), "%s", why);
+}
+
 uint8_t negotiation_read_status(const struct negotiation *n)
 {
 	return n->status;
@@ -322,6 +336,9 @@ void negotiation_describe_refusal(const struct negotiation *n, char *buf, size_t
 		break;
 	case NEG_RULE_REQUIRED:
 		snprintf(buf, size, "%s is required", bit);
+		break;
+	case NEG_RULE_BACK_END:
+		snprintf(buf, size, "%s", n->back_end_says);
 		break;
 	}
 }

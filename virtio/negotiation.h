@@ -35,6 +35,7 @@ enum negotiation_rule {
 	NEG_RULE_NOT_OFFERED,	/* the driver took a bit that was not offered */
 	NEG_RULE_NEEDS,		/* bit without the one it needs */
 	NEG_RULE_REQUIRED,	/* a bit that this device insists on was not taken */
+	NEG_RULE_BACK_END,	/* whoever moves the buffers refuses: see 'back_end_says' */
 };
 
 struct negotiation_refusal {
@@ -58,6 +59,7 @@ struct negotiation {
 	uint8_t status;
 	uint32_t device_feature_select, driver_feature_select;
 	struct negotiation_refusal refusal;	/* the last one; kept over reset for explain */
+	char back_end_says[96];			/* of NEG_RULE_BACK_END */
 	struct features last_accepted;		/* of the last sealed session, for explain */
 	bool last_legacy;
 	uint32_t n_sealed;			/* sessions, since power-on */
@@ -108,6 +110,13 @@ enum negotiation_event negotiation_write_status_legacy(struct negotiation *n, ui
  * time, NEG_REFUSED for a set that cannot be served, else NEG_NOTHING.
  */
 enum negotiation_event negotiation_seal_legacy(struct negotiation *n);
+
+/*
+ * N25: whoever moves the buffers refuses the set that was sealed just now, by the last of the calls
+ * above: FEATURES_OK does not stand, as after NEG_REFUSED.  'before' is how all was before that
+ * call; 'why' is copied.
+ */
+void negotiation_unseal(struct negotiation *n, const struct negotiation *before, const char *why);
 
 /* The status as the driver reads it. */
 uint8_t negotiation_read_status(const struct negotiation *n);

@@ -310,6 +310,47 @@ static void resume(struct virtio_device *dev)
 	virtio_device_release_config(dev, true);
 }
 
+/* --- what whoever moves the buffers makes of the features ------------------------------------- */
+
+static void forget_session(struct virtio_device *dev, unsigned n)
+{
+	while (n-- > 0)
+		if (dev->part[n].datapath->ops->forget)
+			dev->part[n].datapath->ops->forget(dev->part[n].datapath);
+}
+
+/* N25: all must.  Returns 0 or -errno with an error chain. */
+static int parts_agree(struct virtio_device *dev)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < dev->n_parts && r == 0; i++) {
+		struct datapath *dp = dev->part[i].datapath;
+		if (dp->ops->agree)
+			r = dp->ops->agree(dp, dev->negotiation.accepted, device_dma(dev));
+		if (r < 0)
+			forget_session(dev, i);
+	}
+	return r;
+}
+
+/* What follows when that write sealed a set: 'before' is what there was, 'event' what it meant. */
+static enum negotiation_event settle(struct virtio_device *dev, const struct negotiation *before,
+				     enum negotiation_event event)
+{
+	if (!dev->negotiation.sealed || before->sealed)
+		return event;
+	if (parts_agree(dev) < 0) {
+		negotiation_unseal(&dev->negotiation, before, error_text());
+		error_clear();
+		return NEG_REFUSED;
+	}
+	virtio_device_note_features(dev);
+	if (dev->ops->sealed)
+		dev->ops->sealed(dev);
+	return event;
+}
+
 /* --- reset ----------------------------------------------------------------------------------- */
 
 void virtio_device_reset(struct virtio_device *dev)
@@ -340,6 +381,7 @@ void virtio_device_reset(struct virtio_device *dev)
 	}
 	negotiation_reset_done(&dev->negotiation);
 	virtio_device_follow_datapaths(dev);
+	forget_session(dev, dev->n_parts);
 	if (dev->ops->reset)
 		dev->ops->reset(dev);
 }
@@ -402,18 +444,9 @@ static void act(struct virtio_device *dev, enum negotiation_event event)
 	}
 }
 
-static void sealed(struct virtio_device *dev, bool was_sealed)
-{
-	if (!dev->negotiation.sealed || was_sealed)
-		return;
-	virtio_device_note_features(dev);
-	if (dev->ops->sealed)
-		dev->ops->sealed(dev);
-}
-
 void virtio_device_write_status(struct virtio_device *dev, uint8_t value)
 {
-	bool was_sealed = dev->negotiation.sealed;
+	const struct negotiation before = dev->negotiation;
 
 	/* Whoever writes 0 again does not wait again. */
 	if (dev->negotiation.resetting) {
@@ -422,13 +455,12 @@ void virtio_device_write_status(struct virtio_device *dev, uint8_t value)
 	}
 	enum negotiation_event event = negotiation_write_status(&dev->negotiation, value);
 
-	sealed(dev, was_sealed);
-	act(dev, event);
+	act(dev, settle(dev, &before, event));
 }
 
 void virtio_device_write_status_legacy(struct virtio_device *dev, uint8_t value)
 {
-	bool was_sealed = dev->negotiation.sealed;
+	const struct negotiation before = dev->negotiation;
 
 	if (dev->negotiation.resetting && value != 0) {
 		(void)virtio_device_read_status(dev);
@@ -436,7 +468,7 @@ void virtio_device_write_status_legacy(struct virtio_device *dev, uint8_t value)
 	}
 	enum negotiation_event event = negotiation_write_status_legacy(&dev->negotiation, value);
 
-	sealed(dev, was_sealed);
+	event = settle(dev, &before, event);
 	/* Nor whether its reset is complete, whoever had the device before.  N6 */
 	if (event == NEG_RESET)
 		virtio_device_reset(dev);
@@ -449,17 +481,18 @@ void virtio_device_write_status_legacy(struct virtio_device *dev, uint8_t value)
 
 bool virtio_device_seal_legacy(struct virtio_device *dev)
 {
-	bool was_sealed = dev->negotiation.sealed;
+	const struct negotiation before = dev->negotiation;
+	enum negotiation_event event;
 
 	/* Of a session that ends, by a reset at the modern window. */
 	if (dev->negotiation.resetting)
 		return false;
-	if (negotiation_seal_legacy(&dev->negotiation) == NEG_REFUSED) {
+	event = settle(dev, &before, negotiation_seal_legacy(&dev->negotiation));
+	if (event == NEG_REFUSED) {
 		refused(dev);
 		virtio_device_needs_reset(dev, VIRTIO_NO_QUEUE, "its driver cannot be served");
 		return false;
 	}
-	sealed(dev, was_sealed);
 	return dev->negotiation.legacy;
 }
 

@@ -17,6 +17,7 @@ const struct command *const commands[] = {
 	&top_command,
 	&explain_command,
 	&timeline_command,
+	&kernel_command,
 	&doctor_command,
 	&agent_command,
 	&completion_command,
@@ -33,23 +34,11 @@ const struct command *command_find(const char *name)
 	return NULL;
 }
 
-/* "vireo web.yaml": is it a VM file by its name? */
-static bool is_file_name(const char *word)
-{
-	static const char *const endings[] = { ".yaml", ".yml", ".json" };
-	const char *dot = strrchr(word, '.');
-
-	for (unsigned i = 0; dot && i < ARRAY_SIZE(endings); i++)
-		if (!strcmp(dot, endings[i]))
-			return true;
-	return false;
-}
-
 int command_unknown(const char *name)
 {
 	const char *names[ARRAY_SIZE(commands)], *near;
 
-	if (is_file_name(name)) {
+	if (command_line_is_vm_file(name)) {
 		fprintf(stderr, "vireo: unknown command '%s'; did you mean 'vireo run %s'?\n", name,
 			name);
 		return STATUS_FAILED;

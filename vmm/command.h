@@ -22,7 +22,9 @@ struct command {
 	int (*run)(int argc, char **argv);
 	void (*help)(FILE *out);
 	enum command_line_of options;	/* it describes a VM and takes those of run; or 0 */
-	/* Offer what the last of its words can become (completion.h); NULL: nothing. */
+	/*
+	 * Offer what the last of its words can become (completion.h); NULL: what 'options' says.
+	 */
 	void (*complete)(struct completion *c, unsigned n, char *const *words);
 };
 
@@ -37,6 +39,7 @@ extern const struct command ps_command;
 extern const struct command top_command;
 extern const struct command explain_command;
 extern const struct command timeline_command;
+extern const struct command kernel_command;
 extern const struct command doctor_command;
 extern const struct command agent_command;
 extern const struct command completion_command;

@@ -19,7 +19,7 @@
 
 enum {
 	EVERYWHERE = COMMAND_LINE_RUN | COMMAND_LINE_EXPLAIN | COMMAND_LINE_CONFIG |
-		     COMMAND_LINE_EXPORT | COMMAND_LINE_CHECK,
+		     COMMAND_LINE_EXPORT | COMMAND_LINE_CHECK | COMMAND_LINE_KERNEL,
 	PRINTING = COMMAND_LINE_RUN | COMMAND_LINE_CONFIG,
 };
 
@@ -35,11 +35,16 @@ const struct switch_info command_line_switches[] = {
 	{ "--no-run-dir", "neither run directory nor control socket, whatever the file says",
 	  COMMAND_LINE_RUN },
 	{ "--json", "for programs: the same facts as JSON",
-	  COMMAND_LINE_EXPLAIN | COMMAND_LINE_CONFIG },
+	  COMMAND_LINE_EXPLAIN | COMMAND_LINE_CONFIG | COMMAND_LINE_KERNEL },
 	{ "--print[=yaml|json]", "write the configuration as a VM file; nothing is run", PRINTING },
 	{ "--all", "write every setting, with what it means and what is allowed",
 	  COMMAND_LINE_CONFIG },
 	{ "--schema", "write the JSON Schema of VM files, for editors", COMMAND_LINE_CONFIG },
+	{ "--all", "everything that Vireo can give a guest, and no VM in particular",
+	  COMMAND_LINE_KERNEL },
+	{ "--exec", "what 'vireo exec' needs, too", COMMAND_LINE_KERNEL },
+	{ "--fragment", "write what the kernel lacks (without one: all that it needs) for kconfig",
+	  COMMAND_LINE_KERNEL },
 	{ "--qemu", "write a command line for qemu-system-x86_64", COMMAND_LINE_EXPORT },
 	{ "-v, --verbose", "say more; twice: everything",
 	  COMMAND_LINE_RUN | COMMAND_LINE_CHECK },
@@ -434,6 +439,10 @@ static bool read_switch(struct reader *rd, const char *name, size_t len, const c
 		sw->all = true;
 	else if (!strcmp(name, "schema"))
 		sw->print = CONFIG_SCHEMA;
+	else if (!strcmp(name, "exec"))
+		sw->exec = true;
+	else if (!strcmp(name, "fragment"))
+		sw->fragment = true;
 	else if (!strcmp(name, "qemu"))
 		sw->qemu = true;
 	else if (len == 5 && !memcmp(name, "print", len)) {
@@ -501,13 +510,32 @@ static bool is_file(const char *arg)
 	return arg[0] != '-' || !arg[1] || !strcmp(arg, "--");
 }
 
+bool command_line_is_vm_file(const char *word)
+{
+	static const char *const endings[] = { ".yaml", ".yml", ".json" };
+	const char *dot = strrchr(word, '.');
+
+	for (unsigned i = 0; dot && i < ARRAY_SIZE(endings); i++)
+		if (!strcmp(dot, endings[i]))
+			return true;
+	return false;
+}
+
+static bool is_kernel_file(const struct reader *rd, const char *arg)
+{
+	return rd->switches->command == COMMAND_LINE_KERNEL && !rd->switches->kernel_file &&
+	       !command_line_is_vm_file(arg);
+}
+
 /* All arguments but the files, which go to 'files' (room for as many as there are arguments). */
 static void read_arguments(struct reader *rd, const char **files)
 {
 	rd->n_files = 0;
 	while (rd->next < rd->end) {
 		const char *arg = *rd->next++;
-		if (is_file(arg))
+		if (is_file(arg) && is_kernel_file(rd, arg))
+			rd->switches->kernel_file = arg;
+		else if (is_file(arg))
 			files[rd->n_files++] = arg;
 		else if (arg[1] == '-')
 			read_long(rd, arg + 2);

@@ -18,6 +18,7 @@ enum command_line_of {
 	COMMAND_LINE_CHECK = 4,
 	COMMAND_LINE_CONFIG = 8,
 	COMMAND_LINE_EXPORT = 16,
+	COMMAND_LINE_KERNEL = 32,
 };
 
 /* What is about the command and not about the VM. */
@@ -32,6 +33,9 @@ struct run_switches {
 	bool all;			/* --all: with every setting */
 	bool qemu;			/* --qemu */
 	bool no_run_dir;		/* --no-run-dir */
+	bool exec;			/* --exec: what that command needs, too */
+	bool fragment;			/* --fragment */
+	const char *kernel_file;	/* COMMAND_LINE_KERNEL: its own word; borrows from argv */
 };
 
 /* A switch, as --help shows it. */
@@ -49,12 +53,17 @@ const char *switch_name(const struct switch_info *info, char buf[32]);
 /* Does 'command' take it?  Who describes a VM takes the switches of run, too. */
 bool switch_is_of(const struct switch_info *info, enum command_line_of command);
 
+/* Is it a VM file by its name: "web.yaml"? */
+bool command_line_is_vm_file(const char *word);
+
 /*
  * Read argv[0 .. argc) (without the program's and the command's name) into 'config'
  * (initialised) and 'switches' (zeroed but for 'command').  Words that belong to no option are VM
  * files: they are read first, one on top of the other (then what 'config' had before is lost), and
  * flags override them.  Later settings override earlier ones; each --disk adds a disk, unless it
  * names one that a file has.  Every mistake is noted and reading goes on.
+ *
+ * COMMAND_LINE_KERNEL: the first such word that has not the name of a VM file is 'kernel_file'.
  */
 void command_line_read(int argc, char *const *argv, struct vm_config *config,
 		       struct run_switches *switches, struct mistakes *mistakes);

@@ -269,10 +269,10 @@ static void complete(struct completion *c, unsigned n, char *const *words)
 
 	if (n == 1)
 		add_commands(c);
-	else if (command && command->options)
-		completion_options(c, command->options, n - 1, words + 1);
 	else if (command && command->complete)
 		command->complete(c, n - 1, words + 1);
+	else if (command && command->options)
+		completion_options(c, command->options, n - 1, words + 1);
 	if (command && !command->options && *c->word == '-')
 		completion_add(c, "--help", "what the command does");
 }

@@ -55,6 +55,7 @@ struct text_list {
 struct disk_settings {
 	char *name;		/* never NULL after config_validate */
 	char *path;
+	char *socket;		/* of a vhost-user back end that has the disk, or NULL */
 	char *serial;
 	bool readonly, ephemeral, direct;
 	int engine;		/* enum virtio_blk_engine */

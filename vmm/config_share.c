@@ -32,6 +32,19 @@ static void validate_socket(const struct vm_config *config, unsigned i, struct m
 			       "started with --readonly");
 }
 
+/* Whoever serves it is another process, ours or not. */
+static void validate_memory(const struct vm_config *config, unsigned i, struct mistakes *mistakes)
+{
+	if (config->share[i].device.iommu)
+		config_mistake(config, mistakes, "shares", i, "iommu",
+			       "a share cannot be behind the IOMMU: its virtiofsd is another "
+			       "process, which asks for no translations");
+	if (config->merge)
+		config_mistake(config, mistakes, "shares", i, NULL,
+			       "a virtiofsd serves it, to which memory that the host may merge "
+			       "cannot be given: leave 'merge' away");
+}
+
 void config_validate_shares(const struct vm_config *config, bool whole, struct mistakes *mistakes)
 {
 	for (unsigned i = 0; i < config->n_shares; i++) {
@@ -47,6 +60,7 @@ void config_validate_shares(const struct vm_config *config, bool whole, struct m
 			config_mistake(config, mistakes, "shares", i, "program", "it has no name");
 		if (share->socket)
 			validate_socket(config, i, mistakes);
+		validate_memory(config, i, mistakes);
 		/* What is too long for a name was said already. */
 		if (len > VIRTIO_FS_TAG_MAX && len <= CONFIG_NAME_MAX)
 			config_mistake(config, mistakes, "shares", i, NULL,

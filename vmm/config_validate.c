@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "devices/virtio_models.h"
 #include "virtio/transport.h"
 #include "vmm/affinity.h"
 #include "vmm/base/text.h"
@@ -73,13 +74,44 @@ static void validate_names(struct vm_config *config, const struct option_section
 	}
 }
 
+/* What another process serves is as that one has it; it is told nothing of these. */
+static void validate_served_disk(const struct vm_config *config, unsigned i,
+				 struct mistakes *mistakes)
+{
+	const struct disk_settings *disk = &config->disk[i];
+	const struct {
+		const char *key;
+		bool given;
+	} ours[] = {
+		{ "path", disk->path != NULL }, { "readonly", disk->readonly },
+		{ "ephemeral", disk->ephemeral }, { "direct", disk->direct },
+		{ "engine", disk->engine != BLK_ENGINE_AUTO }, { "serial", disk->serial != NULL },
+		{ "block_size", disk->block_size != 0 },
+	};
+
+	for (unsigned k = 0; k < ARRAY_SIZE(ours); k++)
+		if (ours[k].given)
+			config_mistake(config, mistakes, "disks", i, ours[k].key,
+				       "'socket' and '%s' exclude each other: whoever serves the "
+				       "disk says what it is", ours[k].key);
+	if (disk->device.iommu)
+		config_mistake(config, mistakes, "disks", i, "iommu",
+			       "a disk with 'socket' cannot be behind the IOMMU: its back end is "
+			       "another process, which asks for no translations");
+	if (config->merge)
+		config_mistake(config, mistakes, "disks", i, "socket",
+			       "memory that the host may merge cannot be given to another process");
+}
+
 static void validate_disk(const struct vm_config *config, unsigned i, bool whole,
 			  struct mistakes *mistakes)
 {
 	const struct disk_settings *disk = &config->disk[i];
 
-	if (!disk->path && whole)
+	if (!disk->path && !disk->socket && whole)
 		config_mistake(config, mistakes, "disks", i, NULL, "which file? Give its 'path'");
+	if (disk->socket)
+		validate_served_disk(config, i, mistakes);
 	if (disk->readonly && disk->ephemeral)
 		config_mistake(config, mistakes, "disks", i, "ephemeral",
 			       "'readonly' and 'ephemeral' exclude each other");

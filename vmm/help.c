@@ -87,7 +87,7 @@ static void print_section(FILE *out, const struct option_section *section)
 			print_setting(out, &option_table[i]);
 }
 
-static void print_switches(FILE *out, enum command_line_of command)
+void help_switches(FILE *out, enum command_line_of command)
 {
 	char left[64];
 
@@ -108,7 +108,7 @@ void help_run(FILE *out)
 		     "options, which override files.  Defaults are in [brackets].\n");
 	for (unsigned i = 0; i < option_sections_len; i++)
 		print_section(out, &option_sections[i]);
-	print_switches(out, COMMAND_LINE_RUN);
+	help_switches(out, COMMAND_LINE_RUN);
 	fprintf(out, "\nOn a terminal Ctrl-A x ends the guest and Ctrl-A h lists the other keys.\n"
 		     "SIGUSR1 reports the state of everything; SIGUSR2, for debugging, has kernel\n"
 		     "and process take turns at moving the buffers of each device that has both.\n"
@@ -128,7 +128,7 @@ void help_explain(FILE *out)
 		     "Bits are switched for all devices or for one:\n\n"
 		     "  vireo explain --features -event_idx --transport mmio \\\n"
 		     "        --disk path=root.img,features=+suspend,-indirect\n");
-	print_switches(out, COMMAND_LINE_EXPLAIN);
+	help_switches(out, COMMAND_LINE_EXPLAIN);
 }
 
 void help_config(FILE *out)
@@ -140,7 +140,7 @@ void help_config(FILE *out)
 		     "defaults.  The file describes the same VM wherever it lies.  To begin a\n"
 		     "file of your own:\n\n"
 		     "  vireo config --all >web.yaml\n");
-	print_switches(out, COMMAND_LINE_CONFIG);
+	help_switches(out, COMMAND_LINE_CONFIG);
 }
 
 void help_export(FILE *out)
@@ -150,7 +150,7 @@ void help_export(FILE *out)
 		     "for comparisons and for bug reports.  What has no equivalent there is named\n"
 		     "in comments before the command.\n\n"
 		     "  vireo export --qemu web.yaml >web.sh && sh web.sh\n");
-	print_switches(out, COMMAND_LINE_EXPORT);
+	help_switches(out, COMMAND_LINE_EXPORT);
 }
 
 void help_completion(FILE *out)
@@ -180,7 +180,7 @@ void help_check(FILE *out)
 		     "that are missing or unfit, devices and KVM that cannot be used, memory that\n"
 		     "is not there.  Nothing is run, locked or written.  Takes what 'vireo run'\n"
 		     "takes.\n");
-	print_switches(out, COMMAND_LINE_CHECK);
+	help_switches(out, COMMAND_LINE_CHECK);
 	fprintf(out, "\nExit status: that of 'vireo run' where it would fail (125, 126, 127), else "
 		     "0.\n");
 }

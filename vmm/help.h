@@ -8,12 +8,16 @@
 #include <stdio.h>
 
 #include "vmm/base/util.h"
+#include "vmm/command_line.h"
 
 /* "vireo help": the commands. */
 void help_program(FILE *out);
 
 /* "vireo run --help": every option. */
 void help_run(FILE *out);
+
+/* The switches of a command, for its own help. */
+void help_switches(FILE *out, enum command_line_of command);
 
 /* "vireo config --help". */
 void help_config(FILE *out);

@@ -180,7 +180,7 @@ static void check_reports(struct check *c)
 static const char *blamed_key(const struct vm_config *config, const char *section, unsigned item)
 {
 	if (!strcmp(section, "disks"))
-		return "path";
+		return config->disk[item].socket ? "socket" : "path";
 	if (!strcmp(section, "scsis"))
 		return "wwpn";
 	if (!strcmp(section, "shares")) {
@@ -223,8 +223,8 @@ static void check_disk(struct check *c, unsigned i)
 	const struct disk_settings *disk = &c->config->disk[i];
 	bool reads = disk->readonly || disk->ephemeral;
 
-	/* Whether it is there at all was said already. */
-	if (faccessat(AT_FDCWD, disk->path, R_OK, AT_EACCESS) < 0)
+	/* Whether it is there at all was said already; a back end's file is that one's business. */
+	if (disk->socket || faccessat(AT_FDCWD, disk->path, R_OK, AT_EACCESS) < 0)
 		return;
 	if (!reads && faccessat(AT_FDCWD, disk->path, W_OK, AT_EACCESS) < 0) {
 		error_set(errno, "open '%s' for writing", disk->path);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -130,6 +131,19 @@ static ssize_t receive(struct launcher *l, struct launcher_message *message, int
 	return n;
 }
 
+/* It runs, and cannot be reached: the descriptors that came found no room here. */
+static void refuse_started(struct launcher *l, struct launcher_news *news)
+{
+	fd_close(&news->socket);
+	fd_close(&news->output);
+	/* Where there is no launcher any more that is found out next. */
+	if (launcher_kill(l, news->program) < 0)
+		error_clear();
+	news->kind = LAUNCHER_FAILED;
+	news->status = EMFILE;
+	snprintf(news->step, sizeof(news->step), "take its files");
+}
+
 int launcher_next(struct launcher *l, struct launcher_news *news, int timeout_ms)
 {
 	struct pollfd wait = { .fd = l->socket, .events = POLLIN };
@@ -152,5 +166,8 @@ int launcher_next(struct launcher *l, struct launcher_news *news, int timeout_ms
 	};
 	memcpy(news->step, m.step, sizeof(news->step));
 	news->step[sizeof(news->step) - 1] = '\0';
+	if (news->kind == LAUNCHER_STARTED &&
+	    (news->socket == FD_NONE || news->output == FD_NONE))
+		refuse_started(l, news);
 	return 0;
 }

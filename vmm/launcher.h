@@ -38,7 +38,7 @@ struct launcher_program {
 
 enum launcher_kind {
 	LAUNCHER_STARTED,
-	LAUNCHER_FAILED,		/* it could not be started */
+	LAUNCHER_FAILED,		/* it could not be started, or is of no use and is ended */
 	LAUNCHER_ENDED,			/* after LAUNCHER_STARTED */
 };
 

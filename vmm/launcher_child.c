@@ -352,6 +352,8 @@ static void forget_vireo(struct child *c)
 	setsid();
 	prctl(PR_SET_NAME, "vireo-launcher");
 	c->socket = raise_fd(c->socket);
+	if (c->socket < 0)
+		return;
 	for (int fd = 0; fd < 3; fd++)
 		dup2(null, fd);
 	syscall(SYS_close_range, 3, c->socket - 1, 0);
@@ -366,6 +368,9 @@ _Noreturn void launcher_child_run(int socket, const struct launcher_program *pro
 	bool goes_on = true;
 
 	forget_vireo(&c);
+	/* Without room for its number nobody could tell when Vireo is gone. */
+	if (c.socket < 0)
+		_exit(1);
 	while (goes_on) {
 		list[0] = (struct pollfd){ .fd = c.socket, .events = POLLIN };
 		unsigned running = list_running(&c, list + 1, at);

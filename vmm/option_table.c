@@ -231,6 +231,8 @@ const struct option option_table[] = {
 
 	{ "disks", "path", OPTION_PATH, DISK(path), .flag = "disk", .value = "FILE",
 	  .help = "a raw image or block device" },
+	{ "disks", "socket", OPTION_PATH, DISK(socket), .flag = "disk", .value = "SOCKET",
+	  .help = "instead of a file: where a vhost-user back end serves the disk" },
 	{ "disks", "name", OPTION_TEXT, DISK(name), .flag = "disk", .value = "NAME",
 	  .help = "its name in messages and for --set; default: disk and its number" },
 	{ "disks", "readonly", OPTION_BOOL, DISK(readonly), "no", .flag = "disk",

@@ -22,8 +22,9 @@ enum sandbox_need {
 	SANDBOX_VSOCK_USER = 8,		/* Unix sockets of the host */
 	SANDBOX_CONTROL = 16,		/* the control socket and its run directory */
 	SANDBOX_AFFINITY = 32,		/* vCPU threads that are pinned */
-	SANDBOX_SHARE = 256,		/* the launcher of virtiofsd */
 	SANDBOX_DUMP = 64,		/* a core file when the guest ends badly */
+	SANDBOX_VHOST_USER = 128,	/* back ends behind Unix sockets, which may come back */
+	SANDBOX_SHARE = 256,		/* the launcher of virtiofsd; those need VHOST_USER, too */
 	SANDBOX_PORTS = 512,		/* ports that are Unix sockets: clients come and go */
 };
 

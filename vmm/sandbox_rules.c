@@ -91,15 +91,20 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(ioctl), WHEN(ARG(1, BLKZEROOUT)) },	/* write zeroes on a block device */
 
 	/* vsock in process: Unix sockets of the host, one for each connection of the guest's. */
-	{ CALL(socket), WHEN(ARG(0, AF_UNIX)), .need = SANDBOX_VSOCK_USER },
-	{ CALL(connect), .need = SANDBOX_VSOCK_USER },	/* to the programs that listen */
-	{ CALL(accept4), .need = SANDBOX_VSOCK_USER | SANDBOX_CONTROL | SANDBOX_PORTS },
-					/* clients of our own sockets */
-	{ CALL(sendmsg), .need = SANDBOX_VSOCK_USER },	/* data of the guest's */
-	{ CALL(recvmsg), .need = SANDBOX_VSOCK_USER },	/* messages for the guest */
+	{ CALL(socket), WHEN(ARG(0, AF_UNIX)),
+	  .need = SANDBOX_VSOCK_USER | SANDBOX_VHOST_USER },
+	{ CALL(connect),
+	  .need = SANDBOX_VSOCK_USER | SANDBOX_VHOST_USER },	/* to the programs that listen */
+	{ CALL(accept4), .need = SANDBOX_VSOCK_USER | SANDBOX_CONTROL |
+				 SANDBOX_PORTS },	/* clients of our own sockets */
+	{ CALL(sendmsg),
+	  .need = SANDBOX_VSOCK_USER | SANDBOX_VHOST_USER },	/* data of the guest's */
+	{ CALL(recvmsg),
+	  .need = SANDBOX_VSOCK_USER | SANDBOX_VHOST_USER },	/* messages for the guest */
 	{ CALL(sendto), .need = SANDBOX_VSOCK_USER },	/* the answer to a client */
 	{ CALL(recvfrom), .need = SANDBOX_VSOCK_USER },	/* what a client wants */
-	{ CALL(shutdown), .need = SANDBOX_VSOCK_USER },	/* halves of connections */
+	{ CALL(shutdown),
+	  .need = SANDBOX_VSOCK_USER | SANDBOX_VHOST_USER },	/* halves of connections */
 	{ CALL(setsockopt), WHEN(ARG(1, SOL_SOCKET), ARG(2, SO_PASSCRED)),
 	  .need = SANDBOX_VSOCK_USER },			/* bounds of empty messages */
 	{ CALL(newfstatat),
@@ -108,14 +113,11 @@ const struct sandbox_rule sandbox_rules[] = {
 	{ CALL(fcntl), WHEN(ARG(1, F_DUPFD_CLOEXEC)),
 	  .need = SANDBOX_PORTS },			/* both directions of a client */
 
-	/* Shared folders: vhost-user, and the launcher, which is a process of its own. */
-	{ CALL(socket), WHEN(ARG(0, AF_UNIX)), .need = SANDBOX_SHARE },	/* one that comes back */
-	{ CALL(connect), .need = SANDBOX_SHARE },	/* likewise */
-	{ CALL(socketpair), WHEN(ARG(0, AF_UNIX)), .need = SANDBOX_SHARE },	/* its channel */
-	{ CALL(sendmsg), .need = SANDBOX_SHARE },	/* what it is told */
-	{ CALL(recvmsg), .need = SANDBOX_SHARE },	/* what it says; the launcher's news */
-	{ CALL(shutdown), .need = SANDBOX_SHARE },	/* at the end the launcher shall end, too */
-	{ CALL(wait4), .need = SANDBOX_SHARE },		/* it has */
+	/* A vhost-user back end that comes back, connected to as above, has a channel. */
+	{ CALL(socketpair), WHEN(ARG(0, AF_UNIX)), .need = SANDBOX_VHOST_USER },
+
+	/* Shared folders have a launcher (vmm/launcher.h). */
+	{ CALL(wait4), .need = SANDBOX_SHARE },		/* at the end it has ended, too */
 
 	/* The control socket: clients as above, and the run directory. */
 	{ CALL(getsockopt), WHEN(ARG(1, SOL_SOCKET), ARG(2, SO_PEERCRED)),

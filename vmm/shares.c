@@ -323,14 +323,14 @@ static int start_all(struct shares *s)
 
 		now = clock_now_ms();
 		r = launcher_next(s->launcher, &news, now < end ? (int)(end - now) : 0);
-		if (r == -EAGAIN && now < end)
-			r = 0;
-		else if (r < 0)
-			r = error_set(r == -EAGAIN ? ETIMEDOUT : -r, "start virtiofsd");
-		else
-			n_started += news.kind != LAUNCHER_ENDED;
-		if (r == 0 && now < end && n_started)
+		if (r == 0) {
+			n_started += news.kind == LAUNCHER_STARTED;
 			r = take_news(s, &news);
+		} else if (r == -EAGAIN && now < end) {
+			r = 0;
+		} else {
+			r = error_set(r == -EAGAIN ? ETIMEDOUT : -r, "start virtiofsd");
+		}
 	}
 	return r;
 }

@@ -110,7 +110,8 @@ static int learn(struct virtiofsd *out)
 		return error_set(r, "ask '%s' for its help", out->path);
 	}
 	out->is_rust = strstr(help, "--shared-dir") != NULL;
-	out->has_readonly = strstr(help, "--readonly") != NULL;
+	/* The words of QEMU's are written without it, whatever its help says. */
+	out->has_readonly = out->is_rust && strstr(help, "--readonly");
 	out->has_announce_submounts = strstr(help, "announce-submounts") ||
 				      strstr(help, "announce_submounts");
 	bool is_virtiofsd = out->is_rust || strstr(help, "-o source=");

@@ -63,6 +63,7 @@ void confinement_probe(struct confinement *out)
 
 /* --- The plan -------------------------------------------------------------------------------- */
 
+static char *format(const char *fmt, ...) PRINTF_LIKE(1, 2);
 static char *format(const char *fmt, ...)
 {
 	va_list args;

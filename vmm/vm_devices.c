@@ -16,6 +16,28 @@
 /* Of which there is one at most. */
 enum { SINGLE_DEVICES = 6 };
 
+static int add_served_disk(struct vm *vm, const struct disk_settings *disk,
+			   struct event_loop *loop)
+{
+	const struct virtio_blk_user_config config = {
+		.name = disk->name,
+		.socket = disk->socket,
+		.only_look = vm->only_look,
+		.n_queues = disk->queues,
+		.queue_size = disk->queue_size,
+		.loop = loop,
+		.main = vm->host.main_loop,
+	};
+	int r = virtio_blk_user_create(&vm->model[vm->n_models], &config);
+
+	vm->blames_host = r < 0;
+	if (r < 0)
+		return r;
+	vm->n_models++;
+	vm->sandbox_needs |= SANDBOX_VHOST_USER;
+	return 0;
+}
+
 static int add_disk_model(struct vm *vm, const struct disk_settings *disk, unsigned number)
 {
 	unsigned n = vm->config->io_threads;
@@ -24,6 +46,8 @@ static int add_disk_model(struct vm *vm, const struct disk_settings *disk, unsig
 	/* Disks with one queue each are spread over the I/O threads, too. */
 	for (unsigned i = 0; i < n; i++)
 		loop[i] = vm->io_loop[(number + i) % n];
+	if (disk->socket)
+		return add_served_disk(vm, disk, loop[0]);
 	struct virtio_blk_config config = {
 		.name = disk->name,
 		.path = disk->path,
@@ -269,7 +293,7 @@ static int add_share(struct vm *vm, unsigned index)
 	if (r < 0)
 		return r;
 	vm->n_models++;
-	vm->sandbox_needs |= SANDBOX_SHARE;
+	vm->sandbox_needs |= SANDBOX_SHARE | SANDBOX_VHOST_USER;
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -119,6 +120,13 @@ static void exited(struct event_source *source, uint32_t events)
 	event_loop_post(p->loop, &p->drain);
 }
 
+size_t vm_process_output_left(const struct vm_process *p)
+{
+	int n = 0;
+
+	return p->out.fd != FD_NONE && ioctl(p->out.fd, FIONREAD, &n) == 0 ? (size_t)n : 0;
+}
+
 /* --- Its input ------------------------------------------------------------------------------- */
 
 static void lose_input(struct vm_process *p)
@@ -204,7 +212,7 @@ struct child {
 	int fd[VM_PROCESS_MAX_FDS];
 	unsigned n_fds;
 	pid_t parent;
-	int err;		/* written by the child: the parent's memory is its own until exec */
+	int err;		/* written by the child: until exec the memory is shared */
 };
 
 static int pass(int from, int to)
@@ -222,7 +230,7 @@ static int pass(int from, int to)
  */
 static void become_vireo(struct child *child)
 {
-	sigset_t waiting;
+	sigset_t later;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != child->parent)
@@ -234,11 +242,11 @@ static void become_vireo(struct child *child)
 	for (unsigned i = 0; i < child->n_fds; i++)
 		if (pass(child->fd[i], VM_PROCESS_FD + (int)i) < 0)
 			goto fail;
-	/* What would end it before it listens waits until it does. */
-	sigemptyset(&waiting);
-	sigaddset(&waiting, SIGPWR);
-	sigaddset(&waiting, SIGUSR1);
-	sigprocmask(SIG_SETMASK, &waiting, NULL);
+	/* What it is asked before it listens waits, and does not end it. */
+	sigemptyset(&later);
+	sigaddset(&later, SIGUSR1);
+	sigaddset(&later, SIGPWR);
+	sigprocmask(SIG_SETMASK, &later, NULL);
 	execv(child->program, child->word);
 fail:
 	child->err = errno;

@@ -69,8 +69,8 @@ MUST_USE int vm_process_start(struct vm_process **out, const struct vm_process_c
 			      struct event_loop *loop, const struct vm_process_ops *ops, void *arg);
 
 /*
- * Let go of it; if it is not over it is killed, its ops are not called any more.  NULL is fine.  May
- * be called from its ops.
+ * Let go of it; if it is not over it is killed, its ops are not called any more.  NULL is fine.
+ * May be called from its ops.
  */
 void vm_process_destroy(struct vm_process *process);
 
@@ -87,10 +87,13 @@ size_t vm_process_input_left(const struct vm_process *process);
 /* No more input: its end of the pipe sees an end of file, after what waits. */
 void vm_process_input_end(struct vm_process *process);
 
-/* Ask it for a state report, which goes to stderr.log.  Fine when it is over. */
+/* How much of its output is on its way, so that 'output' will be called for it. */
+size_t vm_process_output_left(const struct vm_process *process);
+
+/* Ask it for a state report, which goes to stderr.log.  Fine when it is over, or not ready yet. */
 void vm_process_report(struct vm_process *process);
 
-/* Press the guest's power button.  Fine when it is over. */
+/* Press the guest's power button.  Fine when it is over, or not ready yet. */
 void vm_process_press_power_button(struct vm_process *process);
 
 /*

@@ -2,7 +2,8 @@
  * The disk: data arrives, however it is cut into descriptors; every request that cannot be is
  * answered; nothing is answered twice.  The disk is 1 MiB or more and may be written from sector
  * 8 on; with the option "marker" its first bytes are "VIREO DISK" and "GUEST WAS HERE" is left
- * in sector 8.  "readonly" says that it is.  virtio-v1.4 5.2.6 "Device Operation".
+ * in sector 8.  "readonly" says that it is; "served", that it is another process's; "rounds=N"
+ * are N writes and reads, and nothing else.  virtio-v1.4 5.2.6 "Device Operation".
  */
 #include "images/payload/lib/blk.h"
 #include "images/payload/lib/boot_info.h"
@@ -274,6 +275,45 @@ static void markers(void)
 	check_equal(blk_request(&disk, BLK_FLUSH, 0, NULL, 0), BLK_OK, "flush of the marker");
 }
 
+/* What the disk of another process must do as well; what it refuses is its own affair. */
+static void served(void)
+{
+	plain_requests();
+	many_in_flight();
+	small_ring();
+}
+
+static void all_of_ours(void)
+{
+	plain_requests();
+	odd_framing(8);
+	indirect_framing();
+	get_id();
+	discard_and_zeroes();
+	refused_requests();
+	many_in_flight();
+	small_ring();
+	hopeless_requests();
+}
+
+/*
+ * One request at a time, whatever happens to whoever serves them: each is answered once, and what
+ * was written is there.  The first line tells a test on the host that it has begun.
+ */
+static void rounds(uint64_t n)
+{
+	for (uint64_t i = 0; i < n; i++) {
+		uint64_t sector = 64 + i % 256 * 8;
+		if (i == 16)
+			print("rounds: begun\n");
+		fill(a, BLOCK, (uint8_t)(i * 13));
+		check_equal(blk_request(&disk, BLK_OUT, sector, a, BLOCK), BLK_OK, "write");
+		memset(b, 0, BLOCK);
+		check_equal(blk_request(&disk, BLK_IN, sector, b, BLOCK), BLK_OK, "read");
+		check(memcmp(a, b, BLOCK) == 0, "what was read is not what was written");
+	}
+}
+
 int main(void)
 {
 	blk_find(&disk, 0);
@@ -285,15 +325,12 @@ int main(void)
 	}
 	blk_open(&disk, ~0ull, 0);
 	print("disk of %lu sectors, ring of %u\n", disk.capacity, disk.ring.size);
-	plain_requests();
-	odd_framing(8);
-	indirect_framing();
-	get_id();
-	discard_and_zeroes();
-	refused_requests();
-	many_in_flight();
-	small_ring();
-	hopeless_requests();
+	if (option_given("rounds"))
+		rounds(option_number("rounds", 1));
+	else if (option_given("served"))
+		served();
+	else
+		all_of_ours();
 	if (option_given("marker"))
 		markers();
 	return check_result("disk");

@@ -239,6 +239,7 @@ static bool get_config(struct fake_back_end *b, const struct message *m,
 	uint8_t buf[HEADER + 256];
 	unsigned len = load_le32(m->payload + 4);
 
+	usleep(b->config_ms * 1000);
 	memcpy(buf, m->payload, HEADER);
 	memcpy(buf + HEADER, b->config, 256);
 	return answer(b, m, buf, len > b->config_len ? 0 : HEADER + len, FD_NONE, fault);
@@ -300,6 +301,9 @@ static bool serve(struct fake_back_end *b, struct message *m, enum fake_back_end
 	unsigned i = load_le32(m->payload) & 0xff;
 	bool is_ring = i < FAKE_BACK_END_RINGS;
 
+	while (m->request == VHOST_USER_SET_FEATURES && b->answers_wait &&
+	       !atomic_load(&b->answers_may) && !atomic_load(&b->ends))
+		usleep(1000);
 	switch (m->request) {
 	case VHOST_USER_GET_FEATURES:
 		return answer_u64(b, m, b->features, fault);

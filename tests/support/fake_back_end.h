@@ -40,6 +40,9 @@ struct fake_back_end {
 	enum fake_back_end_fault fault;
 	atomic_bool deaf;		/* accepts connections, and reads nothing */
 	unsigned base_wrong;		/* added to what GET_VRING_BASE says */
+	bool answers_wait;		/* SET_FEATURES is served when the test says so: */
+	atomic_bool answers_may;
+	unsigned config_ms;		/* how long GET_CONFIG takes */
 	bool base_waits;		/* GET_VRING_BASE is answered when the test says so: */
 	atomic_bool base_may;
 

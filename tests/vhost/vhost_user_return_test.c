@@ -257,3 +257,67 @@ Test(vhost_user_return, a_ring_that_it_finds_broken_is_reported)
 	cr_assert_eq(vu.rig.n_fails, 1);
 	cr_assert_eq(vu.rig.fail_queue, 1);
 }
+
+/* A ring that no back end can do anything with: it is not tried for ever. */
+Test(vhost_user_return, one_that_leaves_again_and_again_is_no_help)
+{
+	const struct vhost_user_config config = vu_config();
+
+	vu_use(&config);
+	vhost_rig_start(&vu.rig);
+	offer(0, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		cr_assert_eq(vu.rig.n_fails, 0, "after %u", i);
+		cr_assert(fake_back_end_saw(&vu.back, "SET_VRING_ENABLE 1: 1"));
+		fake_back_end_clear(&vu.back);
+		fake_back_end_hang_up(&vu.back, false);
+		cr_assert(vu_pump_until(vu_is_gone));
+		cr_assert(vu_pump_until(vu_is_connected));
+	}
+	cr_assert_eq(vu.rig.n_fails, 1);
+	cr_assert_str_eq(vu.rig.fail_reason,
+			 "its back end leaves again and again, and answers nothing");
+}
+
+/* But somebody may restart one that has nothing to do as often as he likes. */
+Test(vhost_user_return, an_idle_one_may_be_restarted_at_will)
+{
+	const struct vhost_user_config config = vu_config();
+
+	vu_use(&config);
+	vhost_rig_start(&vu.rig);
+	for (unsigned i = 0; i < 5; i++) {
+		fake_back_end_hang_up(&vu.back, false);
+		cr_assert(vu_pump_until(vu_is_gone));
+		cr_assert(vu_pump_until(vu_is_connected));
+	}
+	cr_assert_eq(vu.rig.n_fails, 0);
+}
+
+/* A back end that loses what it has in progress when it is told to stop is told when it is idle. */
+Test(vhost_user_return, a_stop_lets_what_is_offered_be_answered_first)
+{
+	const struct vhost_user_config config = vu_config();
+
+	vu_use(&config);
+	vhost_rig_start(&vu.rig);
+	cr_assert(fake_back_end_saw(&vu.back, "SET_VRING_ENABLE 1: 1"));
+	fake_back_end_clear(&vu.back);
+	offer(0, 1);
+	vu.rig.dp->ops->prepare_stop(vu.rig.dp, 0);
+	cr_assert_not(vu.rig.dp->ops->can_stop(vu.rig.dp, 0));
+	usleep(20000);
+	fake_back_end_expect(&vu.back, "");
+	answer(0, 1);
+	vu.back.ring[0].base = 1;
+	for (unsigned i = 0; i < 1000 && !vu.rig.dp->ops->can_stop(vu.rig.dp, 0); i++)
+		usleep(1000);
+	cr_assert(fake_back_end_saw(&vu.back, "GET_VRING_BASE 1"));
+	/* Not for ever: the driver may have offered what nobody answers. */
+	vhost_rig_stop(&vu.rig);
+	vhost_rig_lay_out(&vu.rig, FAKE_SPLIT);
+	vhost_rig_start(&vu.rig);
+	offer(0, 1);
+	vhost_rig_stop(&vu.rig);
+	cr_assert_eq(vu.rig.n_fails, 0);
+}

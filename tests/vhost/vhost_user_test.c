@@ -22,6 +22,8 @@ static const char agreement[] = "GET_FEATURES\n"
 				"SET_OWNER\n"
 				"SET_BACKEND_REQ_FD\n";
 
+enum { SILENCE_MS = 100 };
+
 #define RING(i, base) "SET_VRING_NUM " i ": 16\nSET_VRING_BASE " i ": " base "\n"		   \
 		      "SET_VRING_ADDR " i "\nSET_VRING_ERR " i ": fd\nSET_VRING_CALL " i ": fd\n"  \
 		      "SET_VRING_KICK " i ": fd\n"
@@ -222,6 +224,52 @@ Test(vhost_user, a_change_of_the_configuration_is_heard_of)
 	cr_assert_eq(vu.n_changes, 1);
 }
 
+/* Each time it is asked the main loop has the machine lock, and waits. */
+Test(vhost_user, news_without_end_leaves_time_for_others)
+{
+	const struct vhost_user_config config = vu_config();
+	uint64_t begin, waited = 0;
+
+	vu_use(&config);
+	cr_assert(fake_back_end_saw(&vu.back, "GET_CONFIG"));
+	vu.back.config_ms = 40;
+	begin = clock_now_ms();
+	while (clock_now_ms() - begin < 600) {
+		uint64_t turn = clock_now_ms();
+		fake_back_end_announce(&vu.back, NULL, 0);
+		loop_pump(vu.rig.machine->m.main_loop);
+		waited += clock_now_ms() - turn;
+		usleep(5000);
+	}
+	cr_assert_lt(waited, 300);
+	/* What it said last is not lost. */
+	store_le64(vu.back.config, 4096);
+	fake_back_end_announce(&vu.back, NULL, 0);
+	cr_assert(vu_pump_until(has_changed));
+	cr_assert_eq(load_le64(vu.changed_to), 4096);
+}
+
+Test(vhost_user, news_that_comes_while_it_stops_is_looked_at_later)
+{
+	const struct vhost_user_config config = vu_config();
+
+	vu_use(&config);
+	vhost_rig_start(&vu.rig);
+	cr_assert(fake_back_end_saw(&vu.back, "SET_VRING_ENABLE 1: 1"));
+	vu.back.base_waits = true;
+	vu.rig.dp->ops->suspend(vu.rig.dp);
+	store_le64(vu.back.config, 4096);
+	fake_back_end_announce(&vu.back, NULL, 0);
+	loop_pump_for(vu.rig.machine->m.main_loop, 30);
+	cr_assert_eq(vu.n_changes, 0);
+	atomic_store(&vu.back.base_may, true);
+	while (!vu.rig.dp->ops->is_quiet(vu.rig.dp))
+		usleep(1000);
+	cr_assert(vu_pump_until(has_changed));
+	cr_assert_eq(load_le64(vu.changed_to), 4096);
+	vu.rig.dp->ops->resume(vu.rig.dp);
+}
+
 Test(vhost_user, garbage_on_the_channel_ends_it)
 {
 	const struct vhost_user_config config = vu_config();
@@ -323,10 +371,14 @@ Test(vhost_user, memory_that_cannot_be_given_is_not_used)
  */
 static bool live_with_fault(enum fake_back_end_fault fault, unsigned n)
 {
-	const struct vhost_user_config config = vu_config();
+	struct vhost_user_config config = vu_config();
 	const uint8_t one = 1;
 	struct datapath *dp;
 	uint64_t before;
+
+	/* Each message that nobody answers is waited for; how long does not matter here. */
+	if (fault == BACK_END_IS_SILENT)
+		config.first_ms = config.patience_ms = SILENCE_MS;
 
 	vu.back.fault = fault;
 	vu.back.n_messages = 0;

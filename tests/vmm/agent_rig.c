@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 
@@ -213,6 +214,49 @@ void rig_end(struct agent_rig *rig)
 			free(rig->run[i].out[j]);
 	snprintf(command, sizeof(command), "rm -rf '%s'", rig->folder);
 	cr_assert_eq(system(command), 0);
+}
+
+char *rig_path(const struct agent_rig *rig, const char *name)
+{
+	static char path[4][6000];
+	static unsigned n;
+	char *p = path[n++ % 4];
+
+	snprintf(p, sizeof(path[0]), "%s/%s", rig->folder, name);
+	return p;
+}
+
+void rig_put_file(const char *path, size_t len, unsigned mode)
+{
+	FILE *file = fopen(path, "w");
+
+	cr_assert_not_null(file, "%s", path);
+	for (size_t i = 0; i < len; i++)
+		putc((int)(i * 31 >> 5), file);
+	fclose(file);
+	cr_assert_eq(chmod(path, mode), 0);
+}
+
+void rig_expect_file(const char *path, size_t len, unsigned mode)
+{
+	FILE *file = fopen(path, "r");
+	struct stat st;
+
+	cr_assert_not_null(file, "%s", path);
+	cr_assert_eq(fstat(fileno(file), &st), 0);
+	cr_expect_eq(st.st_size, (off_t)len, "%s: %zu bytes", path, (size_t)st.st_size);
+	cr_expect_eq(st.st_mode & 07777, mode, "%s: %o", path, st.st_mode);
+	for (size_t i = 0; i < len; i++)
+		cr_assert_eq(getc(file), (int)(uint8_t)(i * 31 >> 5), "%s at %zu", path, i);
+	fclose(file);
+}
+
+void rig_expect_nothing_left(const struct agent_rig *rig)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "! find %s -name '.vireo*' | grep -q .", rig->folder);
+	cr_expect_eq(system(command), 0);
 }
 
 uint32_t rig_begin(struct agent_rig *rig, const struct agent_command *command)

@@ -63,6 +63,18 @@ uint32_t rig_begin(struct agent_rig *rig, const struct agent_command *command);
 #define SHELL(text) WORDS("sh", "-c", text)
 #define COMMAND(...) ((char *const[]){ __VA_ARGS__, NULL })
 
+/* --- Files ------------------------------------------------------------------------------------ */
+
+/* 'name' in the rig's folder; good for the next three calls. */
+char *rig_path(const struct agent_rig *rig, const char *name);
+
+/* Write a file of that size and mode; is it there, as that wrote it? */
+void rig_put_file(const char *path, size_t len, unsigned mode);
+void rig_expect_file(const char *path, size_t len, unsigned mode);
+
+/* No file begins with ".vireo" there: nothing is left of copies that failed. */
+void rig_expect_nothing_left(const struct agent_rig *rig);
+
 /* --- The peer, played by the test ------------------------------------------------------------- */
 
 void peer_send(struct agent_rig *rig, uint8_t type, uint8_t stream, uint32_t op,

@@ -188,7 +188,7 @@ Test(command_line, mistakes_in_a_list_are_told)
 	expect_mistake(READ("--cpus", "4,dies=2"),
 		       "--cpus: unknown key 'dies'; known are cpus, cores, threads");
 	expect_mistake(READ("--disk", "a,"),
-		       "--disk: unknown key ''; known are path, name, readonly, "
+		       "--disk: unknown key ''; known are path, socket, name, readonly, "
 		       "ephemeral, direct, engine, queues, queue_size, serial, block_size, "
 		       "transport, features, iommu");
 }

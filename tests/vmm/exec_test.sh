@@ -63,7 +63,7 @@ none="--root none --kernel"
 		"$vireo" exec --timeout 500ms $none spin -- true
 	expect_kvm "what the guest said is shown, and cannot steer the terminal" 124 '^  \| H\?i$' \
 		"$vireo" exec --boot-timeout 500ms $none hello --serial stdio -- true
-	expect_kvm "-v shows it while it runs" 124 '^H\?i$' "$vireo" exec -v --boot-timeout 500ms $none hello -- true
+	expect_kvm "-v shows it while it runs" 124 '^H\?i' "$vireo" exec -v --boot-timeout 500ms $none hello -- true
 }
 
 # A signal before the command runs ends the guest, and the process as that signal does.

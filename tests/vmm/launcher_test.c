@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -100,6 +101,37 @@ Test(launcher, it_has_no_file_but_its_own)
 	make("cd /proc/self/fd; for f in *; do [ -e $f ] && echo $f; done; readlink 0; cat <&0");
 	start();
 	cr_expect_str_eq(hear(news.output), "0\n1\n2\n3\n/dev/null\n");
+}
+
+/* With room for none or for one of the two descriptors that come with the news. */
+Test(launcher, one_that_cannot_be_reached_is_no_start)
+{
+	for (unsigned room = 0; room < 2; room++) {
+		struct rlimit limit, none;
+		int first;
+
+		make("exec sleep 1000");
+		cr_assert_eq(launcher_start(launcher, 0), 0);
+		cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+		first = dup(0);
+		cr_assert_geq(first, 0);
+		close(first);
+		none = (struct rlimit){ (rlim_t)first + room, limit.rlim_max };
+		cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+		int r = launcher_next(launcher, &news, PATIENCE_MS);
+		cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+		cr_assert_eq(r, 0);
+		cr_expect_eq(news.kind, LAUNCHER_FAILED, "room for %u", room);
+		cr_expect_eq(news.status, EMFILE);
+		cr_expect_str_eq(news.step, "take its files");
+		cr_expect(news.socket == FD_NONE && news.output == FD_NONE);
+		cr_expect_eq(dup(0), first, "nothing is left");
+		close(first);
+		next(LAUNCHER_ENDED);
+		cr_expect(WIFSIGNALED(news.status));
+		launcher_destroy(launcher);
+		launcher = NULL;
+	}
 }
 
 /* One connection is in the queue already, and no other has room. */

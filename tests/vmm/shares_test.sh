@@ -45,6 +45,9 @@ expect "a program that is not there is 127" 127 "start '/nowhere/virtiofsd'" \
 expect "another program is told" 125 "'./other' is no virtiofsd" "${run[@]}" --share folder,program=./other
 expect "a tag has 36 bytes" 125 "by this name, which has 1 to 36 bytes" \
 	"${run[@]}" --share folder,name=a234567890123456789012345678901234567
+expect "memory that may be merged is not given away" 125 "leave 'merge' away" "${run[@]}" --merge --share folder
+expect "nor is a share behind the IOMMU" 125 "a share cannot be behind the IOMMU" \
+	"${run[@]}" --iommu --share folder,iommu=on
 expect "a socket that is not there is 127" 127 "/nowhere/fs.sock" "${run[@]}" --share socket=/nowhere/fs.sock
 # shellcheck disable=SC2016  # the command's
 hidden='for f in /usr/libexec/virtiofsd /usr/lib/virtiofsd /usr/lib/qemu/virtiofsd /usr/local/libexec/virtiofsd; do

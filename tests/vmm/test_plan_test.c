@@ -164,7 +164,8 @@ Test(test_plan, a_linux_kernel_is_told_to_panic)
 	read_good("tests: { a: { vm: { boot: { kernel: bzImage } } } }");
 	cr_expect_str_eq(plan.item[0]->vm.append,
 			 "panic=-1 oops=panic softlockup_panic=1 hung_task_panic=1");
-	read_good("tests: { a: { vm: { boot: { kernel: bzImage, append: 'x panic=5 -- single' } } } }");
+	read_good("tests: { a: { vm: { boot: { kernel: bzImage, "
+		  "append: 'x panic=5 -- single' } } } }");
 	cr_expect_str_eq(plan.item[0]->vm.append,
 			 "x panic=5 oops=panic softlockup_panic=1 hung_task_panic=1 -- single");
 	read_good("tests: { a: { vm: { boot: { kernel: bzImage, cmdline: 'oops=x -- y' } } } }");
@@ -186,7 +187,8 @@ Test(test_plan, a_test_that_panics_on_purpose_may_say_so)
 Test(test_plan, a_matrix_is_every_combination)
 {
 	read_good("tests:\n  m:\n    " VM "\n    matrix: { vm.transport: [pci, mmio], "
-		  "vm.cpus: [1, 4], disks.root.readonly: [yes] }\n    set: { disks.root.path: x }\n");
+		  "vm.cpus: [1, 4], disks.root.readonly: [yes] }\n"
+		  "    set: { disks.root.path: x }\n");
 	cr_assert_eq(plan.n, 4);
 	cr_expect_str_eq(plan.item[0]->title,
 			 "m [vm.transport=pci vm.cpus=1 disks.root.readonly=yes]");

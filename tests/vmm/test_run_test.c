@@ -191,7 +191,8 @@ Test(test_run, a_status_is_as_told_or_it_fails)
 		"e: { " TALK("status=3") ", steps: [ wait: end ] } }");
 	expect_verdict(result[0], VERDICT_PASSED, NULL);
 	expect_verdict(result[1], VERDICT_PASSED, NULL);
-	expect_verdict(result[2], VERDICT_FAILED, "ended with status 7, but it was to end in order");
+	expect_verdict(result[2], VERDICT_FAILED,
+		       "ended with status 7, but it was to end in order");
 	expect_verdict(result[3], VERDICT_FAILED, "but it was to panic");
 	expect_verdict(result[4], VERDICT_FAILED, "ended with status 3");
 	cr_expect_eq(result[1]->exit_status, 7);
@@ -231,8 +232,8 @@ Test(test_run, death_ends_every_wait_at_once)
 /* The last words come with the end. */
 Test(test_run, the_console_is_read_to_its_end_first)
 {
-	expect_verdict(run_all("tests: { a: { " TALK("say=warning") ", steps: [ { expect: '^er$' }, "
-			       "wait: end ] } }"), VERDICT_PASSED, NULL);
+	expect_verdict(run_all("tests: { a: { " TALK("say=warning") ", steps: [ "
+			       "{ expect: '^er$' }, wait: end ] } }"), VERDICT_PASSED, NULL);
 }
 
 Test(test_run, a_time_limit_tells_where_the_guest_is)
@@ -389,6 +390,12 @@ Test(test_run, an_agent_that_is_not_there_does_not_outlive_the_guest)
 		       VERDICT_FAILED, "wait: the guest ended in order");
 }
 
+Test(test_run, the_button_can_be_pressed_before_there_is_a_machine)
+{
+	expect_verdict(run_all("tests: { a: { " TALK("say=nothing") ", steps: [ power_button ] } "
+			       "}"), VERDICT_PASSED, NULL);
+}
+
 Test(test_run, steps_sleep)
 {
 	const struct test_result *r = run_all("tests: { a: { " TALK("say=nothing") ", "
@@ -432,10 +439,12 @@ Test(test_run_agent, commands_are_run_and_judged)
 {
 	prepare_agent("exec $agent");
 	run_all("tests: { a: { " AGENT ", env: { A: file, B: file }, steps: [ wait, "
-		"{ run: 'echo out; echo err >&2; exit 3', status: 3, stdout: ^out$, stderr: ^err$ }, "
+		"{ run: 'echo out; echo err >&2; exit 3', status: 3, stdout: ^out$, "
+		"stderr: ^err$ }, "
 		"{ run: [ printf, '%s', 'a b' ], stdout: '^a b$' }, "
 		"{ run: 'echo $A $B $HOME', env: { A: step }, stdout: ^step file /root$ }, "
-		"{ run: pwd, cwd: /tmp, stdout: ^/tmp$ }, { run: cat, stdin: hello, stdout: ^hello$ }, "
+		"{ run: pwd, cwd: /tmp, stdout: ^/tmp$ }, "
+		"{ run: cat, stdin: hello, stdout: ^hello$ }, "
 		"{ run: 'true', stdout: '\\A\\z' } ] }, "
 		"b: { " AGENT ", steps: [ run: 'echo why >&2; false' ] }, "
 		"c: { " AGENT ", steps: [ { run: 'echo other', stdout: wanted } ] }, "
@@ -561,4 +570,22 @@ Test(test_run_agent, one_that_speaks_otherwise_is_waited_for_in_bounds)
 	run_all("tests: { a: { " AGENT ", steps: [ { run: 'true', timeout: 1s } ] } }");
 	cr_expect(result[0]->verdict == VERDICT_TIMED_OUT || result[0]->verdict == VERDICT_FAILED);
 	cr_expect_lt(result[0]->duration_ns, UINT64_C(20000000000));
+}
+
+/* In the place of the VM is a script. */
+Test(test_run_agent, what_a_guest_does_while_it_is_ended_does_not_matter)
+{
+	prepare_agent("trap 'echo \"[ 1.0] Kernel panic - not syncing: late\"; exit 3' TERM\n"
+		      "echo ready; while :; do sleep 0.1; done");
+	run_all("tests: { a: { " AGENT ", steps: [ expect: ready ] } }");
+	expect_verdict(result[0], VERDICT_PASSED, NULL);
+	cr_expect_eq(result[0]->exit_status, 3);
+}
+
+Test(test_run_agent, one_that_does_not_end_is_killed_and_has_passed)
+{
+	prepare_agent("trap '' TERM; echo ready; while :; do sleep 0.1; done");
+	run_all("tests: { a: { timeout: 2s, " AGENT ", steps: [ expect: ready ] } }");
+	expect_verdict(result[0], VERDICT_PASSED, NULL);
+	cr_expect_eq(result[0]->exit_status, 128 + SIGKILL);
 }

@@ -62,6 +62,17 @@ static const struct confinement user = { .namespaces = true, .user_namespace = t
 static const struct confinement container = { .chroot = true };
 static const struct confinement nothing;
 
+/* A help that tells of an option which would not be given: the mount keeps the guest from writing. */
+Test(virtiofsd, readonly_is_never_taken_for_granted)
+{
+	cr_assert_eq(find(C_HELP "; echo ' --readonly'"), 0);
+	cr_assert_eq(virtiofsd_plan(&plan, &program, &root, odd, true), 0);
+	cr_expect(plan.launch.tree && plan.launch.tree_readonly);
+	virtiofsd_plan_fini(&plan);
+	cr_assert_eq(virtiofsd_plan(&plan, &program, &container, odd, true), -EPERM);
+	error_clear();
+}
+
 Test(virtiofsd, qemus_is_known_by_its_help)
 {
 	cr_assert_eq(find(C_HELP), 0);

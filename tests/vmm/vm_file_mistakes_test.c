@@ -83,9 +83,9 @@ Test(vm_file_mistakes, of_words)
 		{ "disks: { a: { name: b, path: x } }\n",
 		  "web.yaml:1:15: disks.a.name: the name is the key above; rename that" },
 		{ "disks:\n  \u00e4\u00f6: { path: x, 'b\u00e4r': 1 }\n",
-		  "web.yaml:2:18: disks.\u00e4\u00f6.b\u00e4r: unknown key; allowed: path, readonly, "
-		  "ephemeral, direct, engine, queues, queue_size, serial, block_size, transport, "
-		  "features, iommu" },
+		  "web.yaml:2:18: disks.\u00e4\u00f6.b\u00e4r: unknown key; allowed: path, socket, "
+		  "readonly, ephemeral, direct, engine, queues, queue_size, serial, block_size, "
+		  "transport, features, iommu" },
 	};
 
 	expect_each(wrong, ARRAY_SIZE(wrong));

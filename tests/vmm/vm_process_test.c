@@ -90,7 +90,7 @@ static void write_script(const char *text)
 	FILE *f = fopen(program, "w");
 
 	cr_assert_not_null(f);
-	fprintf(f, "#!/bin/sh\n%s\n", text);
+	fprintf(f, "%s%s\n", strncmp(text, "#!", 2) ? "#!/bin/sh\n" : "", text);
 	cr_assert_eq(fclose(f), 0);
 	cr_assert_eq(chmod(program, 0755), 0);
 }
@@ -222,23 +222,37 @@ Test(vm_process, a_signal_that_ended_it_is_told)
 	cr_expect_eq(seen.end.signal, SIGSEGV);
 }
 
-/* As Vireo does, which reads signals that wait for it: a shell cannot. */
-#define LISTEN(before)                                                                             \
-	"exec python3 -c 'import os, signal, time\n"                                               \
-	"mask = { signal.SIGUSR1, signal.SIGPWR, signal.SIGTERM }\n"                               \
-	before                                                                                     \
-	"signal.pthread_sigmask(signal.SIG_BLOCK, mask)\n"                                         \
-	"print(flush=True)\n"                                                                      \
-	"said = { signal.SIGUSR1: \"report\", signal.SIGPWR: \"pressed\" }\n"                       \
-	"got = None\n"                                                                             \
-	"while got != signal.SIGTERM and got != signal.SIGPWR:\n"                                  \
-	"    got = signal.sigwait(mask)\n"                                                         \
-	"    print(said.get(got, \"stop\"), flush=True)\n"                                                       \
-	"os._exit(9)'"
+/*
+ * It listens late, as Vireo does, which has a machine to make first: what it is asked before that
+ * must not end it.  (A shell listens at once, or never.)
+ */
+static void start_listener(void)
+{
+	if (system("python3 -c '' 2>/dev/null") != 0)
+		cr_skip_test("python3 is not installed");
+	start_with("#!/usr/bin/env python3\n"
+		   "import os, signal, sys, time\n"
+		   "time.sleep(0.2)\n"
+		   "listens = {signal.SIGUSR1, signal.SIGPWR, signal.SIGTERM}\n"
+		   "if os.path.exists(sys.argv[0] + '.busy'):\n"
+		   "    signal.pthread_sigmask(signal.SIG_BLOCK, listens)\n"
+		   "    print(flush=True)\n"
+		   "    while not signal.SIGTERM in signal.sigpending():\n"
+		   "        time.sleep(0.01)\n"
+		   "sig = None\n"
+		   "while sig not in (signal.SIGPWR, signal.SIGTERM):\n"
+		   "    sig = signal.sigwait(listens)\n"
+		   "    print(sig.name, flush=True)\n"
+		   "sys.exit(9)", NULL, 0);
+}
 
 Test(vm_process, a_report_is_asked_for_before_it_is_stopped)
 {
-	start_with(LISTEN(""), NULL, 0);
+	char busy[128];
+
+	snprintf(busy, sizeof(busy), "%s.busy", program);
+	cr_assert_eq(close(creat(busy, 0600)), 0);
+	start_listener();
 	seen.stop_at_output = true;
 	event_loop_run(loop);
 	seen.stop_at_output = false;
@@ -246,29 +260,17 @@ Test(vm_process, a_report_is_asked_for_before_it_is_stopped)
 	vm_process_stop(process);
 	vm_process_stop(process);
 	event_loop_run(loop);
-	cr_expect_str_eq(seen.text, "\nreport\nstop\n");
+	cr_expect_str_eq(seen.text, "\nSIGUSR1\nSIGTERM\n");
 	cr_expect_eq(seen.end.status, 9);
 }
 
-Test(vm_process, the_power_button_is_a_signal)
+Test(vm_process, the_power_button_and_a_report_wait_until_it_listens)
 {
-	start_with(LISTEN(""), NULL, 0);
-	seen.stop_at_output = true;
-	event_loop_run(loop);
-	seen.stop_at_output = false;
+	start_listener();
 	vm_process_press_power_button(process);
-	event_loop_run(loop);
-	cr_expect_str_eq(seen.text, "\npressed\n");
-}
-
-/* The VM is told before it listens, as by a test whose first step is that. */
-Test(vm_process, what_comes_early_waits)
-{
-	start_with(LISTEN("time.sleep(0.3)\n"), NULL, 0);
 	vm_process_report(process);
-	vm_process_press_power_button(process);
 	event_loop_run(loop);
-	cr_expect_str_eq(seen.text, "\nreport\npressed\n");
+	cr_expect_str_eq(seen.text, "SIGUSR1\nSIGPWR\n");
 	cr_expect_eq(seen.end.status, 9);
 }
 

@@ -36,9 +36,20 @@ void agent_fail(struct agent *agent, int err, const char *fmt, ...)
 	event_loop_post(agent->loop, &agent->post);
 }
 
+/*
+ * Nobody is there to read any more.  What was said before that is in the socket, and the session is
+ * over when it has been read: behind it comes the end, as of now for sure.
+ */
+static void stop_sending(struct agent *agent)
+{
+	agent->is_mute = true;
+	agent->tx_at = agent->tx_len = 0;
+	shutdown(agent->source.fd, SHUT_RDWR);
+}
+
 static void flush(struct agent *agent)
 {
-	while (agent->tx_len > 0 && agent->state != AGENT_FAILED) {
+	while (agent->tx_len > 0) {
 		ssize_t n = send(agent->source.fd, agent->tx + agent->tx_at, agent->tx_len,
 				 MSG_NOSIGNAL);
 		if (n < 0 && errno == EINTR)
@@ -46,15 +57,15 @@ static void flush(struct agent *agent)
 		if (n < 0 && errno == EAGAIN)
 			break;
 		if (n < 0) {
-			agent_fail(agent, ECONNRESET, "the guest is not there any more");
-			return;
+			stop_sending(agent);
+			break;
 		}
 		agent->tx_at += (size_t)n;
 		agent->tx_len -= (size_t)n;
 	}
 	if (agent->tx_len == 0)
 		agent->tx_at = 0;
-	if (agent->state == AGENT_FAILED || agent->watches_out == (agent->tx_len > 0))
+	if (agent->watches_out == (agent->tx_len > 0))
 		return;
 	agent->watches_out = agent->tx_len > 0;
 	event_loop_modify(&agent->source, EPOLLIN | (agent->watches_out ? EPOLLOUT : 0u));
@@ -79,6 +90,8 @@ void agent_put(struct agent *agent, uint8_t type, uint8_t stream, uint32_t op, s
 		.len = (uint32_t)len, .type = type, .stream = stream, .op = op,
 	};
 
+	if (agent->is_mute)
+		return;
 	wire_put_head(agent->tx + agent->tx_at + agent->tx_len, &head);
 	agent->tx_len += WIRE_HEAD + len;
 	flush(agent);

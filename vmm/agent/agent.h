@@ -65,7 +65,8 @@ struct agent_end {
  *             is stopped by the kernel at its next write, no byte is lost
  *   ended     'run' ended and all of its output has been given; its number is free
  *   writable  'run' takes input again, after agent_input() took less than it was given
- *   copied    'copy' is over: 'err' is 0, or a positive errno and 'why' says what failed
+ *   copied    'copy' is over: 'err' is 0, or a positive errno and 'why' says what failed.
+ *             ECONNRESET is of those that are lost, and of no other
  *   failed    the session is over: closed (ECONNRESET), or what the peer did wrong (EPROTO).  What
  *             was in progress has been reported before, as lost.  Only agent_destroy() may follow
  */

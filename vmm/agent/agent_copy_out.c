@@ -5,11 +5,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "vmm/agent/agent_impl.h"
 #include "vmm/base/fd.h"
@@ -49,14 +51,15 @@ static int create(int folder_fd, const char *name, unsigned mode)
 }
 
 /* The first entry, without a name: is it a file or a folder? */
-static int make_top(struct agent_op *op, uint32_t kind, unsigned mode)
+static int make_top(const struct agent *agent, struct agent_op *op, uint32_t kind, unsigned mode)
 {
 	struct agent_copy *copy = &op->copy;
 
 	copy->has_top = true;
 	if (kind == WIRE_KIND_FILE) {
-		snprintf(copy->temp, sizeof(copy->temp), ".vireo-copy-%d-%u", (int)getpid(),
-			 op->id);
+		/* Others copy to this folder, too: from this process, or from another machine. */
+		snprintf(copy->temp, sizeof(copy->temp), ".vireo-copy-%016" PRIx64 "-%u",
+			 agent->host_id, op->id);
 		copy->fd = create(copy->folder_fd, copy->temp, mode);
 		copy->has_temp = copy->fd >= 0;
 		return copy->fd < 0 ? -errno : 0;
@@ -137,7 +140,7 @@ void agent_copy_out_entry(struct agent *agent, struct agent_op *op, const uint8_
 				  AGENT_COPY_FILES);
 		return;
 	}
-	r = len == 0 ? make_top(op, kind, mode) : make_below(copy, name, kind, mode);
+	r = len == 0 ? make_top(agent, op, kind, mode) : make_below(copy, name, kind, mode);
 	if (r < 0) {
 		wire_make_printable(name, len);
 		agent_copy_cancel(agent, op, -r, "create '%.120s%s%.120s' on the host", copy->base,

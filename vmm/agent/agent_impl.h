@@ -37,6 +37,7 @@ struct agent_op {
 	uint32_t due[WIRE_STREAMS];		/* credit that it is to be given */
 	uint32_t given[WIRE_STREAMS];		/* to the owner, and not consumed */
 	bool input_closed;			/* nobody reads, or nobody writes any more */
+	bool input_unread;			/* nobody reads: the agent said so */
 	bool end_due;				/* END of the input waits for room */
 	bool wants_writable;
 	struct agent_copy copy;
@@ -54,6 +55,7 @@ struct agent {
 	bool doomed;			/* destroyed by a callback: freed after it */
 	unsigned busy;			/* callbacks may be running */
 	bool watches_out;
+	bool is_mute;			/* nobody reads what we send: it is dropped */
 	int err;
 	char why[AGENT_WHY_MAX + 1];
 	uint64_t host_id, agent_id;

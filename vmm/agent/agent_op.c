@@ -282,7 +282,8 @@ static void take_done(struct agent *agent, struct agent_op *op, const struct wir
 	}
 	/* A failure of our own made the agent stop: that is the one to be told. */
 	if (err != 0 && op->copy.err == 0) {
-		op->copy.err = (int)err;
+		/* That one is for copies that are lost, and the guest may have lost a server. */
+		op->copy.err = err == ECONNRESET ? EIO : (int)err;
 		read_why(op->copy.why, payload + 4, head->len - 4);
 	}
 	if (op->kind == AGENT_OP_OUT)
@@ -318,7 +319,9 @@ void agent_op_frame(struct agent *agent, const struct wire_head *head, const uin
 	case WIRE_END:
 		if (op->kind != AGENT_OP_RUN)
 			lie(agent, head, "that nobody reads a file");
-		op->input_closed = true;
+		else if (op->input_unread)
+			lie(agent, head, "a second end of its input");
+		op->input_closed = op->input_unread = true;
 		op->wants_writable = false;
 		break;
 	case WIRE_ENDED:

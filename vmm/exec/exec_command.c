@@ -54,8 +54,9 @@ static void help_exec(FILE *out)
 		fprintf(out, "%-30s%s\n", left, o->help);
 	}
 	fprintf(out, "\nThe machine takes all options of 'vireo run' (see 'vireo run --help'),\n"
-		     "such as --kernel FILE [that of this host], --memory SIZE [%s], --cpus N [those\n"
-		     "of this host, at most %d], --append WORDS, --net user, --timeout TIME.\n\n"
+		     "such as --kernel FILE [that of this host], --memory SIZE [%s], --cpus N\n"
+		     "[those of this host, at most %d], --append WORDS, --net user, --timeout\n"
+		     "TIME.\n\n"
 		     "On a terminal Ctrl-A x ends the guest.  Exit status: the command's own\n"
 		     "(120-125 of it as 119), 128+N if signal N ended it, 126 or 127 if it cannot\n"
 		     "be run or is not there; of the guest and Vireo: 120 panic, 121 crash, 122\n"
@@ -230,6 +231,15 @@ static int prepare(struct exec *exec)
 	return r;
 }
 
+/* Are all shares read-only ones of ours? */
+static bool only_our_shares(const struct exec *exec)
+{
+	for (unsigned i = 0; i < exec->config.n_shares; i++)
+		if (!exec->config.share[i].readonly)
+			return false;
+	return true;
+}
+
 static int start(struct exec *exec)
 {
 	struct mistakes mistakes = { 0 };
@@ -239,6 +249,9 @@ static int start(struct exec *exec)
 		.cwd = exec->guest.cwd,
 		.boot_ms = exec->options.boot_ms,
 		.tty = wants_tty(&exec->options),
+		/* Where something is kept, the guest is to write what it still has in memory. */
+		.disposable = exec->options.wish.writable.n == 0 && exec->config.n_disks == 0 &&
+			      exec->config.n_scsis == 0 && only_our_shares(exec),
 		.verbose = exec->options.verbose > 0,
 		.quiet = exec->options.quiet,
 	};

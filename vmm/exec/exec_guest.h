@@ -34,14 +34,20 @@ struct exec_guest {
 	const struct exec_kernel *kernel;
 	char root[4096];		/* of the host, without links; "": none */
 	char cwd[4096];			/* where the command runs, in the guest */
-	char modules_from[4096];	/* of the host: modules that the guest shall see elsewhere */
+	char modules_from[4096];	/* of the host: modules to be seen elsewhere */
 	char modules_at[4096];		/* there; "": it needs none, or they are in place */
 };
 
 /*
+<<<<<<< HEAD
  * Think of it: where the command runs, and what has to be shared.  Keeps 'wish' and 'kernel'.  The
  * modules of a kernel tree are put in order first, which may take a moment; where that cannot be it
  * is said and done without.  Returns 0 or -errno with an error chain.
+=======
+ * Think of it: where the command runs, and what has to be shared.  Keeps 'options' and 'kernel'.
+ * The modules of a kernel tree are put in order first, which may take a moment; where that cannot
+ * be it is said and done without.  Returns 0 or -errno with an error chain.
+>>>>>>> trial
  */
 MUST_USE int exec_guest_init(struct exec_guest *guest, const struct exec_wish *wish,
 			     const struct exec_kernel *kernel);

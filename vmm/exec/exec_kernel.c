@@ -140,10 +140,9 @@ static bool is_tree_of(const struct exec_kernel *kernel, const char *dir)
 	return !*kernel->release || !strcmp(release, kernel->release);
 }
 
-/* Look for the tree from the kernel's place upwards. */
-static bool find_tree(struct exec_kernel *kernel)
+bool exec_kernel_tree(const struct exec_kernel *kernel, char dir[PATH_MAX])
 {
-	char dir[PATH_MAX], *slash;
+	char *slash;
 
 	if (!realpath(kernel->path, dir))
 		return false;
@@ -152,15 +151,23 @@ static bool find_tree(struct exec_kernel *kernel)
 		if (!slash || slash == dir)
 			break;
 		*slash = '\0';
-		if (!is_tree_of(kernel, dir))
-			continue;
-		kernel->is_tree = true;
-		/* One without modules has nothing to say. */
-		if (kernel_modules_are_in(dir))
-			snprintf(kernel->modules, sizeof(kernel->modules), "%s", dir);
-		return true;
+		if (is_tree_of(kernel, dir))
+			return true;
 	}
 	return false;
+}
+
+static bool find_tree(struct exec_kernel *kernel)
+{
+	char dir[PATH_MAX];
+
+	if (!exec_kernel_tree(kernel, dir))
+		return false;
+	kernel->is_tree = true;
+	/* One without modules has nothing to say. */
+	if (kernel_modules_are_in(dir))
+		snprintf(kernel->modules, sizeof(kernel->modules), "%s", dir);
+	return true;
 }
 
 /* lib/modules/RELEASE beside the kernel. */

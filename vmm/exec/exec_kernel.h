@@ -30,4 +30,7 @@ struct exec_places {
 MUST_USE int exec_kernel_find(struct exec_kernel *kernel, const char *wanted, const char *modules,
 			      const struct exec_places *places);
 
+/* The tree in which it was built: looked for from its place upwards.  False: there is none. */
+bool exec_kernel_tree(const struct exec_kernel *kernel, char dir[PATH_MAX]);
+
 #endif

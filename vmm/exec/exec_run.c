@@ -64,8 +64,8 @@ struct exec_run {
 /* --- What the user reads --------------------------------------------------------------------- */
 
 /*
- * What a guest printed: no byte of it can steer the terminal.  Each line begins with 'start'; 'begins'
- * tells whether this is the beginning of one, and whether what comes next will be.
+ * What a guest printed: no byte of it can steer the terminal.  Each line begins with 'start';
+ * 'begins' tells whether this is the beginning of one, and whether what comes next will be.
  */
 static void show(const char *start, const uint8_t *text, size_t len, bool *begins)
 {
@@ -89,6 +89,15 @@ static void show_all(const char *start, const uint8_t *text, size_t len)
 	show(start, text, len, &begins);
 	if (!begins)
 		putc('\n', stderr);
+}
+
+/* Before a line of our own: one of the guest's may have begun. */
+static void end_line(struct exec_run *run)
+{
+	terminal_restore();
+	if (!run->line_begins)
+		putc('\n', stderr);
+	run->line_begins = true;
 }
 
 static void show_console(const struct exec_run *run)
@@ -163,7 +172,7 @@ static void stage_is_too_long(void *arg)
 	struct exec_run *run = arg;
 
 	if (run->stage == STAGE_BOOT) {
-		terminal_restore();
+		end_line(run);
 		fprintf(stderr, "vireo: the guest was not ready within %g s (--boot-timeout)\n",
 			(double)run->config->boot_ms / 1000);
 		run->show_vm = true;
@@ -181,7 +190,8 @@ static void end_guest(struct exec_run *run)
 {
 	if (run->stage == STAGE_OUTPUT && run->out.len == 0 && run->err.len == 0) {
 		enter(run, STAGE_END, POWEROFF_MS);
-		if (run->is_over || agent_poweroff(run->agent, AGENT_OFF) < 0)
+		if (run->is_over || run->config->disposable ||
+		    agent_poweroff(run->agent, AGENT_OFF) < 0)
 			stop_vm(run);
 		error_clear();
 	}
@@ -289,6 +299,7 @@ static void on_ready(void *arg, const struct agent_hello *hello)
 	if (run->stage != STAGE_BOOT)
 		return;
 	if (hello->trouble[0]) {
+		end_line(run);
 		fprintf(stderr, "vireo: the guest could not prepare its root: %s\n",
 			hello->trouble);
 		run->show_vm = true;
@@ -322,7 +333,7 @@ static void on_ended(void *arg, uint32_t number, const struct agent_end *end)
 
 	(void)number;
 	exec_source_fini(&run->in);
-	terminal_restore();
+	end_line(run);
 	/* The guest was reset below it; the VM's end says more. */
 	if (end->how == AGENT_LOST)
 		return;
@@ -391,7 +402,7 @@ static void on_vm_ended(void *arg, const struct vm_process_end *end)
 			run->status = STATUS_FAILED;
 		else if (end->status == STATUS_OK)
 			run->status = STATUS_RESET;
-		terminal_restore();
+		end_line(run);
 		if (end->status == STATUS_OK)
 			fputs("vireo: the guest ended before the command did\n", stderr);
 		else if (end->signal)

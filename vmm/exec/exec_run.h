@@ -16,6 +16,7 @@ struct exec_run_config {
 	const char *cwd;		/* in the guest */
 	uint64_t boot_ms;		/* the agent is there by then */
 	bool tty;			/* the command gets a terminal */
+	bool disposable;		/* what the guest has not written yet is of no use */
 	bool verbose, quiet;
 };
 

@@ -130,7 +130,7 @@ static int run_depmod(const char *base, const char *release)
 		err = posix_spawnp(&pid, programs[i], NULL, NULL, (char *const *)argv, environ);
 	if (err) {
 		err = error_set(err, "run depmod");
-		error_hint("install kmod, or give modules that are installed: make modules_install, "
+		error_hint("install kmod, or give installed modules (make modules_install): "
 			   "--modules DIR/lib/modules/RELEASE");
 		return err;
 	}

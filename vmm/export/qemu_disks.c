@@ -23,8 +23,25 @@ static void put_drive(struct qemu_export *x, const struct disk_settings *disk, u
 	qemu_end(&x->line);
 }
 
+/* QEMU has its memory as a file for that, as ours is. */
+static void put_served_disk(struct qemu_export *x, const struct disk_settings *disk, unsigned index)
+{
+	qemu_begin(&x->line, "-chardev", "socket,id=disk%u", index);
+	qemu_put_path(&x->line, "path", disk->socket);
+	qemu_end(&x->line);
+	qemu_device(x, "vhost-user-blk", VIRTIO_ID_BLOCK, disk->name);
+	qemu_put(&x->line, ",chardev=disk%u,num-queues=%u", index, disk->queues);
+	if (disk->queue_size)
+		qemu_put(&x->line, ",queue-size=%u", disk->queue_size);
+	qemu_end(&x->line);
+}
+
 static void put_disk(struct qemu_export *x, const struct disk_settings *disk, unsigned index)
 {
+	if (disk->socket) {
+		put_served_disk(x, disk, index);
+		return;
+	}
 	int transport = config_device_transport(x->config, x->n_devices);
 
 	put_drive(x, disk, index);

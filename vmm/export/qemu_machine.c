@@ -8,10 +8,19 @@
 #include "vmm/export/qemu_impl.h"
 #include "vmm/guest_cmdline.h"
 
-/* What prefaults it, or shares it with a virtiofsd. */
+/* Does another process (a virtiofsd, who serves a disk) need the memory? */
+static bool is_memory_shared(const struct vm_config *config)
+{
+	bool shared = config->n_shares > 0;
+
+	for (unsigned i = 0; i < config->n_disks; i++)
+		shared |= config->disk[i].socket != NULL;
+	return shared;
+}
+
 static bool has_memory_backend(const struct vm_config *config)
 {
-	return config->prefault || config->n_shares > 0;
+	return config->prefault || is_memory_shared(config);
 }
 
 static void put_memory(struct qemu_export *x)
@@ -23,9 +32,9 @@ static void put_memory(struct qemu_export *x)
 	if (!has_memory_backend(x->config))
 		return;
 	qemu_begin(&x->line, "-object", "memory-backend-%s,id=memory,size=%s%s",
-		   x->config->n_shares ? "memfd" : "ram", size,
+		   is_memory_shared(x->config) ? "memfd" : "ram", size,
 		   x->config->prefault ? ",prealloc=on" : "");
-	if (x->config->n_shares)
+	if (is_memory_shared(x->config))
 		qemu_put(&x->line, ",share=on");
 	qemu_end(&x->line);
 }

@@ -41,6 +41,7 @@ static const struct {
 	{ "vm.strict_driver", "QEMU does not look for mistakes of drivers" },
 	{ "vm.on_driver_mistake", "QEMU does not look for mistakes of drivers" },
 	{ "disks.path", NULL },
+	{ "disks.socket", NULL },
 	{ "disks.readonly", NULL },
 	{ "disks.ephemeral", NULL },
 	{ "disks.direct", NULL },

@@ -63,29 +63,23 @@ static const char *named_by(const struct origin *at, const struct vm_file *inclu
 	return !at ? "" : includer ? "include: " : "vm: ";
 }
 
-static bool is_same(const struct vm_file *f, const struct file_text *text)
-{
-	return f->dev == text->dev && f->ino == text->ino;
-}
-
 /* Note a loop, "web.yaml includes base.yaml includes web.yaml". */
 static bool refuse_loop(struct vm_load *load, const struct origin *at,
 			const struct vm_file *includer, const struct file_text *text,
 			const char *path)
 {
 	const struct vm_file *names[MAX_INCLUDES + 1];
+	bool found = false;
 	unsigned n = 0;
 	char loop[256] = "";
 	size_t len = 0;
 
-	for (const struct vm_file *f = includer; f; f = f->includer) {
+	for (const struct vm_file *f = includer; f && n < ARRAY_SIZE(names) && !found;
+	     f = f->includer) {
 		names[n++] = f;
-		if (is_same(f, text))
-			break;
-		if (!f->includer || n == ARRAY_SIZE(names))
-			return false;
+		found = f->dev == text->dev && f->ino == text->ino;
 	}
-	if (n == 0)
+	if (!found)
 		return false;
 	while (n-- > 0 && len < sizeof(loop))
 		len += (size_t)snprintf(loop + len, sizeof(loop) - len, "%.40s includes ",

@@ -47,8 +47,8 @@ struct unpack_request {
 /*
  * Unpack all of it.
  *
- * Returns 0; -EBADMSG (damaged, or not as many bytes as were promised), -ENOSYS (this build lacks the
- * library), -ENOTSUP (unknown format), -ENOMEM, or what 'write' returned, with an error chain.
+ * Returns 0; -EBADMSG (damaged, or not as many bytes as were promised), -ENOSYS (this build lacks
+ * the library), -ENOTSUP (unknown format), -ENOMEM, or what 'write' returned, with an error chain.
  */
 MUST_USE int kernel_unpack(const struct unpack_request *request);
 

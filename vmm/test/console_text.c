@@ -30,9 +30,13 @@ static void trim(struct console_text *t)
 	memmove(t->data, t->data + cut, t->len - cut);
 	t->len -= cut;
 	t->dropped += cut;
+	if (t->n_joints == 0)
+		return;
 	/* The last joint before what is left says where that is. */
 	while (n + 1 < t->n_joints && t->joint[n + 1].at <= t->dropped)
 		n++;
+	if (n == 0)
+		return;
 	memmove(t->joint, t->joint + n, (t->n_joints - n) * sizeof(*t->joint));
 	t->n_joints -= n;
 }

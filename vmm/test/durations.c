@@ -185,15 +185,13 @@ int durations_write(const struct durations *d, const char *path)
 	int fd = FD_NONE, r = -ENOMEM;
 
 	json_decref(whole);
-	if (text && asprintf(&draft, "%s.XXXXXX", path) < 0)
+	if (text && asprintf(&draft, "%s.%d", path, (int)getpid()) < 0)
 		draft = NULL;
 	if (draft) {
-		fd = mkostemp(draft, O_CLOEXEC);
+		fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
 		r = fd < 0 ? -errno : fd_write_all(fd, text, strlen(text));
 		if (r == 0)
 			r = fd_write_all(fd, "\n", 1);
-		if (r == 0 && fchmod(fd, 0644) < 0)
-			r = -errno;
 		if (r == 0 && rename(draft, path) < 0)
 			r = -errno;
 		if (r < 0 && fd >= 0)

@@ -82,7 +82,8 @@ int run_cache_dir(char path[RUN_CACHE_PATH_SIZE])
 
 static void read_digests(struct run_cache *cache)
 {
-	int fd = openat(cache->dir_fd, digests_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	int fd = openat(cache->dir_fd, digests_name,
+			O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
 	char line[256];
 
@@ -370,7 +371,8 @@ void run_cache_destroy(struct run_cache *cache)
 bool run_cache_find(const struct run_cache *cache, const struct run_cache_key *key,
 		    struct run_cache_pass *out)
 {
-	int fd = openat(cache->passes_fd, key->text, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	int fd = openat(cache->passes_fd, key->text,
+			O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	char text[64];
 	ssize_t len;
 

@@ -59,9 +59,9 @@ static int from_slurm(struct shard *out, shard_getenv_fn get, uint64_t of)
 				"Let Slurm's variables through");
 	if (step == 0 || id < min || (id - min) % step != 0 || (id - min) / step >= of)
 		return add_hint(error_set(EINVAL, "this array job of Slurm has gaps: task %llu of "
-					  "%llu from %llu on in steps of %llu", (unsigned long long)id,
-					  (unsigned long long)of, (unsigned long long)min,
-					  (unsigned long long)step),
+					  "%llu from %llu on in steps of %llu",
+					  (unsigned long long)id, (unsigned long long)of,
+					  (unsigned long long)min, (unsigned long long)step),
 				"Number its tasks 1-N");
 	r = set(out, (id - min) / step + 1, of);
 	return r < 0 ? r : 1;

@@ -44,7 +44,8 @@ static const struct argument table[] = {
 	  FIELD(print), 0, NULL },
 	{ "merge", 0, NULL, "join results: the words are results directories, --results is new",
 	  VALUE_NONE, FIELD(merge), 0, NULL },
-	{ "filter", 'f', "PATTERN", "only matching tests: a glob, /REGEX/, tag:NAME, or !PATTERN", VALUE_WORDS, FIELD(filter), 0, NULL },
+	{ "filter", 'f', "PATTERN", "only matching tests: a glob, /REGEX/, tag:NAME, or !PATTERN",
+	  VALUE_WORDS, FIELD(filter), 0, NULL },
 	{ "set", 0, "SECTION.KEY=VALUE", "a setting of every VM, whatever the files say",
 	  VALUE_SETTING, FIELD(set), 0, NULL },
 	{ "timeout", 0, "TIME", "the time limit of every test, whatever the files say", VALUE_TIME,
@@ -289,7 +290,8 @@ static void judge(const struct test_arguments *args, struct mistakes *mistakes)
 	unsigned on_stdout = args->list + args->print;
 
 	if (args->path.n == 0)
-		mistakes_add(mistakes, args->merge ? "no results named: 'vireo test --merge DIR...'" :
+		mistakes_add(mistakes, args->merge ?
+			     "no results named: 'vireo test --merge DIR...'" :
 			     "no test file named: 'vireo test FILE|DIR...'");
 	if (args->list && args->print)
 		mistakes_add(mistakes, "--list and --print: one of them");

@@ -22,8 +22,8 @@ struct test_choice {
 };
 
 /*
- * Read the files, apply --set and --timeout, take what --filter takes; each test once, however often
- * its file is named.  Mistakes are noted.  Returns 0 or -ENOMEM with an error chain.
+ * Read the files, apply --set and --timeout, take what --filter takes; each test once, however
+ * often its file is named.  Mistakes are noted.  Returns 0 or -ENOMEM with an error chain.
  */
 MUST_USE int test_choice_read(struct test_choice *out, const struct test_arguments *args,
 			      struct mistakes *mistakes);
@@ -35,8 +35,8 @@ void test_choice_fini(struct test_choice *choice);
 MUST_USE int test_choice_keep_failed(struct test_choice *choice, const struct test_results *last);
 
 /*
- * Leave those of the shard; 'durations' (NULL: nothing is known) balance.  Returns 0 or -ENOMEM with
- * an error chain.
+ * Leave those of the shard; 'durations' (NULL: nothing is known) balance.  Returns 0 or -ENOMEM
+ * with an error chain.
  */
 MUST_USE int test_choice_keep_shard(struct test_choice *choice, const struct shard *shard,
 				    const struct durations *durations);

@@ -243,8 +243,9 @@ static struct schedule_limits find_limits(const struct session *s, struct progre
 	limits.memory = room.memory - room.memory / 8;
 	limits.cpus = room.cpus;
 	if (s->args->verbose)
-		progress_say(progress, "vireo: there is room for %s of memory and %u CPUs at a time",
-			     text_format_size(memory, limits.memory & ~(MIB(1) - 1)), limits.cpus);
+		progress_say(progress, "vireo: there is room for %s of memory and %u CPUs at a "
+			     "time", text_format_size(memory, limits.memory & ~(MIB(1) - 1)),
+			     limits.cpus);
 	return limits;
 }
 

@@ -286,11 +286,12 @@ static void read_test(struct test_reader *rd, const struct test_source *source,
 	struct test_draft draft = { .reader = rd, .source = source, .test = test };
 
 	if (!is_good_name(test.node->key)) {
-		test_key_mistake(test, "a test's name has 1 to 100 characters, none of / [ ] #, and "
-				 "does not begin with a dot");
+		test_key_mistake(test, "a test's name has 1 to 100 characters, none of / [ ] #, "
+				 "and does not begin with a dot");
 		return;
 	}
-	if (is_double(rd->plan, first_spec, test) || !test_is_map(test, "{ vm: ..., steps: [...] }"))
+	if (is_double(rd->plan, first_spec, test) ||
+	    !test_is_map(test, "{ vm: ..., steps: [...] }"))
 		return;
 	draft.spec = add_spec(rd->plan, test);
 	if (!draft.spec) {

@@ -12,8 +12,8 @@
 void test_file_read(struct test_plan *plan, const char *path, struct mistakes *mistakes);
 
 /*
- * Does file 'path' have 'tests' at its top level?  Also if it cannot be read to its end: then it may
- * be meant to.
+ * Does file 'path' have 'tests' at its top level?  Also if it cannot be read to its end: then it
+ * may be meant to.
  */
 bool test_file_has_tests(const char *path);
 

@@ -6,7 +6,8 @@
  *     tag:GLOB        one of the test's tags
  *     !PATTERN        not those
  *
- * A test is meant if it matches one of those without '!', or there are none, and none of those with.
+ * A test is meant if it matches one of those without '!', or there are none, and none of those
+ * with.
  */
 #ifndef TEST_TEST_FILTER_H
 #define TEST_TEST_FILTER_H

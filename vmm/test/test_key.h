@@ -6,8 +6,8 @@
 #include "vmm/test/test_plan.h"
 
 /*
- * Make the key of 'test': this program and the host's kernel, the test file, every step, the VM, and
- * the bytes of the files that the VM or a step takes.
+ * Make the key of 'test': this program and the host's kernel, the test file, every step, the VM,
+ * and the bytes of the files that the VM or a step takes.
  *
  * Returns 0; -EINVAL: whether it is the same as last time cannot be told, because it uses something
  * that has no bytes of its own (a network, a disk that keeps what is written, a share), or -errno;

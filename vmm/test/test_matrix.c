@@ -108,7 +108,8 @@ static void check_excluded_value(const struct test_axes *axes, unsigned axis, st
 {
 	const struct yaml_node *list = axes->key[axis].node;
 
-	for (const struct yaml_node *c = first_choice(list); c; c = is_several(list) ? c->next : NULL)
+	for (const struct yaml_node *c = first_choice(list); c;
+	     c = is_several(list) ? c->next : NULL)
 		if (is_same(c, v.node))
 			return;
 	test_mistake(v, "the matrix has no such value of %s", list->key);

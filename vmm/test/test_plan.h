@@ -16,7 +16,7 @@ enum { PLAN_MAX_CASES = 10000 };	/* of all files together */
 /* One test with one combination of its matrix. */
 struct test_case {
 	const struct test_spec *spec;	/* the plan's */
-	char *title;			/* "boots [vm.transport=pci vm.cpus=1]"; unique in its file */
+	char *title;			/* "boots [vm.cpus=1]"; unique in its file */
 	unsigned n_axes;
 	struct test_axis *axis;
 	/*

@@ -63,6 +63,9 @@ void test_run_stop_vm(struct test_run *run)
 	if (!run->vm || run->is_over || run->stopped)
 		return;
 	run->stopped = true;
+	/* What it has said until now counts; what it still does is nobody's concern. */
+	run->until = run->text.n_raw + vm_process_output_left(run->vm);
+	time_limit_stop(&run->limit);
 	vm_process_stop(run->vm);
 }
 
@@ -159,6 +162,8 @@ static void step_time_is_up(void *arg)
 
 void test_run_step_done(struct test_run *run)
 {
+	if (!test_run_step(run))
+		return;
 	end_step(run, VERDICT_PASSED, NULL);
 	run->step++;
 	run->busy = run->began = false;
@@ -394,7 +399,8 @@ int test_run_start(struct test_run **out, const struct test_case *test, const ch
 		.program = program, .begin_ns = clock_now_ns(), .report_from = -1,
 		.file = CONSOLE_FILE_INIT, .settle.fd = FD_NONE,
 		.limit = TIME_LIMIT_INIT, .step_limit = TIME_LIMIT_INIT, .nap = TIME_LIMIT_INIT,
-		.grace = TIME_LIMIT_INIT, .agent_grace = TIME_LIMIT_INIT, .go_on.fn = go_on, .finish.fn = deliver,
+		.grace = TIME_LIMIT_INIT, .agent_grace = TIME_LIMIT_INIT,
+		.go_on.fn = go_on, .finish.fn = deliver,
 		.out.file = CONSOLE_FILE_INIT, .err.file = CONSOLE_FILE_INIT,
 	};
 	run->dir = strdup(dir);

@@ -118,6 +118,8 @@ static void ended(void *arg, uint32_t op, const struct agent_end *end)
 	if (op != run->op || run->op == 0)
 		return;
 	run->op = 0;
+	if (!test_run_step(run))
+		return;		/* its time was up */
 	console_text_end(&run->out.text);
 	console_text_end(&run->err.text);
 	switch (end->how) {

@@ -42,13 +42,19 @@ static void too_hard(struct test_run *run, const struct pattern *pattern)
 
 /* --- What must not be there ------------------------------------------------------------------ */
 
+/* Does it count, that begins there?  Not if the guest was being ended by then. */
+static bool counts(const struct test_run *run, struct expect_place place)
+{
+	return !run->stopped || console_text_raw(&run->text, place.start) < run->until;
+}
+
 static void look_for_trouble(struct test_run *run, bool end)
 {
 	const struct trouble *trouble;
 
 	console_scan_look(&run->scan, &run->text, end);
 	trouble = console_scan_first(&run->scan, run->spec->fail_on);
-	if (!trouble || test_run_has_verdict(run))
+	if (!trouble || test_run_has_verdict(run) || !counts(run, trouble->place))
 		return;
 	mark(run, trouble->place);
 	test_run_fail(run, VERDICT_FAILED, GRACE_MS, "the kernel reports trouble (%s): %s",
@@ -77,6 +83,8 @@ static void look_for_failures(struct test_run *run, bool settled)
 	for (unsigned i = 0; i < run->spec->n_fail_patterns && !test_run_has_verdict(run); i++) {
 		switch (expect_look(&run->fail[i], &run->text, settled, &place)) {
 		case EXPECT_FOUND:
+			if (!counts(run, place))
+				break;
 			mark(run, place);
 			test_run_fail(run, VERDICT_FAILED, GRACE_MS,
 				      "the console shows what it must not, /%.200s/: %s",
@@ -108,7 +116,8 @@ static bool came_before(struct test_run *run, uint64_t before, bool settled)
 		if (place.start >= before)
 			return false;
 		mark(run, place);
-		test_run_fail(run, VERDICT_FAILED, 0, "before that came what must not, '%.200s': %s",
+		test_run_fail(run, VERDICT_FAILED, 0,
+			      "before that came what must not, '%.200s': %s",
 			      pattern_text(run->without.pattern), quote(run, place, buf));
 		return true;
 	case EXPECT_TOO_HARD:

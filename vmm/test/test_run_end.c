@@ -1,7 +1,6 @@
 /* What the guest's end means. */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,7 +153,8 @@ void test_run_judge(struct test_run *run)
 {
 	char text[END_TEXT_SIZE], tail[STDERR_TAIL], buf[64], last[LAST_LINE_SIZE];
 
-	if (run->stopped && (run->end.signal == SIGTERM || run->end.signal == SIGKILL))
+	/* Its steps were done: whatever it did while it was being ended. */
+	if (run->stopped)
 		return;
 	if (is_broken(run)) {
 		test_run_stderr_tail(run, tail);
@@ -168,5 +168,6 @@ void test_run_judge(struct test_run *run)
 	test_run_last_line(run, last);
 	test_run_fail(run, run->end.status == STATUS_TIMEOUT ? VERDICT_TIMED_OUT : VERDICT_FAILED,
 		      0, "%s, but it was to %s%s%s", test_run_end_text(run, text),
-		      wanted(run->spec, buf), *last ? "; the last line of the console: " : "", last);
+		      wanted(run->spec, buf), *last ? "; the last line of the console: " : "",
+		      last);
 }

@@ -1,7 +1,7 @@
 /*
  * The inside of a test's run: test_run.c (its life), test_run_console.c (what the guest prints),
- * test_run_steps.c (one after the other), test_run_agent.c (those in the guest), test_run_end.c (the
- * verdict).
+ * test_run_steps.c (one after the other), test_run_agent.c (those in the guest), test_run_end.c
+ * (the verdict).
  */
 #ifndef TEST_TEST_RUN_IMPL_H
 #define TEST_TEST_RUN_IMPL_H
@@ -51,6 +51,7 @@ struct test_run {
 	struct vm_process_end end;
 	bool has_vm, is_over;		/* there was one; it has ended */
 	bool stopped;			/* by us */
+	uint64_t until;			/* then: bytes of the console before this one count */
 	const char *cancelled;		/* why, or NULL */
 	off_t report_from;		/* where in stderr.log the state report begins; -1: none */
 

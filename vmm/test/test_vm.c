@@ -1,7 +1,7 @@
 /*
  * The VM of one case: what the file says, then what it sets, then its place in the matrix; and what
- * tests want where nobody said otherwise: a guest that resets itself or stands still has failed, and
- * a Linux kernel makes a panic of what it could go on after.
+ * tests want where nobody said otherwise: a guest that resets itself or stands still has failed,
+ * and a Linux kernel makes a panic of what it could go on after.
  */
 #include <fcntl.h>
 #include <stdlib.h>
