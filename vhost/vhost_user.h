@@ -51,7 +51,7 @@ struct vhost_user_config {
 	const char *path;		/* of a socket that the back end listens at; borrowed */
 	unsigned n_rings;		/* 1 to VHOST_USER_MAX_RINGS; more than it has: -EINVAL */
 	unsigned config_len;		/* of the configuration space; 0: not asked for */
-	unsigned first_ms;		/* for the first answers together; 0: VHOST_USER_FIRST_MS */
+	unsigned first_ms;		/* for the first answers; 0: VHOST_USER_FIRST_MS */
 	unsigned patience_ms;		/* of a register write; 0: VHOST_USER_PATIENCE_MS */
 	bool only_look;			/* at what it offers: never started */
 	bool forgets;			/* a new back end knows nothing of what the driver did */

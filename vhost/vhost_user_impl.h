@@ -43,7 +43,7 @@ struct vhost_user {
 	struct vhost_user_reader back_reader;
 	unsigned retry_ms;
 	struct vhost_user_node *fresh;	/* greeted, not yet of 'v' */
-	/* News of the configuration space: when it may be asked for again; is there some? */
+	/* News of the configuration: when it may be asked for again; is there some? */
 	uint64_t refresh_after_ms;
 	bool refresh_waits;
 

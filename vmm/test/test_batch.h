@@ -20,7 +20,7 @@ struct test_batch_config {
 	const char *const *key;		/* "FILE: TITLE" of each */
 	unsigned n;
 	unsigned repeat;		/* of each test; 0: as it says itself */
-	unsigned retries;		/* likewise, of one that goes wrong; not where it is repeated */
+	unsigned retries;		/* likewise, of one that goes wrong; not if repeated */
 	struct schedule_limits limits;
 	bool fail_fast;
 	struct run_cache *cache;	/* NULL: run all */
