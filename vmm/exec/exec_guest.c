@@ -135,13 +135,8 @@ int exec_guest_init(struct exec_guest *guest, const struct exec_wish *wish,
 /* --- Shares ---------------------------------------------------------------------------------- */
 
 /*
-<<<<<<< HEAD
  * What is read only gets a layer on top, and a folder at which another file system of the host
  * begins would be none to overlayfs if the guest saw that.
-=======
- * "path=DIR,name=NAME,readonly", where a comma in DIR is two.  A folder at which another file
- * system of the host begins would be none to overlayfs if the guest saw that.
->>>>>>> trial
  */
 static void put_share(struct exec_share *share, const char *path, bool readonly)
 {

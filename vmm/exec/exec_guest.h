@@ -39,15 +39,9 @@ struct exec_guest {
 };
 
 /*
-<<<<<<< HEAD
  * Think of it: where the command runs, and what has to be shared.  Keeps 'wish' and 'kernel'.  The
  * modules of a kernel tree are put in order first, which may take a moment; where that cannot be it
  * is said and done without.  Returns 0 or -errno with an error chain.
-=======
- * Think of it: where the command runs, and what has to be shared.  Keeps 'options' and 'kernel'.
- * The modules of a kernel tree are put in order first, which may take a moment; where that cannot
- * be it is said and done without.  Returns 0 or -errno with an error chain.
->>>>>>> trial
  */
 MUST_USE int exec_guest_init(struct exec_guest *guest, const struct exec_wish *wish,
 			     const struct exec_kernel *kernel);
