@@ -25,7 +25,7 @@ struct exec_wish {
 	struct text_list writable;	/* directories of the host, absolute, real */
 	struct text_list copy;		/* "FILE" or "FILE=PATH", for the initramfs */
 	const char *modules;		/* of its kernel; NULL: look for them */
-	const char *cwd;		/* of commands, in the guest; NULL: 'here', if it has that */
+	const char *cwd;		/* of commands; NULL: 'here', if the guest has that */
 	const char *here;		/* a directory of the host; NULL: where we are */
 };
 

@@ -151,8 +151,8 @@ MUST_USE int test_results_add_note(struct test_results *results, const char *fmt
 	PRINTF_LIKE(2, 3);
 
 /*
- * Set 'flaky' of every attempt of those tests whose attempts passed and did not, and clear 'retried'
- * where there is no other attempt that could count in its place.
+ * Set 'flaky' of every attempt of those tests whose attempts passed and did not, and clear
+ * 'retried' where there is no other attempt that could count in its place.
  */
 MUST_USE int test_results_mark_flaky(struct test_results *results);
 
