@@ -110,23 +110,17 @@ static int write_spec(FILE *out, const struct test_case *test)
 	return 0;
 }
 
-/* The files that steps take, below the folder of the test file. */
+/* The files that steps take. */
 static int add_step_files(struct run_cache *cache, struct run_cache_key *key,
 			  const struct test_spec *spec)
 {
 	for (unsigned i = 0; i < spec->n_steps; i++) {
 		const struct step_spec *step = &spec->step[i];
-		bool absolute = step->from && step->from[0] == '/';
-		char *path = NULL;
 		int r;
 
 		if (step->kind != STEP_COPY_IN)
 			continue;
-		if (asprintf(&path, "%s%s%s", absolute || !spec->folder ? "" : spec->folder,
-			     absolute || !spec->folder ? "" : "/", step->from) < 0)
-			return error_set(ENOMEM, "make the key of a test");
-		r = run_cache_key_add_file(cache, key, "copy_in", path);
-		free(path);
+		r = run_cache_key_add_file(cache, key, "copy_in", step->from);
 		if (r < 0)
 			return r;
 	}
