@@ -74,7 +74,7 @@ struct test_spec {
 	char *file;		/* as messages call it */
 	unsigned line;
 	char *name;
-	char *folder;		/* of the file: where copy_in begins */
+	char *folder;		/* of the file: where a made guest's commands run */
 	uint64_t timeout_ms;
 	unsigned fail_on;	/* enum kernel_trouble */
 	struct pattern **fail_pattern;
