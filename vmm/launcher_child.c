@@ -341,12 +341,13 @@ static void kill_all(struct child *c, int sig)
 /* Nothing of Vireo's: not its terminal, not its files, not how it takes signals. */
 static void forget_vireo(struct child *c)
 {
-	struct sigaction standard = { .sa_handler = SIG_DFL };
+	/* The kernel's form of SIG_DFL: libc lets nobody touch the two signals that it keeps. */
+	static const uint64_t standard[4];
 	sigset_t none;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	for (int sig = 1; sig < NSIG; sig++)
-		sigaction(sig, &standard, NULL);
+		syscall(SYS_rt_sigaction, sig, standard, NULL, sizeof(uint64_t));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setsid();
