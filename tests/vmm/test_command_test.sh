@@ -128,7 +128,7 @@ schema() {
 		tests: { a: { vm: { boot: { kernel: good } }, stepz: [ ], steps: [ qqq: 1 ] } }
 	YAML
 	"$vireo" test --list names.yaml >names 2>&1
-	"$python" - "$here"/../boot/payloads.yaml good.yaml bad.yaml >out 2>&1 <<-'PYTHON'
+	"$python" - "$here"/../boot/*.yaml good.yaml bad.yaml >out 2>&1 <<-'PYTHON'
 		import json, re, sys, yaml, jsonschema
 		schema = json.load(open("schema.json"))
 		judge = jsonschema.Draft202012Validator(schema)

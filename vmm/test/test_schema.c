@@ -46,6 +46,10 @@ static const char test_part[] =
 	"'exclude':{'description':'combinations that are left out','type':['array','object']},"
 	"'steps':{'type':'array','items':" REF("step") "},"
 	"'tags':" REF("words") ",'env':" REF("pairs") ",'timeout':" REF("time") ","
+	"'root':{'description':'a guest that Vireo makes: host, none or ./DIR',"
+	"'$ref':'#/$defs/text'},"
+	"'modules':{'description':'of its kernel: a directory','$ref':'#/$defs/text'},"
+	"'copy':{'description':'into its initramfs: FILE or FILE=PATH','$ref':'#/$defs/words'},"
 	"'expect':{'description':'how the guest ends',"
 	"'enum':['poweroff','panic','reset','crash']},"
 	"'status':{'anyOf':[{'type':'integer','minimum':0,'maximum':119}," REF("variable") "]},"
@@ -54,6 +58,7 @@ static const char test_part[] =
 	"'strict_kernel':{'anyOf':[{'enum':[true,false,'yes','no','on','off']},"
 	REF("variable") "]},"
 	"'requires':" REF("words") ","
+	"'retries':{'anyOf':[{'type':'integer','minimum':0,'maximum':100}," REF("variable") "]},"
 	"'repeat':{'anyOf':[{'type':'integer','minimum':1,'maximum':10000}," REF("variable") "]}},"
 	"'additionalProperties':false},";
 
