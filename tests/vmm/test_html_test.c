@@ -111,7 +111,7 @@ Test(test_html, has_everything_about_a_run)
 	expect(page, "<pre class=\"cmd\">vireo run runs/1/vm.json</pre>");
 	expect(page, "<span class=\"lo\" id=\"o1\"><mark class=\"o\">panic</mark> &lt;b&gt;red\n</span>"
 	       "and after\n");
-	expect(page, "href=\"./runs/2/files/dm%26sg\">files/dm&amp;sg</a>");
+	expect(page, "href=\"./runs/2/files/dm%26sg\" download=\"\">files/dm&amp;sg</a>");
 	expect(page, "cpu0 is &lt;halted&gt;");
 	expect(page, "<title>memory</title></rect>");
 	expect(page, "<title>guest &lt;x&gt;</title>");

@@ -157,14 +157,15 @@ static void write_folded(const struct html *h, const struct test_result *r, cons
 	free(text);
 }
 
-static void write_file_link(FILE *out, const char *dir, const char *name, bool *any)
+/* What the guest wrote ('guests') is saved, not shown: a page of its own could run scripts here. */
+static void write_file_link(FILE *out, const char *dir, const char *name, bool guests, bool *any)
 {
 	if (!*any)
 		fputs("<h4>Files</h4>\n<p class=\"files\">", out);
 	*any = true;
 	fputs("<a href=\"", out);
 	run_files_write_url(out, dir, name);
-	fputs("\">", out);
+	fputs(guests ? "\" download=\"\">" : "\">", out);
 	escape_html(out, name);
 	fputs("</a> ", out);
 }
@@ -201,7 +202,7 @@ static void write_copied(const struct html *h, const char *dir, bool *any)
 	for (unsigned i = 0; i < n; i++) {
 		char inside[300];
 		snprintf(inside, sizeof(inside), "files/%s", name[i]);
-		write_file_link(h->out, dir, inside, any);
+		write_file_link(h->out, dir, inside, true, any);
 		free(name[i]);
 	}
 	if (more)
@@ -224,7 +225,7 @@ static void write_files(const struct html *h, const struct test_result *r)
 		if (fd < 0)
 			continue;
 		fd_close(&fd);
-		write_file_link(h->out, r->dir, known[i], &any);
+		write_file_link(h->out, r->dir, known[i], false, &any);
 	}
 	write_copied(h, r->dir, &any);
 	if (any)
