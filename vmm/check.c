@@ -3,11 +3,11 @@
 
 #include "vmm/base/error.h"
 #include "vmm/base/log.h"
-#include "vmm/command.h"
 #include "vmm/command_line.h"
 #include "vmm/help.h"
 #include "vmm/host_check.h"
 #include "vmm/outcome.h"
+#include "vmm/vm_command.h"
 
 /* "web.yaml: fine", or what else there was to check. */
 static void say_fine(const struct vm_config *config)
@@ -25,11 +25,14 @@ static void say_fine(const struct vm_config *config)
 	printf("%s: fine\n", is_first ? "vireo" : "");
 }
 
-static int check(struct vm_config *config, struct mistakes *mistakes)
+static int check(struct vm_config *config, const struct run_switches *switches,
+		 struct mistakes *mistakes, const void *arg)
 {
 	struct mistakes warnings = { 0 };
 	bool whole = mistakes->n == 0;
 
+	(void)arg;
+	log_set_level(switches->verbose ? LOG_INFO : LOG_WARNING);
 	config_validate(config, mistakes);
 	if (whole)
 		config_need_kernel(config, mistakes);
@@ -45,23 +48,7 @@ static int check(struct vm_config *config, struct mistakes *mistakes)
 
 static int check_main(int argc, char **argv)
 {
-	struct run_switches switches = { .command = COMMAND_LINE_CHECK };
-	struct mistakes mistakes = { 0 };
-	struct vm_config config;
-	int status = STATUS_OK;
-
-	if (config_init(&config) < 0) {
-		error_print(stderr);
-		return STATUS_FAILED;
-	}
-	command_line_read(argc, argv, &config, &switches, &mistakes);
-	log_set_level(switches.verbose ? LOG_INFO : LOG_WARNING);
-	if (switches.help)
-		help_check(stdout);
-	else
-		status = check(&config, &mistakes);
-	config_fini(&config);
-	return status;
+	return vm_command_as_read(&check_command, argc, argv, check, NULL);
 }
 
 const struct command check_command = {

@@ -16,4 +16,13 @@ int vm_command(const struct command *command, int argc, char **argv,
 	       void (*judge)(const struct run_switches *switches, struct mistakes *mistakes),
 	       int (*work)(const struct vm_config *config, const struct run_switches *switches));
 
+/*
+ * The same for who judges the configuration in a way of its own: 'work' gets it as it was read,
+ * with the mistakes that were found until then, tells them, and returns the exit status.
+ */
+typedef int vm_command_fn(struct vm_config *config, const struct run_switches *switches,
+			  struct mistakes *mistakes, const void *arg);
+int vm_command_as_read(const struct command *command, int argc, char **argv, vm_command_fn *work,
+		       const void *arg);
+
 #endif

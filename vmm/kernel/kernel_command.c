@@ -5,13 +5,13 @@
 
 #include "vmm/base/error.h"
 #include "vmm/base/log.h"
-#include "vmm/command.h"
 #include "vmm/command_line.h"
 #include "vmm/completion.h"
 #include "vmm/exec/exec_kernel.h"
 #include "vmm/help.h"
 #include "vmm/kernel/kernel_report.h"
 #include "vmm/outcome.h"
+#include "vmm/vm_command.h"
 
 /* What follows "vireo kernel". */
 static const struct {
@@ -114,10 +114,12 @@ static int check(struct vm_config *config, const struct run_switches *switches, 
 }
 
 static int work(struct vm_config *config, const struct run_switches *switches,
-		struct mistakes *mistakes)
+		struct mistakes *mistakes, const void *arg)
 {
 	bool described = config->origins.n_entries > 0 || config->origins.n_files > 0;
 
+	(void)arg;
+	log_set_level(switches->verbose ? LOG_INFO : LOG_WARNING);
 	if (switches->fragment && switches->print == CONFIG_JSON)
 		mistakes_add(mistakes, "--fragment is for kconfig, which reads no JSON");
 	if (mistakes->n == 0 && !described && !switches->exec && describe_plain(config) < 0) {
@@ -131,31 +133,10 @@ static int work(struct vm_config *config, const struct run_switches *switches,
 	return mistakes->status;
 }
 
-static int check_main(int argc, char **argv)
-{
-	struct run_switches switches = { .command = COMMAND_LINE_KERNEL };
-	struct mistakes mistakes = { 0 };
-	struct vm_config config;
-	int status = STATUS_OK;
-
-	if (config_init(&config) < 0) {
-		error_print(stderr);
-		return STATUS_FAILED;
-	}
-	command_line_read(argc, argv, &config, &switches, &mistakes);
-	log_set_level(switches.verbose ? LOG_INFO : LOG_WARNING);
-	if (switches.help)
-		help_kernel(stdout);
-	else
-		status = work(&config, &switches, &mistakes);
-	config_fini(&config);
-	return status;
-}
-
 static int kernel_main(int argc, char **argv)
 {
 	if (argc > 0 && !strcmp(argv[0], "check"))
-		return check_main(argc - 1, argv + 1);
+		return vm_command_as_read(&kernel_command, argc - 1, argv + 1, work, NULL);
 	if (argc > 0 && (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h"))) {
 		help_kernel(stdout);
 		return STATUS_OK;
