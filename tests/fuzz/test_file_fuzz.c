@@ -2,62 +2,14 @@
  * Test files.  The input is up to three files, t.yaml, a.yaml and b.yaml, with bytes 0xff between
  * them, which no text has; they may include each other, and name each other as VMs.
  */
-#include <fcntl.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "tests/fuzz/fuzz_input.h"
+#include "tests/fuzz/fuzz_files.h"
 #include "vmm/base/error.h"
 #include "vmm/outcome.h"
 #include "vmm/test/pattern.h"
 #include "vmm/test/test_plan.h"
 #include "vmm/test/test_requires.h"
 
-static const char *const names[] = { "t.yaml", "a.yaml", "b.yaml" };
-
-static char directory[] = "/dev/shm/vireo-fuzz-XXXXXX";
-
-static const char *path_of(unsigned file)
-{
-	static char path[64];
-
-	snprintf(path, sizeof(path), "%s/%s", directory, names[file]);
-	return path;
-}
-
-static void remove_directory(void)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
-		unlink(path_of(i));
-	rmdir(directory);
-}
-
-static void make_directory(void)
-{
-	static bool done;
-
-	if (done)
-		return;
-	CHECK(mkdtemp(directory) && atexit(remove_directory) == 0);
-	CHECK(setenv("A", "alpha", 1) == 0 && setenv("E", "", 1) == 0);
-	done = true;
-}
-
-static void write_files(const uint8_t *data, size_t len)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
-		const uint8_t *end = len ? memchr(data, 0xff, len) : NULL;
-		size_t n = end ? (size_t)(end - data) : len;
-		int fd = open(path_of(i), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-		CHECK(fd >= 0 && write(fd, data, n) == (ssize_t)n);
-		close(fd);
-		n += end != NULL;
-		data += n;
-		len -= n;
-	}
-}
+static const char *const names[FUZZ_FILES] = { "t.yaml", "a.yaml", "b.yaml" };
 
 static void check_mistakes(const struct mistakes *m)
 {
@@ -111,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	static struct mistakes once, twice;
 	struct test_plan a = { 0 }, b = { 0 };
 
-	make_directory();
+	make_directory(names);
 	write_files(data, len);
 	once.n = twice.n = 0;
 	once.status = twice.status = 0;

@@ -2,63 +2,14 @@
  * VM files.  The input is up to three files, web.yaml, a.yaml and b.yaml, with bytes 0xff between
  * them, which no text has; they may include each other.
  */
-#include <fcntl.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "tests/fuzz/fuzz_input.h"
+#include "tests/fuzz/fuzz_files.h"
 #include "vmm/base/error.h"
 #include "vmm/config.h"
 #include "vmm/file/vm_file.h"
 #include "vmm/option.h"
 #include "vmm/outcome.h"
 
-static const char *const names[] = { "web.yaml", "a.yaml", "b.yaml" };
-
-static char directory[] = "/dev/shm/vireo-fuzz-XXXXXX";
-
-static const char *path_of(unsigned file)
-{
-	static char path[64];
-
-	snprintf(path, sizeof(path), "%s/%s", directory, names[file]);
-	return path;
-}
-
-static void remove_directory(void)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
-		unlink(path_of(i));
-	rmdir(directory);
-}
-
-/* Files need a place. */
-static void make_directory(void)
-{
-	static bool done;
-
-	if (done)
-		return;
-	CHECK(mkdtemp(directory) && atexit(remove_directory) == 0);
-	CHECK(setenv("A", "alpha", 1) == 0 && setenv("E", "", 1) == 0);
-	done = true;
-}
-
-static void write_files(const uint8_t *data, size_t len)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
-		const uint8_t *end = len ? memchr(data, 0xff, len) : NULL;
-		size_t n = end ? (size_t)(end - data) : len;
-		int fd = open(path_of(i), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-		CHECK(fd >= 0 && write(fd, data, n) == (ssize_t)n);
-		close(fd);
-		n += end != NULL;
-		data += n;
-		len -= n;
-	}
-}
+static const char *const names[FUZZ_FILES] = { "web.yaml", "a.yaml", "b.yaml" };
 
 /* --- What is said ---------------------------------------------------------------------------- */
 
@@ -179,7 +130,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	static struct mistakes once, twice;
 	struct vm_config a, b;
 
-	make_directory();
+	make_directory(names);
 	write_files(data, len);
 	CHECK(config_init(&a) == 0 && config_init(&b) == 0);
 	once.n = twice.n = 0;
