@@ -1,30 +1,23 @@
 #include "vmm/test/host_room.h"
 
 #include <criterion/criterion.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-static char root[] = "/tmp/host-room-XXXXXX";
+#include "tests/support/temp_tree.h"
+
+static char root[TEMP_TREE_SIZE];
 
 static void make_root(void)
 {
-	cr_assert(mkdtemp(root) != NULL);
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
+	temp_tree_make(root);
 }
 
 static void remove_root(void)
 {
-	nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	temp_tree_remove(root);
 }
 
 TestSuite(test_host_room, .init = make_root, .fini = remove_root);

@@ -2,38 +2,30 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/support/temp_tree.h"
 #include "vmm/base/error.h"
 #include "vmm/test/result_store.h"
 
 #if HAVE_JANSSON
 
-static char dir[] = "/tmp/last-results-XXXXXX";
-static char results[64];
+static char dir[TEMP_TREE_SIZE];
+static char results[TEMP_TREE_SIZE + 8];
 
 static void make_dir(void)
 {
-	cr_assert(mkdtemp(dir) != NULL);
+	temp_tree_make(dir);
 	snprintf(results, sizeof(results), "%s/out", dir);
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
 }
 
 static void remove_dir(void)
 {
-	nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	temp_tree_remove(dir);
 }
 
 TestSuite(test_last_results, .init = make_dir, .fini = remove_dir);

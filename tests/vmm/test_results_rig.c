@@ -2,11 +2,12 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "tests/support/temp_tree.h"
 
 static void set(char **field, const char *text)
 {
@@ -97,26 +98,17 @@ void results_rig_make(struct test_results *out)
 	cr_assert_eq(test_results_mark_flaky(out), 0);
 }
 
-static char dir[64];
+static char dir[TEMP_TREE_SIZE];
 
 const char *results_rig_dir(void)
 {
-	snprintf(dir, sizeof(dir), "/tmp/vireo-results-XXXXXX");
-	cr_assert(mkdtemp(dir));
+	temp_tree_make(dir);
 	return dir;
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)st;
-	(void)type;
-	(void)at;
-	return remove(path);
 }
 
 void results_rig_remove_dir(void)
 {
-	cr_assert_eq(nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS), 0);
+	cr_assert_eq(temp_tree_remove(dir), 0);
 }
 
 void results_rig_write(const char *name, const char *text)

@@ -3,35 +3,27 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/support/temp_tree.h"
 #include "vmm/base/error.h"
 
-static char dir[] = "/tmp/run-cache-XXXXXX";
-static char image[64];
+static char dir[TEMP_TREE_SIZE];
+static char image[TEMP_TREE_SIZE + 8];
 
 static void make_dir(void)
 {
-	cr_assert(mkdtemp(dir) != NULL);
+	temp_tree_make(dir);
 	snprintf(image, sizeof(image), "%s/image", dir);
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
 }
 
 static void remove_dir(void)
 {
-	nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	temp_tree_remove(dir);
 }
 
 TestSuite(test_run_cache, .init = make_dir, .fini = remove_dir);

@@ -1,19 +1,19 @@
 #include "tests/vmm/vm_file_rig.h"
 
 #include <criterion/criterion.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/support/temp_tree.h"
+
 struct vm_config rig_config;
 struct mistakes rig_mistakes;
-static char directory[64];
+static char directory[TEMP_TREE_SIZE];
 
 void vm_file_rig_setup(void)
 {
-	snprintf(directory, sizeof(directory), "/tmp/vireo-file-XXXXXX");
-	cr_assert_not_null(mkdtemp(directory));
+	temp_tree_make(directory);
 	cr_assert_eq(chdir(directory), 0);
 	cr_assert_eq(config_init(&rig_config), 0);
 	memset(&rig_mistakes, 0, sizeof(rig_mistakes));
@@ -22,19 +22,11 @@ void vm_file_rig_setup(void)
 #endif
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-	(void)st;
-	(void)kind;
-	(void)ftw;
-	return remove(path);
-}
-
 void vm_file_rig_teardown(void)
 {
 	config_fini(&rig_config);
 	cr_expect_eq(chdir("/"), 0);
-	nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	temp_tree_remove(directory);
 }
 
 void rig_write_bytes(const char *name, const char *bytes, size_t len)
